@@ -1,0 +1,1 @@
+//! The header of a row of a journal or a snapshot.
