@@ -98,16 +98,21 @@ fn real_files_are_read_as_listed() {
             row_count += rows.len();
             let mut rows = rows.iter().map(|(offset, row)| (*offset, hex(row)));
             for block in listed["blocks"].as_array().expect("blocks") {
+                let offset = block["offset"].as_u64().expect("an offset");
                 for row in block["rows"].as_array().expect("rows") {
-                    let row = (
-                        block["offset"].as_u64().expect("an offset"),
-                        row["hex"].as_str().expect("digits").to_owned(),
-                    );
+                    let digits = row["hex"].as_str().expect("digits");
+                    let is_listed = |(block, row): (u64, String)| {
+                        // The listings end rows that are long with an ellipsis.
+                        let start = digits.strip_suffix('\u{2026}');
+                        block == offset
+                            && start.map_or(row == digits, |start| row.starts_with(start))
+                    };
                     // Listings of snapshots leave rows out, but none that stand in another order.
-                    match type_of(&path) {
-                        FileType::Snap => assert!(rows.any(|read| read == row), "{path:?} {row:?}"),
-                        FileType::Xlog => assert_eq!(rows.next(), Some(row), "{path:?}"),
-                    }
+                    let is_there = match type_of(&path) {
+                        FileType::Snap => rows.any(is_listed),
+                        FileType::Xlog => rows.next().is_some_and(is_listed),
+                    };
+                    assert!(is_there, "{path:?} at {offset}: {digits}");
                 }
             }
             if type_of(&path) == FileType::Xlog {
