@@ -1,0 +1,104 @@
+//! A plain blocking client for what is not measured: greeting, schema, loading rows.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::iproto::GREETING_SIZE;
+use crate::reply;
+use crate::request::{Builder, Template};
+
+/// How long one reply may take before the server counts as stuck.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Requests sent before their replies are read, few enough for the socket buffers of both sides.
+const PIPELINE: u32 = 128;
+/// Room for what one read brings.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A connection that asks one thing at a time.
+pub(crate) struct Client {
+    /// The socket.
+    stream: TcpStream,
+    /// The first line the server sent: its product, version and instance.
+    greeting: String,
+    /// What was read and not parsed yet.
+    input: Vec<u8>,
+}
+
+impl Client {
+    /// Connects and reads the greeting.
+    pub(crate) fn connect(address: &str) -> Result<Self, Error> {
+        let failed = |cause| Error::io(format!("connecting to {address}"), cause);
+        let mut stream = TcpStream::connect(address).map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        stream.set_read_timeout(Some(REPLY_TIMEOUT)).map_err(failed)?;
+        let mut greeting = [0; GREETING_SIZE];
+        stream.read_exact(&mut greeting).map_err(failed)?;
+        let line = greeting.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let greeting = String::from_utf8_lossy(line).trim_end().to_owned();
+        if !greeting.contains("(Binary)") {
+            return Err(Error::Greeting { address: address.to_owned() });
+        }
+        Ok(Self { stream, greeting, input: Vec::new() })
+    }
+
+    /// The first line of the greeting.
+    pub(crate) fn greeting(&self) -> &str {
+        &self.greeting
+    }
+
+    /// Gives the socket away, ready for requests.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        assert!(self.input.is_empty(), "every reply was read");
+        self.stream
+    }
+
+    /// Sends one request and returns the body of its reply. `what` names it in errors.
+    pub(crate) fn ask(&mut self, what: &str, request: Builder) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        request.finish().append(&mut out, 0, 0);
+        self.send(what, &out)?;
+        self.receive(what)
+    }
+
+    /// Sends one request per key below `count`.
+    pub(crate) fn load(&mut self, what: &str, request: &Template, count: u32) -> Result<(), Error> {
+        let mut out = Vec::new();
+        for first in (0..count).step_by(PIPELINE as usize) {
+            let batch = first..count.min(first + PIPELINE);
+            out.clear();
+            batch.clone().for_each(|key| request.append(&mut out, key, key));
+            self.send(what, &out)?;
+            for _ in batch {
+                self.receive(what)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all of `bytes`.
+    fn send(&mut self, what: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.stream.write_all(bytes).map_err(|cause| Error::io(format!("sending {what}"), cause))
+    }
+
+    /// Reads one reply; returns its body.
+    fn receive(&mut self, what: &str) -> Result<Vec<u8>, Error> {
+        let failed = |cause| Error::io(format!("waiting for the reply to {what}"), cause);
+        loop {
+            if let Some(reply) = reply::parse(&self.input)? {
+                if let Some(error) = reply.error(what) {
+                    return Err(error);
+                }
+                let (body, frame_size) = (reply.body.to_vec(), reply.frame_size);
+                self.input.drain(..frame_size);
+                return Ok(body);
+            }
+            let mut chunk = [0; READ_BYTES];
+            match self.stream.read(&mut chunk).map_err(failed)? {
+                0 => return Err(Error::Closed { in_flight: 1 }),
+                count => self.input.extend_from_slice(&chunk[..count]),
+            }
+        }
+    }
+}
