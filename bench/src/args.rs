@@ -95,7 +95,7 @@ pub(crate) struct Choice {
     #[arg(long, default_value_t = 0.5, value_parser = seconds)]
     warmup: f64,
     /// Rows loaded before measuring.
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
     pub(crate) rows: u32,
     /// Threads of the driver.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -24,6 +25,8 @@ pub(crate) struct Client {
     greeting: String,
     /// What was read and not parsed yet.
     input: Vec<u8>,
+    /// Sync of the last request of `ask`.
+    sync: u32,
 }
 
 impl Client {
@@ -40,7 +43,7 @@ impl Client {
         if !greeting.contains("(Binary)") {
             return Err(Error::Greeting { address: address.to_owned() });
         }
-        Ok(Self { stream, greeting, input: Vec::new() })
+        Ok(Self { stream, greeting, input: Vec::new(), sync: 0 })
     }
 
     /// The first line of the greeting.
@@ -57,21 +60,27 @@ impl Client {
     /// Sends one request and returns the body of its reply. `what` names it in errors.
     pub(crate) fn ask(&mut self, what: &str, request: Builder) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
-        request.finish().append(&mut out, 0, 0);
+        self.sync = self.sync.wrapping_add(1);
+        request.finish().append(&mut out, self.sync, 0);
         self.send(what, &out)?;
-        self.receive(what)
+        self.receive(what, self.sync)
     }
 
-    /// Sends one request per key below `count`.
-    pub(crate) fn load(&mut self, what: &str, request: &Template, count: u32) -> Result<(), Error> {
+    /// Sends one request for each of `keys`.
+    pub(crate) fn load(
+        &mut self,
+        what: &str,
+        request: &Template,
+        keys: Range<u32>,
+    ) -> Result<(), Error> {
         let mut out = Vec::new();
-        for first in (0..count).step_by(PIPELINE as usize) {
-            let batch = first..count.min(first + PIPELINE);
+        for first in keys.clone().step_by(PIPELINE as usize) {
+            let batch = first..keys.end.min(first + PIPELINE);
             out.clear();
             batch.clone().for_each(|key| request.append(&mut out, key, key));
             self.send(what, &out)?;
-            for _ in batch {
-                self.receive(what)?;
+            for key in batch {
+                self.receive(what, key)?;
             }
         }
         Ok(())
@@ -82,17 +91,22 @@ impl Client {
         self.stream.write_all(bytes).map_err(|cause| Error::io(format!("sending {what}"), cause))
     }
 
-    /// Reads one reply; returns its body.
-    fn receive(&mut self, what: &str) -> Result<Vec<u8>, Error> {
+    /// Reads the reply to the request with `sync`, which must be the next; returns its body.
+    fn receive(&mut self, what: &str, sync: u32) -> Result<Vec<u8>, Error> {
         let failed = |cause| Error::io(format!("waiting for the reply to {what}"), cause);
         loop {
             if let Some(reply) = reply::parse(&self.input)? {
-                if let Some(error) = reply.error(what) {
-                    return Err(error);
-                }
-                let (body, frame_size) = (reply.body.to_vec(), reply.frame_size);
+                let answer = match reply.error(what) {
+                    Some(error) => Err(error),
+                    None if reply.sync == u64::from(sync) => Ok(reply.body.to_vec()),
+                    None => Err(Error::Unexpected {
+                        request: what.to_owned(),
+                        problem: format!("sync {} instead of {sync}", reply.sync),
+                    }),
+                };
+                let frame_size = reply.frame_size;
                 self.input.drain(..frame_size);
-                return Ok(body);
+                return answer;
             }
             let mut chunk = [0; READ_BYTES];
             match self.stream.read(&mut chunk).map_err(failed)? {

@@ -57,8 +57,6 @@ pub(crate) const ITERATOR_ALL: u64 = 2;
 pub(crate) const SPACE_SPACE_ID: u32 = 280;
 /// System space of indexes.
 pub(crate) const INDEX_SPACE_ID: u32 = 288;
-/// Spaces of users start here.
-pub(crate) const USER_SPACE_ID_MIN: u32 = 512;
 /// The owner of spaces we create: admin.
 pub(crate) const ADMIN_ID: u64 = 1;
 

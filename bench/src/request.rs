@@ -21,6 +21,12 @@ const HEADER_AT: usize = LENGTH_AT + 4;
 /// Where the sync starts, after its `ce`.
 const SYNC_AT: usize = HEADER_AT + 5;
 
+/// Keys start here: the first number whose shortest form is `ce` and 4 bytes. Tarantool compares
+/// numbers by their first byte before their value, so a key in a longer form would not be found.
+pub(crate) const KEY_MIN: u32 = 0x1_0000;
+/// Counters start here for the same reason: adding one does not change the size of the row.
+const COUNTER_MIN: u32 = 0x1_0000;
+
 /// Bytes of a row of the test spaces; `Builder::row` fills it up to this.
 const ROW_BYTES: usize = 100;
 /// Bytes of a row before the filling: array head, key, name, counter, head of the filling.
@@ -143,7 +149,7 @@ impl Builder {
     pub(crate) fn row(self) -> Self {
         let start = self.bytes.len();
         let mut row = self.array(4).key().key_digits();
-        msgpack::put_u32(&mut row.bytes, 0);
+        msgpack::put_u32(&mut row.bytes, COUNTER_MIN);
         let row = row.str(&"x".repeat(ROW_BYTES - ROW_HEAD_BYTES));
         assert_eq!(row.bytes.len() - start, ROW_BYTES);
         row

@@ -4,20 +4,23 @@
 use crate::client::Client;
 use crate::error::Error;
 use crate::iproto::{
-    ADMIN_ID, ER_PROC_LUA, INDEX_SPACE_ID, ITERATOR_ALL, ITERATOR_EQ, SPACE_SPACE_ID,
-    USER_SPACE_ID_MIN, key, request_type,
+    ADMIN_ID, ER_PROC_LUA, INDEX_SPACE_ID, ITERATOR_ALL, ITERATOR_EQ, SPACE_SPACE_ID, key,
+    request_type,
 };
 use crate::reply;
-use crate::request::{self, Builder};
+use crate::request::{self, Builder, KEY_MIN};
 
 /// The loaded space that most workloads use.
-pub(crate) const SPACE: &str = "bench";
+pub(crate) const SPACE: &str = "bench_main";
 /// The loaded space that has a secondary index.
 const SECONDARY_SPACE: &str = "bench_secondary";
 /// The space that inserts go to.
 const INSERT_SPACE: &str = "bench_insert";
-/// The tube.
+/// The tube; tarantool-queue keeps it in a space of the same name.
 pub(crate) const TUBE: &str = "bench";
+/// Ids of the test spaces start here, far above those that a server gives to new spaces: it counts
+/// them in `_schema` and would not notice that we took one.
+const SPACE_ID_MIN: u32 = 1_000_000;
 /// Rows of `_space` read at most; no server under test has as many spaces.
 const SPACES_MAX: u32 = 100_000;
 
@@ -32,14 +35,14 @@ pub(crate) struct Spaces {
     pub(crate) insert: u32,
 }
 
-/// Creates all test spaces anew and loads `rows` rows with the keys from 0.
+/// Creates all test spaces anew and loads `rows` rows with the keys from `KEY_MIN`.
 pub(crate) fn create(client: &mut Client, rows: u32) -> Result<Spaces, Error> {
     let main = create_space(client, SPACE, false)?;
     let secondary = create_space(client, SECONDARY_SPACE, true)?;
     let insert = create_space(client, INSERT_SPACE, false)?;
     for space_id in [main, secondary] {
         let replace = request::write(request_type::REPLACE, space_id);
-        client.load("replace while loading", &replace, rows)?;
+        client.load("replace while loading", &replace, KEY_MIN..KEY_MIN + rows)?;
     }
     Ok(Spaces { main, secondary, insert })
 }
@@ -83,7 +86,7 @@ pub(crate) fn create_tube(client: &mut Client) -> Result<bool, Error> {
 fn create_space(client: &mut Client, name: &str, is_secondary: bool) -> Result<u32, Error> {
     drop_space(client, name)?;
     let taken = spaces(client)?.into_iter().map(|(id, _)| id).max().unwrap_or(0);
-    let space_id = (taken + 1).max(USER_SPACE_ID_MIN);
+    let space_id = (taken + 1).max(SPACE_ID_MIN);
     let row = insert_into(SPACE_SPACE_ID).array(7).uint(space_id).uint(ADMIN_ID).str(name);
     let row = row.str("memtx").uint(0u64).map(0).array(0);
     client.ask("insert into _space", row)?;

@@ -9,6 +9,7 @@ use crate::connection::{Buffers, Connection};
 use crate::error::Error;
 use crate::histogram::Histogram;
 use crate::random::Random;
+use crate::request::KEY_MIN;
 use crate::workload::{KeySource, Plan};
 
 /// One reply in this many is decoded to the last byte.
@@ -40,7 +41,7 @@ pub(crate) struct Feed<'a> {
     pub(crate) plan: &'a Plan,
     /// Keys and steps are drawn from it.
     random: Random,
-    /// Random keys are below this.
+    /// Random keys are this many, from `KEY_MIN` on.
     rows: u32,
     /// The next growing key.
     growing: u32,
@@ -54,7 +55,7 @@ impl<'a> Feed<'a> {
     /// The feed of worker `number` of `workers`.
     pub(crate) fn new(plan: &'a Plan, rows: u32, number: u32, workers: u32) -> Self {
         let random = Random::new(u64::from(number));
-        Self { plan, random, rows, growing: number, stride: workers, is_draining: false }
+        Self { plan, random, rows, growing: KEY_MIN + number, stride: workers, is_draining: false }
     }
 
     /// Step and key of a slot's first request.
@@ -76,7 +77,7 @@ impl<'a> Feed<'a> {
     fn key_of(&mut self, step: usize, task: u32) -> u32 {
         match self.plan.step(step).key {
             KeySource::None => 0,
-            KeySource::Random => self.random.below(self.rows),
+            KeySource::Random => KEY_MIN + self.random.below(self.rows),
             KeySource::Growing => {
                 let key = self.growing;
                 self.growing = self.growing.wrapping_add(self.stride);

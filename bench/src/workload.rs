@@ -30,7 +30,7 @@ pub(crate) enum Workload {
     Update,
     /// UPSERT of a row that is there: adds one to a field.
     Upsert,
-    /// CALL of `box.space.bench:get`.
+    /// CALL of `box.space.bench_main:get`.
     Call,
     /// CALL of put, take and ack of a fifo tube, one after another.
     Queue,
