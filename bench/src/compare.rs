@@ -12,7 +12,7 @@ use crate::run::{measure_one, memory};
 use crate::server::Server;
 use crate::shape::Shape;
 use crate::table::{Table, count, microseconds, or_dash, ratio};
-use crate::workload::Workload;
+use crate::workload::{QUEUE_NOTE, Workload};
 
 /// A figure of a measurement, if it has it.
 type Figure = fn(&Measurement) -> Option<f64>;
@@ -84,6 +84,9 @@ fn head(arguments: &Compare, a: &Server, b: &Server) -> String {
     }
     machine::describe().into_iter().for_each(&mut line);
     line(format!("effort: {} rounds A B, {}", arguments.rounds, arguments.choice.describe()));
+    if arguments.choice.workloads().contains(&Workload::Queue) {
+        line(QUEUE_NOTE.to_owned());
+    }
     if let Some(note) = &arguments.note {
         line(format!("note: {note}"));
     }

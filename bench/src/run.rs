@@ -9,8 +9,8 @@ use crate::process::Process;
 use crate::progress::Progress;
 use crate::server::Server;
 use crate::shape::Shape;
-use crate::table::{self, Table, count, megabytes, microseconds, or_dash, percent};
-use crate::workload::Workload;
+use crate::table::{Table, count, megabytes, microseconds, or_dash, percent};
+use crate::workload::{QUEUE_NOTE, Workload};
 
 /// Shape of the canonical mix.
 const CANONICAL_SHAPE: Shape = Shape { connections: 16, in_flight: 8 };
@@ -71,6 +71,9 @@ pub(crate) fn run(arguments: &Run) -> Result<(), Error> {
     }
     progress.clear();
     println!("{}\n{}\n\n{table}", server.greeting, choice.describe());
+    if choice.workloads().contains(&Workload::Queue) {
+        println!("{QUEUE_NOTE}");
+    }
     println!("memory: {}", memory(&server));
     match failure {
         Some(error) => Err(error),
@@ -116,6 +119,6 @@ fn row(workload: Workload, shape: Shape, found: Option<&Measurement>) -> Vec<Str
     row.push(or_dash(server.map(microseconds)));
     row.push(or_dash(client.map(microseconds)));
     let share = server.zip(client).map(|(server, client)| client / (server + client));
-    row.push(table::or_dash(share.map(percent)));
+    row.push(or_dash(share.map(percent)));
     row
 }

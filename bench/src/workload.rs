@@ -13,6 +13,10 @@ use crate::schema::{SPACE, Spaces, TUBE};
 /// A body that carries no rows, `{0x30: []}` with a count of 4 bytes; with rows it is longer.
 const EMPTY_DATA_BYTES: usize = 7;
 
+/// What a report says about the unit of the queue workload.
+pub(crate) const QUEUE_NOTE: &str =
+    "queue: put, take and ack are three requests; tasks per second are a third of req/s";
+
 /// A named mix of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Workload {
