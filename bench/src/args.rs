@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::measure::Effort;
@@ -95,7 +96,7 @@ pub(crate) struct Choice {
     #[arg(long, default_value_t = 0.5, value_parser = seconds)]
     warmup: f64,
     /// Rows loaded before measuring.
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    #[arg(long, default_value_t = 100_000, value_parser = row_count())]
     pub(crate) rows: u32,
     /// Threads of the driver.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -128,6 +129,11 @@ impl Choice {
             if self.threads == 1 { "" } else { "s" },
         )
     }
+}
+
+/// Parses a number of rows: one or more, and few enough for keys of 32 bits.
+fn row_count() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=1_000_000_000)
 }
 
 /// Parses seconds: more than nothing, less than a day.

@@ -1,6 +1,6 @@
 //! A plain blocking client for what is not measured: greeting, schema, loading rows.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
 use std::time::Duration;
@@ -37,11 +37,15 @@ impl Client {
         stream.set_nodelay(true).map_err(failed)?;
         stream.set_read_timeout(Some(REPLY_TIMEOUT)).map_err(failed)?;
         let mut greeting = [0; GREETING_SIZE];
-        stream.read_exact(&mut greeting).map_err(failed)?;
+        let no_greeting = || Error::Greeting { address: address.to_owned() };
+        stream.read_exact(&mut greeting).map_err(|cause| match cause.kind() {
+            ErrorKind::UnexpectedEof => no_greeting(),
+            _ => failed(cause),
+        })?;
         let line = greeting.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let greeting = String::from_utf8_lossy(line).trim_end().to_owned();
         if !greeting.contains("(Binary)") {
-            return Err(Error::Greeting { address: address.to_owned() });
+            return Err(no_greeting());
         }
         Ok(Self { stream, greeting, input: Vec::new(), sync: 0 })
     }

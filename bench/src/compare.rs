@@ -11,11 +11,20 @@ use crate::progress::Progress;
 use crate::run::{measure_one, memory};
 use crate::server::Server;
 use crate::shape::Shape;
-use crate::table::{Table, count, microseconds, or_dash, ratio};
+use crate::table::{Table, count, microseconds, or_dash, percent, ratio};
 use crate::workload::{QUEUE_NOTE, Workload};
 
 /// A figure of a measurement, if it has it.
 type Figure = fn(&Measurement) -> Option<f64>;
+
+/// Requests per second.
+const THROUGHPUT: Figure = |found| Some(found.throughput());
+/// Microseconds that half of the requests did not exceed.
+const P50: Figure = |found| Some(found.percentile(0.5));
+/// Microseconds that 99 % did not exceed.
+const P99: Figure = |found| Some(found.percentile(0.99));
+/// Microseconds that 99.9 % did not exceed.
+const P999: Figure = |found| Some(found.percentile(0.999));
 
 /// All rounds of one workload and shape: A and B of each round.
 type Rounds = Vec<(Measurement, Measurement)>;
@@ -34,7 +43,7 @@ pub(crate) fn compare(arguments: &Compare) -> Result<(), Error> {
         for &shape in &choice.shape {
             match rounds(arguments, workload, shape, (&mut a, &mut b), &mut progress) {
                 Ok(Some(rounds)) => report.add(workload, shape, &rounds),
-                Ok(None) => report.leave_out(workload, shape, "not available on both"),
+                Ok(None) => report.leave_out(workload, shape, "not on both servers"),
                 Err(error) => report.fail(workload, shape, error),
             }
         }
@@ -83,6 +92,7 @@ fn head(arguments: &Compare, a: &Server, b: &Server) -> String {
         line(format!("{name}: {}; memory {}", server.greeting, memory(server)));
     }
     machine::describe().into_iter().for_each(&mut line);
+    line("figures: medians of the rounds; A/B is the median of the ratios in one round".to_owned());
     line(format!("effort: {} rounds A B, {}", arguments.rounds, arguments.choice.describe()));
     if arguments.choice.workloads().contains(&Workload::Queue) {
         line(QUEUE_NOTE.to_owned());
@@ -129,6 +139,8 @@ impl Report {
             "B p99.9 us",
             "driver us CPU/req, A",
             "driver us CPU/req, B",
+            "others' CPU, A",
+            "others' CPU, B",
         ];
         Self { ratios: Table::new(2, &ratios), details: Table::new(2, &details), failure: None }
     }
@@ -137,25 +149,17 @@ impl Report {
     fn add(&mut self, workload: Workload, shape: Shape, rounds: &Rounds) {
         let name = || vec![workload.to_string(), shape.to_string()];
         let mut row = name();
-        let throughput: Figure = |found| Some(found.throughput());
-        let (a, b) = medians(rounds, throughput);
-        row.extend(with_ratio(a, b, count).into_iter().chain([spread(rounds)]));
-        let (a, b) = medians(rounds, Measurement::server_cpu);
-        row.extend(with_ratio(a, b, microseconds));
-        let (a, b) = medians(rounds, |found| Some(found.percentile(0.99)));
-        row.extend(with_ratio(a, b, microseconds));
+        row.extend(with_ratio(rounds, THROUGHPUT, count));
+        row.push(spread(rounds));
+        row.extend(with_ratio(rounds, Measurement::server_cpu, microseconds));
+        row.extend(with_ratio(rounds, P99, microseconds));
         self.ratios.push(row);
 
         let mut row = name();
-        let details: [Figure; 3] = [
-            |found| Some(found.percentile(0.5)),
-            |found| Some(found.percentile(0.999)),
-            Measurement::client_cpu,
-        ];
-        for figure in details {
-            let (a, b) = medians(rounds, figure);
-            row.extend([a, b].map(|value| or_dash(value.map(microseconds))));
+        for figure in [P50, P999, Measurement::client_cpu] {
+            row.extend(medians(rounds, figure).map(|value| or_dash(value.map(microseconds))));
         }
+        row.extend(medians(rounds, Measurement::others_cpu).map(|v| or_dash(v.map(percent))));
         self.details.push(row);
     }
 
@@ -178,10 +182,15 @@ impl Report {
 }
 
 /// The medians of a figure over the rounds, of A and of B.
-fn medians(rounds: &Rounds, figure: Figure) -> (Option<f64>, Option<f64>) {
+fn medians(rounds: &Rounds, figure: Figure) -> [Option<f64>; 2] {
     let a = rounds.iter().map(|(a, _)| figure(a)).collect();
     let b = rounds.iter().map(|(_, b)| figure(b)).collect();
-    (median(a), median(b))
+    [median(a), median(b)]
+}
+
+/// A to B in each round; `None` if a figure is missing.
+fn ratios(rounds: &Rounds, figure: Figure) -> Option<Vec<f64>> {
+    rounds.iter().map(|(a, b)| Some(figure(a)? / figure(b)?)).collect()
 }
 
 /// The middle value, or the mean of the two in the middle; `None` if any is missing.
@@ -196,19 +205,22 @@ fn median(values: Option<Vec<f64>>) -> Option<f64> {
     }
 }
 
-/// Two figures and their ratio.
-fn with_ratio(a: Option<f64>, b: Option<f64>, show: fn(f64) -> String) -> [String; 3] {
-    let quotient = a.zip(b).map(|(a, b)| ratio(a / b));
-    [or_dash(a.map(show)), or_dash(b.map(show)), or_dash(quotient)]
+/// The medians of a figure, and the median of its ratios: turns of one round are neighbours in
+/// time, so that a machine which gets slower or faster does not show in the ratio.
+fn with_ratio(rounds: &Rounds, figure: Figure, show: fn(f64) -> String) -> [String; 3] {
+    let [a, b] = medians(rounds, figure);
+    let quotient = median(ratios(rounds, figure));
+    [or_dash(a.map(show)), or_dash(b.map(show)), or_dash(quotient.map(ratio))]
 }
 
 /// The smallest and the largest ratio of throughput in one round.
 fn spread(rounds: &Rounds) -> String {
-    let ratios = rounds.iter().map(|(a, b)| a.throughput() / b.throughput());
-    let (least, most) = ratios.fold((f64::INFINITY, 0.0), |(least, most): (f64, f64), ratio| {
-        (least.min(ratio), most.max(ratio))
-    });
-    format!("{least:.2}..{most:.2}")
+    let mut ratios = ratios(rounds, THROUGHPUT).unwrap_or_default();
+    ratios.sort_by(f64::total_cmp);
+    match (ratios.first(), ratios.last()) {
+        (Some(least), Some(most)) => format!("{least:.2}..{most:.2}"),
+        _ => "-".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -224,8 +236,12 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_first_to_second() {
-        assert_eq!(with_ratio(Some(300.0), Some(150.0), count), ["300", "150", "2.00"]);
-        assert_eq!(with_ratio(Some(300.0), None, count), ["300", "-", "-"]);
+    fn ratios_are_first_to_second_round_by_round() {
+        let found = |requests| Measurement::of_requests(requests);
+        let rounds =
+            vec![(found(100), found(50)), (found(30), found(10)), (found(400), found(400))];
+        assert_eq!(with_ratio(&rounds, THROUGHPUT, count), ["100", "50", "2.00"]);
+        assert_eq!(spread(&rounds), "1.00..3.00");
+        assert_eq!(with_ratio(&rounds, Measurement::server_cpu, count), ["-", "-", "-"]);
     }
 }

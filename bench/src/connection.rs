@@ -110,12 +110,14 @@ impl Connection {
     }
 
     /// Reads all replies there are, and sends the next request of every slot they free.
+    /// `is_closed` says that the peer will send no more.
     pub(crate) fn wake(
         &mut self,
         buffers: &mut Buffers,
         feed: &mut Feed<'_>,
         tally: &mut Tally,
         clock: Clock,
+        is_closed: bool,
     ) -> Result<(), Error> {
         loop {
             let kept = self.partial.len();
@@ -138,8 +140,8 @@ impl Connection {
             if self.partial.len() == INPUT_BYTES {
                 return Err(Error::Malformed { problem: "longer than the read buffer" });
             }
-            // A short read has emptied the socket: no need to ask again.
-            if filled < INPUT_BYTES {
+            // A short read has emptied the socket: no need to ask again, but for the end.
+            if filled < INPUT_BYTES && !is_closed {
                 break;
             }
         }

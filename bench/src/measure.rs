@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::histogram::Histogram;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::progress::Progress;
 use crate::server::Server;
 use crate::shape::Shape;
@@ -39,9 +39,42 @@ pub(crate) struct Measurement {
     server_cpu: Option<Duration>,
     /// CPU the driver used in that time.
     client_cpu: Option<Duration>,
+    /// CPU the whole machine used in that time.
+    machine_cpu: Option<Duration>,
+}
+
+/// CPU time at one moment.
+#[derive(Clone, Copy)]
+struct CpuTimes {
+    /// The server's.
+    server: Option<Duration>,
+    /// The driver's.
+    client: Option<Duration>,
+    /// The whole machine's.
+    machine: Option<Duration>,
+}
+
+impl CpuTimes {
+    /// The times now.
+    fn now(server: &Server) -> Self {
+        Self {
+            server: server.process.and_then(Process::cpu),
+            client: Process::own().cpu(),
+            machine: process::machine_cpu(),
+        }
+    }
 }
 
 impl Measurement {
+    /// As if `requests` were answered in a second.
+    #[cfg(test)]
+    pub(crate) fn of_requests(requests: u64) -> Self {
+        let mut latency = Histogram::new();
+        (0..requests).for_each(|_| latency.record(1000));
+        let counted = Duration::from_secs(1);
+        Self { latency, counted, server_cpu: None, client_cpu: None, machine_cpu: None }
+    }
+
     /// Requests answered per second.
     pub(crate) fn throughput(&self) -> f64 {
         self.latency.total() as f64 / self.counted.as_secs_f64()
@@ -60,6 +93,13 @@ impl Measurement {
     /// CPU of the driver per request, in microseconds.
     pub(crate) fn client_cpu(&self) -> Option<f64> {
         self.per_request(self.client_cpu?)
+    }
+
+    /// CPU that neither server nor driver used, as a share of one core: how far the numbers can
+    /// be trusted.
+    pub(crate) fn others_cpu(&self) -> Option<f64> {
+        let others = self.machine_cpu?.saturating_sub(self.server_cpu? + self.client_cpu?);
+        Some(others.as_secs_f64() / self.counted.as_secs_f64())
     }
 
     /// Microseconds per request.
@@ -90,10 +130,10 @@ pub(crate) fn measure(
                 thread::sleep(time.saturating_sub(clock.start.elapsed()).min(STEP));
                 progress.tick(clock.start.elapsed(), end);
             }
-            (server.process.and_then(Process::cpu), Process::own().cpu())
+            CpuTimes::now(server)
         };
-        let (server_before, client_before) = cpu_at(begin);
-        let (server_after, client_after) = cpu_at(end);
+        let before = cpu_at(begin);
+        let after = cpu_at(end);
         let mut latency = Histogram::new();
         for thread in threads {
             latency.merge(&thread.join().expect("a worker does not panic")?);
@@ -101,8 +141,9 @@ pub(crate) fn measure(
         Ok(Measurement {
             latency,
             counted: effort.counted,
-            server_cpu: spent(server_before, server_after),
-            client_cpu: spent(client_before, client_after),
+            server_cpu: spent(before.server, after.server),
+            client_cpu: spent(before.client, after.client),
+            machine_cpu: spent(before.machine, after.machine),
         })
     })
 }
@@ -130,3 +171,6 @@ fn workers<'a>(
 fn spent(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> {
     Some(after?.saturating_sub(before?))
 }
+
+#[cfg(test)]
+mod tests;

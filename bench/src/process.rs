@@ -1,4 +1,4 @@
-//! What the kernel says about a process: CPU time and memory, and which process listens on a port.
+//! What the kernel says about processes: CPU time, memory, and which of them listens on a port.
 
 use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -66,6 +66,21 @@ impl Process {
     }
 }
 
+/// CPU time of everything on this machine so far: all processes, the kernel, and what the host
+/// took away.
+pub(crate) fn machine_cpu() -> Option<Duration> {
+    let ticks = busy_ticks(&fs::read_to_string("/proc/stat").ok()?)?;
+    Some(Duration::from_secs_f64(ticks as f64 / ticks_per_second()))
+}
+
+/// Ticks that were not idle in the first line of `/proc/stat`: user, nice, system, (idle, iowait),
+/// irq, softirq, steal.
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let fields = fields.take(8).map(str::parse).collect::<Result<Vec<u64>, _>>().ok()?;
+    Some(fields.iter().sum::<u64>() - fields.get(3)? - fields.get(4)?)
+}
+
 /// Clock ticks per second, the unit of CPU time in `/proc`.
 fn ticks_per_second() -> f64 {
     rustix::param::clock_ticks_per_second() as f64
@@ -106,6 +121,12 @@ mod tests {
     fn names_with_parentheses_do_not_shift_fields() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 99";
         assert_eq!(cpu_ticks(stat), Some(300));
+    }
+
+    #[test]
+    fn waiting_is_not_busy() {
+        assert_eq!(busy_ticks("cpu  1 2 3 1000 1000 4 5 6 100 100\ncpu0 9 9"), Some(21));
+        assert_eq!(busy_ticks("cpu  1 2 3"), None);
     }
 
     #[test]

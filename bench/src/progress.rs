@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
-/// The line.
+/// The line; it goes away with its owner.
 pub(crate) struct Progress {
     /// Whether anybody sees it.
     is_terminal: bool,
@@ -43,5 +43,11 @@ impl Progress {
         if self.is_terminal {
             let _ = stderr().write_all(text.as_bytes());
         }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn run(arguments: &Run) -> Result<(), Error> {
             "server us CPU/req",
             "driver us CPU/req",
             "driver's share",
+            "others' CPU",
         ],
     );
     let mut failure = None;
@@ -120,5 +121,6 @@ fn row(workload: Workload, shape: Shape, found: Option<&Measurement>) -> Vec<Str
     row.push(or_dash(client.map(microseconds)));
     let share = server.zip(client).map(|(server, client)| client / (server + client));
     row.push(or_dash(share.map(percent)));
+    row.push(or_dash(found.others_cpu().map(percent)));
     row
 }

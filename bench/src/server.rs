@@ -56,6 +56,14 @@ impl Server {
         Ok(Some(workload.plan(&self.spaces)))
     }
 
+    /// A server without test spaces, for tests of the driver.
+    #[cfg(test)]
+    pub(crate) fn bare(address: String) -> Self {
+        let spaces = Spaces { main: 0, secondary: 0, insert: 0 };
+        let greeting = String::new();
+        Self { address, greeting, process: None, loaded_memory: None, rows: 1, spaces }
+    }
+
     /// Drops the test spaces.
     pub(crate) fn clean_up(&self) -> Result<(), Error> {
         schema::drop_all(&mut Client::connect(&self.address)?)

@@ -161,7 +161,8 @@ impl<'a> Worker<'a> {
             self.feed.is_draining = clock.now() >= end;
             for event in &events {
                 let connection = &mut self.connections[event.token().0];
-                connection.wake(&mut buffers, &mut self.feed, &mut tally, clock)?;
+                let is_closed = event.is_read_closed();
+                connection.wake(&mut buffers, &mut self.feed, &mut tally, clock, is_closed)?;
             }
         }
         Ok(tally.latency)
