@@ -98,7 +98,8 @@ def conn(server):
 @pytest.fixture
 def space_id(conn):
     """The id of a space that the test may create; removed afterwards."""
-    number = random.randrange(10_000, 1_000_000)
+    # The Node.js connector writes space ids as 16 bits.
+    number = random.randrange(1_000, 1 << 16)
     yield number
     schema.drop_space(conn, number)
 

@@ -50,3 +50,10 @@ def drop_space(conn, space_id):
     for row in sorted(conn.select(INDEX, [space_id]), key=lambda r: -r[1]):
         conn.delete(INDEX, [space_id, row[1]])
     conn.delete(SPACE, [space_id])
+
+
+def drop_user(conn, user_id):
+    """Removes a user that owns nothing, with the grants given to it."""
+    for _, grantee, object_type, object_id, _ in conn.select(PRIV, [user_id]):
+        conn.delete(PRIV, [grantee, object_type, object_id])
+    conn.delete(USER, [user_id])
