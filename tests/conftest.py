@@ -104,9 +104,15 @@ def space_id(conn):
     schema.drop_space(conn, number)
 
 
+def pytest_configure(config):
+    if config.getoption("--seed") is None:
+        config.option.seed = random.randrange(1 << 32)
+
+
+def pytest_report_header(config):
+    return f"server: {config.getoption('--server')}; crash test: --seed {config.getoption('--seed')}"
+
+
 @pytest.fixture(scope="session")
 def seed(request):
-    given = request.config.getoption("--seed")
-    return random.randrange(1 << 32) if given is None else given
-
-
+    return request.config.getoption("--seed")

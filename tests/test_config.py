@@ -178,9 +178,9 @@ def test_with_no_configuration(tmp_path):
     await_free(3331)
     with Bare(tmp_path, 3331) as server:
         with server.connect() as guest:
-            schema.create_space(guest, 512, "mine", [("id", "unsigned")])
-            schema.create_index(guest, 512, 0, "pk", [(0, "unsigned")])
-            assert guest.insert(512, [1]) == [[1]]
+            schema.create_space(guest, 9000, "mine", [("id", "unsigned")])
+            schema.create_index(guest, 9000, 0, "pk", [(0, "unsigned")])
+            assert guest.insert(9000, [1]) == [[1]]
             assert guest.call("queue.state") == ["RUNNING"]
             assert guest.call("auth.social_auth_url", "facebook")[0] is True
         assert list(tmp_path.glob("data/*.snap")) and list(tmp_path.glob("data/*.xlog"))
@@ -238,10 +238,10 @@ def test_orderly_stop(tmp_path, number):
     server = Lycosa(tmp_path)
     with server:
         with server.connect() as conn:
-            schema.create_space(conn, 512, "t", [("id", "unsigned")])
-            schema.create_index(conn, 512, 0, "pk", [(0, "unsigned")])
+            schema.create_space(conn, 9000, "t", [("id", "unsigned")])
+            schema.create_index(conn, 9000, 0, "pk", [(0, "unsigned")])
             for i in range(100):
-                conn.insert(512, [i])
+                conn.insert(9000, [i])
             idle = server.connect()
             server.signal(number)
             assert server.process.wait(START_SEC) == 0
@@ -251,7 +251,7 @@ def test_orderly_stop(tmp_path, number):
     for xlog in tmp_path.glob("*.xlog"):
         assert xlog.read_bytes().endswith(b"\xd5\x10\xad\xed"), "an orderly end writes the closing marker"
     with server, server.connect() as conn:
-        assert conn.select(512) == [[i] for i in range(100)]
+        assert conn.select(9000) == [[i] for i in range(100)]
 
 
 def test_stop_does_not_wait_for_a_waiting_take(tmp_path):
@@ -268,11 +268,11 @@ def test_sigusr1_writes_a_snapshot(tmp_path):
     server = Lycosa(tmp_path)
     with server:
         with server.connect() as conn:
-            schema.create_space(conn, 512, "t", [("id", "unsigned")])
-            schema.create_index(conn, 512, 0, "pk", [(0, "unsigned")])
-            conn.insert(512, [1])
+            schema.create_space(conn, 9000, "t", [("id", "unsigned")])
+            schema.create_index(conn, 9000, 0, "pk", [(0, "unsigned")])
+            conn.insert(9000, [1])
             written = server.snapshot()
-            conn.insert(512, [2])
+            conn.insert(9000, [2])
         server.kill()
     assert written.stat().st_size > 0
     # What came before the snapshot is in it: the journals before it are not needed.
@@ -280,13 +280,13 @@ def test_sigusr1_writes_a_snapshot(tmp_path):
         if xlog.stem < written.stem:
             xlog.unlink()
     with server, server.connect() as conn:
-        assert conn.select(512) == [[1], [2]]
+        assert conn.select(9000) == [[1], [2]]
 
 
 def test_a_snapshot_of_nothing_new_changes_nothing(tmp_path):
     """Two signals in a row: the second has nothing to write, and the server goes on."""
     with Lycosa(tmp_path) as server, server.connect() as conn:
-        schema.create_space(conn, 512, "t", [("id", "unsigned")])
+        schema.create_space(conn, 9000, "t", [("id", "unsigned")])
         server.snapshot()
         server.signal(signal.SIGUSR1)
         conn.ping()
@@ -298,10 +298,10 @@ def test_data_survives_many_restarts(tmp_path):
     for round_ in range(5):
         with server, server.connect() as conn:
             if round_ == 0:
-                schema.create_space(conn, 512, "t", [("id", "unsigned")])
-                schema.create_index(conn, 512, 0, "pk", [(0, "unsigned")])
-            assert conn.select(512) == [[i] for i in range(round_)]
-            conn.insert(512, [round_])
+                schema.create_space(conn, 9000, "t", [("id", "unsigned")])
+                schema.create_index(conn, 9000, 0, "pk", [(0, "unsigned")])
+            assert conn.select(9000) == [[i] for i in range(round_)]
+            conn.insert(9000, [round_])
             if round_ % 2:
                 assert server.stop() == 0
             # else the end of `with` kills it
@@ -311,11 +311,11 @@ def test_wal_mode_none_keeps_snapshots_only(tmp_path):
     server = Lycosa(tmp_path, wal_mode="none")
     with server:
         with server.connect() as conn:
-            schema.create_space(conn, 512, "t", [("id", "unsigned")])
-            schema.create_index(conn, 512, 0, "pk", [(0, "unsigned")])
-            conn.insert(512, [1])
+            schema.create_space(conn, 9000, "t", [("id", "unsigned")])
+            schema.create_index(conn, 9000, 0, "pk", [(0, "unsigned")])
+            conn.insert(9000, [1])
             server.snapshot()
-            conn.insert(512, [2])
+            conn.insert(9000, [2])
         server.kill()
     with server, server.connect() as conn:
-        assert conn.select(512) == [[1]]
+        assert conn.select(9000) == [[1]]

@@ -20,7 +20,7 @@ from lib.server import Lycosa, StartFailed, Tarantool, tarantool_binary
 
 pytestmark = pytest.mark.lycosa
 
-PEOPLE, PAIRS, EVENTS, SCRATCH = 512, 513, 514, 515
+PEOPLE, PAIRS, EVENTS, SCRATCH = 9000, 9001, 9002, 9003
 USER_ID, USER, PASSWORD = 40, "keeper", "keep: it"
 READER_ID, READER, READER_PASSWORD = 41, "reader", "just looking"
 COUNT = 500
@@ -143,11 +143,11 @@ def check_goes_on(server, mark):
     """The directory can be written to: new rows, schema changes and a snapshot."""
     with server.connect(USER, PASSWORD) as conn:
         fill(conn, 10_000 + mark)
-        conn.insert(schema.SPACE, [600 + mark, 1, f"later{mark}", "memtx", 0, {}, []])
-        conn.insert(schema.INDEX, [600 + mark, 0, "pk", "tree", {"unique": True}, [[0, "unsigned"]]])
-        conn.insert(600 + mark, [1, "later"])
+        conn.insert(schema.SPACE, [9100 + mark, 1, f"later{mark}", "memtx", 0, {}, []])
+        conn.insert(schema.INDEX, [9100 + mark, 0, "pk", "tree", {"unique": True}, [[0, "unsigned"]]])
+        conn.insert(9100 + mark, [1, "later"])
         server.snapshot()
-        conn.insert(600 + mark, [2, "after the snapshot"])
+        conn.insert(9100 + mark, [2, "after the snapshot"])
         return contents(conn)
 
 
@@ -189,7 +189,7 @@ def test_tarantool_opens_what_lycosa_wrote(tmp_path, snapshot, end):
     with Lycosa(copy_files(directory, tmp_path / "back"), roles=(), users={}) as ours:
         with ours.connect(USER, PASSWORD) as conn:
             assert contents(conn) == changed
-            assert conn.select(601) == [[1, "later"], [2, "after the snapshot"]]
+            assert conn.select(9101) == [[1, "later"], [2, "after the snapshot"]]
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
