@@ -132,6 +132,7 @@ async def producer(world, chance, name, connection):
     tube = world.tubes[chance.choice(list(world.tubes))]
     if tube.live() > LIVE_TASKS_MAX:
         await asyncio.sleep(0.005)
+        await connection.ask(Type.PING, {})
         return
     payload = world.next()
     tube.tasks.sent(payload, READY)

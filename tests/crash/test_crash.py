@@ -71,7 +71,7 @@ async def load_and_kill(server, world, chance, number):
         server.process.kill()
         server.process.wait()
     done, late = await asyncio.wait(crew, timeout=ENDING_SEC)
-    assert not late, "a connection stayed open after its server was killed"
+    assert not late, [str(task.get_stack()) for task in late]
     for task in done:
         task.result()
 
