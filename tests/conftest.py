@@ -9,6 +9,7 @@ A test is left out, not skipped, when the chosen server has no such thing by des
 
 import os
 import random
+import resource
 
 import pytest
 
@@ -107,6 +108,9 @@ def space_id(conn):
 def pytest_configure(config):
     if config.getoption("--seed") is None:
         config.option.seed = random.randrange(1 << 32)
+    # For tests with thousands of connections; servers inherit the limit.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def pytest_report_header(config):
