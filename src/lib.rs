@@ -4,8 +4,12 @@
 //!
 //! - [`config`]: the table of options and the three sources they are read from.
 //! - [`db`]: the engine, a synchronous library.
-//! - [`wal`]: journal, recovery, snapshots: the files.
+//! - [`wal`]: Tarantool's files: the journal, snapshots, recovery.
+//! - [`instance`]: the engine behind its lock, with its journal and files.
+//! - [`procs`]: stored procedures and the applications made of them.
 
 pub mod config;
 pub mod db;
+pub mod instance;
+pub mod procs;
 pub mod wal;
