@@ -3,5 +3,7 @@
 //! Modules in reading order:
 //!
 //! - [`db`]: the engine, a synchronous library.
+//! - [`wal`]: journal, recovery, snapshots: the files.
 
 pub mod db;
+pub mod wal;
