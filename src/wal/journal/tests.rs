@@ -45,7 +45,9 @@ impl Engine {
         let aborts = Arc::new(AtomicU32::new(0));
         let abort = {
             let aborts = aborts.clone();
-            Arc::new(move || drop(aborts.fetch_add(1, Ordering::Relaxed)))
+            Arc::new(move || {
+                aborts.fetch_add(1, Ordering::Relaxed);
+            })
         };
         let state = Mutex::new(State { lsn: position.vclock.get(1), ..State::default() });
         let journal = Journal::open_with_abort(disk, options, position, abort).expect("a journal");
