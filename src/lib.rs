@@ -7,9 +7,11 @@
 //! - [`wal`]: Tarantool's files: the journal, snapshots, recovery.
 //! - [`instance`]: the engine behind its lock, with its journal and files.
 //! - [`procs`]: stored procedures and the applications made of them.
+//! - [`server`]: connections: requests in, replies out.
 
 pub mod config;
 pub mod db;
 pub mod instance;
 pub mod procs;
+pub mod server;
 pub mod wal;

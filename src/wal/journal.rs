@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  append (under the database lock)        flush (no lock of the database)
-//!  rows ──> queue: one buffer of blocks ──swap──> batch ──one write──> file ──[fdatasync]──> settled ──> waiters
-//!                                                  └─ write fails ──> roll back batch and queue, cut the file back
+//!  rows --> queue: one buffer of blocks --swap--> batch --one write--> file --[fdatasync]--> settled --> waiters
+//!                                                  '-- fails --> cut the file back, roll back batch and queue
 //! ```
 //!
 //! - Mode write: whoever waits becomes the leader at its second poll and writes everything queued, on its own thread.
@@ -220,7 +220,8 @@ impl Journal {
 
     /// What became of a settled ticket.
     ///
-    /// Errors: ER_WAL_IO if its rows could not be written, ER_CASCADE_ROLLBACK if those of a transaction before it could not.
+    /// Errors: ER_WAL_IO if its rows could not be written; ER_CASCADE_ROLLBACK if those of a transaction before it
+    /// could not.
     pub fn result(&self, ticket: Ticket) -> error::Result<()> {
         self.shared.failures.result(ticket)
     }

@@ -1,8 +1,8 @@
 //! From files back to transactions, when the server starts.
 //!
 //! ```text
-//! scan (names, metas) ──> Scan ──recover──> snapshot rows ──> end of the snapshot ──> transactions ──> Position
-//!        └─ no snapshot: bootstrap, no recovery
+//! scan (names, metas) --> Scan --recover--> snapshot rows --> end of the snapshot --> transactions --> Position
+//!        '- no snapshot: bootstrap, no recovery
 //! ```
 //!
 //! The caller holds the lock of the WAL directory before it scans. What always holds: a transaction is delivered whole

@@ -1,8 +1,8 @@
 //! The file that the journal is writing, and the change from one to the next.
 //!
 //! ```text
-//! Closed ──first batch──> Open ──too long, rotate──> Closed
-//! Reusable ──first batch──┘
+//! Closed ----first batch--+--> Open --too long, rotate--> Closed
+//! Reusable --first batch--'
 //! ```
 
 use std::path::PathBuf;

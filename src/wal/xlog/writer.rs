@@ -1,8 +1,8 @@
 //! Writing a file.
 //!
 //! ```text
-//! create ──> NAME.inprogress with its meta ──publish──> NAME ──append*──> ... ──close──> end marker, durable
-//! reopen ──> NAME, cut to its last whole block ───────────┘
+//! create --> NAME.inprogress with its meta --publish--> NAME --append*--> ... --end, sync--> whole and durable
+//! reopen --> NAME, cut to its last whole block -----------'
 //! ```
 //!
 //! A journal is published right after its meta, a snapshot after its end.
