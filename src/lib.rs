@@ -2,6 +2,8 @@
 //!
 //! Modules in reading order:
 //!
+//! - [`config`]: the table of options and the three sources they are read from.
 //! - [`db`]: the engine, a synchronous library.
 
+pub mod config;
 pub mod db;
