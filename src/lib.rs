@@ -4,6 +4,8 @@
 //!
 //! - [`config`]: the table of options and the three sources they are read from.
 //! - [`db`]: the engine, a synchronous library.
+//! - [`http`]: bounded requests to other HTTP servers.
 
 pub mod config;
 pub mod db;
+pub mod http;
