@@ -5,7 +5,9 @@
 //! - [`config`]: the table of options and the three sources they are read from.
 //! - [`db`]: the engine, a synchronous library.
 //! - [`http`]: bounded requests to other HTTP servers.
+//! - [`procs`]: stored procedures in Rust.
 
 pub mod config;
 pub mod db;
 pub mod http;
+pub mod procs;
