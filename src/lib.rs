@@ -4,6 +4,7 @@
 //!
 //! - [`config`]: the table of options and the three sources they are read from.
 //! - [`db`]: the engine, a synchronous library.
+//! - [`wal`]: journal, recovery, snapshots: the files.
 //! - [`http`]: bounded requests to other HTTP servers.
 //! - [`procs`]: stored procedures in Rust.
 
@@ -11,3 +12,4 @@ pub mod config;
 pub mod db;
 pub mod http;
 pub mod procs;
+pub mod wal;

@@ -7,7 +7,7 @@ use crate::msgpack::{self, Fault, Token, read, take};
 use super::{KeyType, key, key_name, key_type, request_type};
 
 /// The longest packet whose length is believed (Tarantool's limit).
-pub const PACKET_BYTES_MAX: u64 = 2 << 30;
+const PACKET_BYTES_MAX: u64 = 2 << 30;
 
 /// What stands at the front of a connection's input.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ pub mod ext_type {
 const NESTING_MAX: u32 = 16;
 
 /// The most digits that a decimal may have.
-pub const DECIMAL_DIGITS_MAX: usize = 76;
+pub(super) const DECIMAL_DIGITS_MAX: usize = 76;
 
 pub(super) fn check(input: &mut &[u8], depth: u32) -> Result<()> {
     let mut left = 1u64;
@@ -254,6 +254,66 @@ impl Decimal {
                 .unwrap_or(Ordering::Equal)
         });
         if self.negative { by_size.reverse() } else { by_size }
+    }
+
+    /// The same with the other sign.
+    #[must_use]
+    pub fn negate(mut self) -> Self {
+        self.negative = !self.negative && !self.is_zero();
+        self
+    }
+
+    /// The sum, exact; its scale is the larger of the two. None if it takes more digits than a decimal has.
+    pub fn add(&self, other: &Self) -> Option<Self> {
+        let scale = self.scale.max(other.scale);
+        let aligned = |value: &Self| {
+            let zeros = usize::try_from(scale - value.scale)
+                .ok()
+                .filter(|zeros| *zeros <= DECIMAL_DIGITS_MAX)?;
+            let mut digits: Vec<i8> = value.digits.iter().map(|digit| *digit as i8).collect();
+            if !digits.is_empty() {
+                digits.extend(std::iter::repeat_n(0, zeros));
+            }
+            digits.reverse();
+            Some(digits)
+        };
+        let (left, right) = (aligned(self)?, aligned(other)?);
+        let sign = |value: &Self| if value.negative { -1 } else { 1 };
+        // Least significant first, in the sign of the larger: carries and borrows go up.
+        let digit = |digits: &[i8], at: usize| digits.get(at).copied().unwrap_or(0);
+        let is_negative = |signed: &[i8]| {
+            signed.iter().rev().find(|digit| **digit != 0).is_some_and(|digit| *digit < 0)
+        };
+        let mut sum: Vec<i8> = (0..left.len().max(right.len()))
+            .map(|at| sign(self) * digit(&left, at) + sign(other) * digit(&right, at))
+            .collect();
+        let negative = is_negative(&sum);
+        let mut carry = 0;
+        for digit in &mut sum {
+            let value = if negative { -*digit } else { *digit } + carry;
+            carry = value.div_euclid(10);
+            *digit = value.rem_euclid(10);
+        }
+        sum.push(carry);
+        let mut digits = digits::Digits::new();
+        for digit in sum.into_iter().rev().skip_while(|digit| *digit == 0) {
+            digits.push(digit as u8)?;
+        }
+        Some(Self { negative, digits, scale })
+    }
+
+    /// The payload of the extension.
+    pub fn payload(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        super::write_int(&mut out, i64::from(self.scale));
+        let mut nibbles: Vec<u8> =
+            if self.digits.is_empty() { vec![0] } else { self.digits.to_vec() };
+        nibbles.push(if self.negative { 0x0d } else { 0x0c });
+        if nibbles.len() % 2 == 1 {
+            nibbles.insert(0, 0);
+        }
+        out.extend(nibbles.chunks(2).map(|pair| (pair[0] << 4) | pair[1]));
+        out
     }
 
     /// From an integer.

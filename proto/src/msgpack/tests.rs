@@ -97,3 +97,21 @@ fn text_is_what_tarantool_prints() {
     write_nil(&mut out);
     assert_eq!(Text(&out).to_string(), r#"[10, "a\"\n", null]"#);
 }
+
+#[test]
+fn decimals_add_exactly_and_keep_their_scale() {
+    let check = |left: (i128, i32), right: (i128, i32), text: &str| {
+        let make = |(value, scale)| Decimal { scale, ..Decimal::from_i128(value) };
+        let sum = make(left).add(&make(right)).expect("fits");
+        assert_eq!(sum.to_string(), text);
+        assert_eq!(Decimal::parse(&sum.payload()), Some(sum));
+    };
+    check((150, 2), (-150, 2), "0.00");
+    check((15, 1), (15, 1), "3.0");
+    check((999, 0), (1, 3), "999.001");
+    check((-1000, 0), (1, 0), "-999");
+    check((5, -3), (1, 0), "5001");
+    let huge = Decimal { scale: -75, ..Decimal::from_i128(9) };
+    assert!(huge.add(&Decimal::from_i128(1)).is_some());
+    assert_eq!(Decimal { scale: -76, ..Decimal::from_i128(9) }.add(&Decimal::from_i128(1)), None);
+}
