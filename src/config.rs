@@ -24,7 +24,9 @@ mod value;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub use choice::{LogFormat, LogLevel, LogTo, PasswordStrength, Permission, Role, WalMode};
+pub use choice::{
+    BuiltinRole, LogFormat, LogLevel, LogTo, PasswordStrength, Permission, Role, WalMode,
+};
 pub use credentials::{Privilege, SPACE_KEYS, SpaceNames, User};
 pub use error::{ConfigError, Origin};
 pub use options::{Limits, OptionDef};

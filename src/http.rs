@@ -172,12 +172,32 @@ fn cause(error: &dyn std::error::Error) -> String {
     chain.last().map_or_else(String::new, ToString::to_string)
 }
 
-/// `url` with `query` appended, encoded; the query of `url` itself stays in front.
-pub fn url_with(url: &str, query: &Params<'_>) -> Result<String, HttpError> {
-    let mut url = Url::parse(url).map_err(|e| HttpError::BadUrl(e.to_string()))?;
-    url.query_pairs_mut().extend_pairs(query);
-    Ok(url.into())
+/// `url` with `query` appended; the query of `url` itself stays in front.
+///
+/// Encodes what would change the meaning of a query and leaves `:`, `/`, `?`, `,` and the like readable.
+pub fn url_with(url: &str, query: &Params<'_>) -> String {
+    let mut out = url.to_owned();
+    for (place, (name, value)) in query.iter().enumerate() {
+        out.push(if place > 0 || url.contains('?') { '&' } else { '?' });
+        encode(&mut out, name);
+        out.push('=');
+        encode(&mut out, value);
+    }
+    out
 }
+
+/// Source: RFC 3986 section 3.4, without `&`, `=`, `+` and `;`, which have a meaning inside queries.
+fn encode(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b if b.is_ascii_alphanumeric() || b"-._~:@/?!$'()*,".contains(&b) => out.push(b.into()),
+            b => out.extend(['%', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]),
+        }
+    }
+}
+
+const HEX: [char; 16] =
+    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
 
 /// Parses an address that may be spoken to.
 fn checked(url: &str) -> Result<Url, HttpError> {

@@ -28,7 +28,21 @@ async fn parameters_are_encoded() {
     let post = stub.requests().pop().unwrap();
     assert!(post.ends_with(&format!("\r\n\r\n{encoded}")), "{post}");
     assert!(post.to_lowercase().contains("content-type: application/x-www-form-urlencoded"));
-    assert_eq!(url_with("https://x/y?z=1", &params), Ok(format!("https://x/y?z=1&{encoded}")));
+}
+
+#[test]
+fn queries_for_people_encode_what_would_change_them() {
+    let check = |url: &str, value: &str, expected: &str| {
+        let whole = url_with(url, &[("k", value), ("l", "")]);
+        assert_eq!(whole, format!("{expected}&l="));
+        let parsed = Url::parse(&whole).unwrap();
+        let read = parsed.query_pairs().find(|(name, _)| name == "k").unwrap().1.into_owned();
+        assert_eq!(read, value, "must read back from {whole}");
+    };
+    check("https://x/y", "http://z:1/?a,b", "https://x/y?k=http://z:1/?a,b");
+    check("https://x/y?z=1", "1", "https://x/y?z=1&k=1");
+    check("https://x/y", "a b&c=d#e+f%g;h", "https://x/y?k=a%20b%26c%3Dd%23e%2Bf%25g%3Bh");
+    check("https://x/y", "\u{e9}\r\n\"<>", "https://x/y?k=%C3%A9%0D%0A%22%3C%3E");
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ pub struct Authman {
     session_update_timedelta: Duration,
     /// Time after which a social session asks the provider again.
     social_check_time: Duration,
-    /// Those that are configured.
+    /// Every provider that there is.
     providers: Vec<Provider>,
 }
 
@@ -79,7 +79,7 @@ impl Authman {
             session_lifetime: config.session_lifetime,
             session_update_timedelta: config.session_update_timedelta,
             social_check_time: config.social_check_time,
-            providers: Provider::configured(config, http),
+            providers: Provider::all(config, http),
         }
     }
 

@@ -72,19 +72,19 @@ struct Known<'a> {
 }
 
 impl Provider {
-    /// The providers that have a `client_id`.
-    pub fn configured(config: &config::Authman, http: &Http) -> Vec<Self> {
+    /// Every provider. What is not configured is empty text, as in the Lua application.
+    pub fn all(config: &config::Authman, http: &Http) -> Vec<Self> {
         let limits = Limits {
             request_timeout: config.request_timeout,
             response_bytes_max: config.response_bytes_max,
             requests_max: usize::try_from(config.requests_max).unwrap_or(usize::MAX),
         };
-        let all = PROVIDERS.iter().map(|def| Self {
+        let provider = |def: &'static ProviderDef| Self {
             def,
             config: (def.config)(config).clone(),
             channel: http.channel(limits),
-        });
-        all.filter(|provider| !provider.config.client_id.is_empty()).collect()
+        };
+        PROVIDERS.iter().map(provider).collect()
     }
 
     /// The name that clients use.
@@ -93,11 +93,11 @@ impl Provider {
     }
 
     /// The address of the page where a person consents. `state` comes back with the code.
-    pub fn consent_url(&self, state: Option<&str>) -> Result<String, ProviderError> {
-        let url = self.config.consent_url.as_deref().unwrap_or(self.def.consent_url);
+    pub fn consent_url(&self, state: Option<&str>) -> String {
+        let url = self.config.endpoints.consent_url.as_deref().unwrap_or(self.def.consent_url);
         let mut params = self.fill(self.def.consent, Known::default());
         params.extend(state.map(|state| ("state", state)));
-        url_with(url, &params).map_err(ProviderError::Http)
+        url_with(url, &params)
     }
 
     /// Exchanges the code that the person came back with for a token.

@@ -50,7 +50,7 @@ impl Bench {
         let yaml = format!(
             "roles_cfg: {{authman: {{session_secret: x, session_lifetime: 1000, \
              session_update_timedelta: 300, social_check_time: 100, facebook: {{client_id: FB, \
-             token_url: '{}', profile_url: '{}'}}}}}}",
+             endpoints: {{token_url: '{}', profile_url: '{}'}}}}}}}}",
             stub.url("/token"),
             stub.url("/me"),
         );
@@ -138,7 +138,6 @@ async fn refusals_of_social_login() {
     };
     let wrong_provider = r#"[false, {"13": "Wrong social provider"}]"#;
     check(&["mailru", "good"], wrong_provider).await;
-    check(&["vk", "good"], wrong_provider).await;
     check(&["facebook", ""], wrong_provider).await;
     check(&["facebook"], wrong_provider).await;
     check(&[], wrong_provider).await;

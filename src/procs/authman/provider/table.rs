@@ -73,11 +73,11 @@ pub(super) struct ProviderDef {
 }
 
 fn token_url(config: &config::Provider) -> Option<&str> {
-    config.token_url.as_deref()
+    config.endpoints.token_url.as_deref()
 }
 
 fn profile_url(config: &config::Provider) -> Option<&str> {
-    config.profile_url.as_deref()
+    config.endpoints.profile_url.as_deref()
 }
 
 /// Every provider.

@@ -8,14 +8,17 @@ use crate::http::stub::{Answer, Stub};
 fn provider(name: &str, stub: &Stub) -> Provider {
     let yaml = format!(
         "roles_cfg: {{authman: {{request_timeout: 20, {name}: {{client_id: 'C D', client_secret: s&t, \
-         redirect_uri: 'http://localhost:8000/?a=b', token_url: '{}', profile_url: '{}'}}}}}}",
+         redirect_uri: 'http://localhost:8000/?a=b', endpoints: {{token_url: '{}', profile_url: '{}'}}}}}}}}",
         stub.url("/token"),
         stub.url("/me"),
     );
     let config = Config::from_yaml(&yaml).unwrap();
-    let mut all = Provider::configured(&config.roles_cfg.authman, &Http::new().unwrap());
-    assert_eq!(all.len(), 1, "only {name} is configured");
-    all.remove(0)
+    named(&config, name)
+}
+
+fn named(config: &Config, name: &str) -> Provider {
+    let all = Provider::all(&config.roles_cfg.authman, &Http::new().unwrap());
+    all.into_iter().find(|provider| provider.name() == name).unwrap()
 }
 
 /// A server that answers on each path with a fixed body.
@@ -92,31 +95,34 @@ async fn vk_gives_the_email_with_the_token_and_a_number_as_id() {
 fn consent_pages() {
     let check = |name: &str, state: Option<&str>, expected: &str| {
         let yaml = format!(
-            "roles_cfg: {{authman: {{{name}: {{client_id: FB, redirect_uri: 'http://localhost/'}}}}}}"
+            "roles_cfg: {{authman: {{{name}: {{client_id: FB, redirect_uri: 'http://x:80/a?b'}}}}}}"
         );
-        let config = Config::from_yaml(&yaml).unwrap();
-        let all = Provider::configured(&config.roles_cfg.authman, &Http::new().unwrap());
-        assert_eq!(all[0].consent_url(state).unwrap(), expected);
+        let provider = named(&Config::from_yaml(&yaml).unwrap(), name);
+        assert_eq!(provider.consent_url(state), expected);
     };
-    check(
-        "facebook",
-        Some("st&x"),
-        "https://www.facebook.com/v2.8/dialog/oauth?client_id=FB\
-         &redirect_uri=http%3A%2F%2Flocalhost%2F&scope=email&state=st%26x",
-    );
+    let facebook = "https://www.facebook.com/v2.8/dialog/oauth?client_id=FB\
+                    &redirect_uri=http://x:80/a?b&scope=email";
+    check("facebook", None, facebook);
+    check("facebook", Some("s t&x=1#+%"), &format!("{facebook}&state=s%20t%26x%3D1%23%2B%25"));
     check(
         "google",
         None,
-        "https://accounts.google.com/o/oauth2/v2/auth?client_id=FB\
-         &redirect_uri=http%3A%2F%2Flocalhost%2F&response_type=code&scope=email\
-         &access_type=offline&prompt=consent",
+        "https://accounts.google.com/o/oauth2/v2/auth?client_id=FB&redirect_uri=http://x:80/a?b\
+         &response_type=code&scope=email&access_type=offline&prompt=consent",
     );
     check(
         "vk",
         None,
-        "https://oauth.vk.com/authorize?client_id=FB&display=page\
-         &redirect_uri=http%3A%2F%2Flocalhost%2F&scope=offline%2Cemail&response_type=code&v=5.62",
+        "https://oauth.vk.com/authorize?client_id=FB&display=page&redirect_uri=http://x:80/a?b\
+         &scope=offline,email&response_type=code&v=5.62",
     );
+}
+
+#[test]
+fn the_consent_page_may_be_elsewhere() {
+    let yaml = "roles_cfg: {authman: {vk: {endpoints: {consent_url: 'https://x/y?z=1'}}}}";
+    let url = named(&Config::from_yaml(yaml).unwrap(), "vk").consent_url(None);
+    assert!(url.starts_with("https://x/y?z=1&client_id=&display=page&"), "{url}");
 }
 
 #[tokio::test]
