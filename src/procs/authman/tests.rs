@@ -112,6 +112,7 @@ async fn a_login_from_the_consent_page_to_the_end() {
 async fn a_second_login_updates_the_same_user() {
     let bench = Bench::new().await;
     bench.session("social_auth", &["facebook", "good"]).await;
+    bench.store.change(|rows| rows.change_user(|user| user.is_active = false));
     *bench.me.lock() = (200, r#"{"id": "fb1", "email": null}"#.to_owned());
     let (head, _) = bench.session("social_auth", &["facebook", "good"]).await;
     assert!(
