@@ -1,6 +1,6 @@
 //! Configuration: one table of options, three sources, one typed result.
 //!
-//! [`table`] names every option once, with its type, default, limits and documentation. From it follow the YAML keys
+//! `table` names every option once, with its type, default, limits and documentation. From it follow the YAML keys
 //! (`iproto.net_msg_max`), the environment variables (`LYCOSA_IPROTO_NET_MSG_MAX`), the command line
 //! (`--iproto-net-msg-max`), `--help` and `docs/config.md`. The command line wins over the environment, the environment
 //! over the file, the file over the default. Values are checked once, at start, into a [`Config`]; nothing reads a raw
@@ -24,7 +24,9 @@ mod value;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub use choice::{LogFormat, LogLevel, LogTo, PasswordStrength, Permission, Role, WalMode};
+pub use choice::{
+    BuiltinRole, LogFormat, LogLevel, LogTo, PasswordStrength, Permission, Role, WalMode,
+};
 pub use credentials::{Privilege, SPACE_KEYS, SpaceNames, User};
 pub use error::{ConfigError, Origin};
 pub use options::{Limits, OptionDef};

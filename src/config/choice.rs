@@ -134,6 +134,18 @@ choice! {
 }
 
 choice! {
+    /// A role that every database has.
+    BuiltinRole {
+        /// What everybody may do.
+        Public "public",
+        /// What replicas may do.
+        Replication "replication",
+        /// Everything.
+        Super "super",
+    }
+}
+
+choice! {
     /// What a privilege permits.
     Permission {
         /// Read rows.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_norway::Value;
 
-use super::choice::Permission;
+use super::choice::{BuiltinRole, Permission};
 use super::options::Limits;
 use super::scalar::Secret;
 use super::value::{OptionType, Refused, read_any_map, read_list, read_map};
@@ -17,8 +17,8 @@ const UNBOUND: Limits = Limits { min: 0, max: u64::MAX, unit: "" };
 pub struct User {
     /// The password; none leaves the user without one, so that nobody can log in as it.
     pub password: Option<Secret>,
-    /// Names of roles granted to the user.
-    pub roles: Vec<String>,
+    /// Roles granted to the user.
+    pub roles: Vec<BuiltinRole>,
     /// Rights granted to the user.
     pub privileges: Vec<Privilege>,
 }
@@ -67,7 +67,10 @@ impl User {
                 return Err(Refused::hidden("none: guest has no password"));
             }
             "password" => self.password = Some(Secret::read(value, &UNBOUND)?),
-            "roles" => self.roles = texts(value)?,
+            "roles" => {
+                let role = |item: &Value| BuiltinRole::read(item, &UNBOUND);
+                self.roles = read_list(value, "a list of roles", role)?;
+            }
             _ => self.privileges = read_list(value, "a list of maps", Privilege::read)?,
         }
         Ok(())

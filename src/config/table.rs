@@ -122,7 +122,8 @@ options! {
     /// Users and their rights.
     struct Credentials {
         /// Users by name, each `{password, roles, privileges}`. A privilege is `{permissions: [read, ...]}` with any of
-        /// `universe`, `spaces`, `functions`, `sequences`, `lua_eval`, `lua_call`, `sql`.
+        /// `universe`, `spaces`, `functions`, `sequences`, `lua_eval`, `lua_call`, `sql`. Roles are those that every
+        /// database has; others are granted in the database.
         users: BTreeMap<String, User> = "", hostile "";
     }
 
@@ -176,14 +177,20 @@ options! {
         vk: Provider;
     }
 
-    /// An application registered with a provider of social login. Addresses left out are those of the provider.
+    /// An application registered with a provider of social login.
     struct Provider {
-        /// The application's id; without it the provider is unknown to `auth.social_auth`.
+        /// The application's id.
         client_id: String = "", hostile "";
         /// The application's secret.
         client_secret: Secret = "", hostile "";
         /// Where the provider sends people back to.
         redirect_uri: String = "", hostile "";
+        /// Addresses in place of the provider's own.
+        endpoints: Endpoints;
+    }
+
+    /// Addresses in place of a provider's own, for tests: `https://`, or `http://` to this machine.
+    struct Endpoints {
         /// Address of the consent page. Not in the Lua application.
         consent_url: Option<String> = "", hostile "";
         /// Address that exchanges codes for tokens. Not in the Lua application.

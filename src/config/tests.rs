@@ -88,7 +88,7 @@ fn a_file_of_tarantool_3() {
     .unwrap();
     let user = &config.credentials.users["app"];
     assert_eq!(user.password, Some(Secret::new("12345")));
-    assert_eq!(user.roles, ["super"]);
+    assert_eq!(user.roles, [BuiltinRole::Super]);
     assert_eq!(user.privileges[0].permissions, [Permission::Read, Permission::Write]);
     assert_eq!(user.privileges[0].spaces, ["t", "u"]);
     assert!(user.privileges[1].universe);
@@ -198,6 +198,11 @@ fn bad_values_name_key_value_and_what_is_allowed() {
         "credentials: {users: {a: {privileges: [{permissions: [raed]}]}}}",
         "credentials.users.a.privileges.1.permissions.1: \"raed\" is not allowed; \
          one of: read, write, execute, create, alter, drop, usage, session",
+    );
+    check(
+        "credentials: {users: {ann: {roles: [juggler]}}}",
+        "credentials.users.ann.roles.1: \"juggler\" is not allowed; \
+         one of: public, replication, super",
     );
     check(
         "credentials: {users: {a: {password: [hunter2]}}}",

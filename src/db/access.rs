@@ -165,6 +165,8 @@ pub struct Access {
     users: HashMap<u32, User>,
     /// guest has every right while this process runs, whatever the rows say.
     pub is_guest_trusted: bool,
+    /// guest stands in for admin: he is trusted, and the rows give him less than everything.
+    is_guest_admin: bool,
 }
 
 impl Access {
@@ -197,10 +199,12 @@ impl Access {
             reached.remove(uid);
             user.roles = reached;
         }
-        if self.is_guest_trusted
-            && let Some(guest) = self.users.get_mut(&GUEST)
+        self.is_guest_admin = false;
+        if let Some(guest) = self.users.get_mut(&GUEST).filter(|guest| guest.universe != ALL)
+            && self.is_guest_trusted
         {
             guest.universe = ALL;
+            self.is_guest_admin = true;
         }
     }
 
@@ -217,6 +221,11 @@ impl Access {
     pub fn find(&self, name: &[u8]) -> Option<(u32, &User)> {
         let found = self.users.iter().find(|(_, user)| user.name.as_bytes() == name);
         found.map(|(uid, user)| (*uid, user))
+    }
+
+    /// True for admin, and for a guest who stands in for him.
+    pub fn is_admin(&self, uid: u32) -> bool {
+        uid == ADMIN || (uid == GUEST && self.is_guest_admin)
     }
 
     /// The number of users and roles.
@@ -256,7 +265,7 @@ impl Access {
         if missing == 0 {
             return Ok(());
         }
-        let is_owner = uid == ADMIN || uid == object.owner;
+        let is_owner = self.is_admin(uid) || uid == object.owner;
         if is_owner && missing & (Privilege::USAGE.0 | Privilege::CREATE.0) == 0 {
             return Ok(());
         }
@@ -305,7 +314,7 @@ impl Access {
     /// Tells whether `uid` is admin, the owner, or holds grant rights on an object: who may give rights on it.
     pub fn may_grant(&self, uid: u32, object: &Object<'_>) -> bool {
         let Ok(user) = self.user(uid) else { return false };
-        uid == ADMIN || uid == object.owner || user.has_any(object, Privilege::GRANT.0)
+        self.is_admin(uid) || uid == object.owner || user.has_any(object, Privilege::GRANT.0)
     }
 }
 

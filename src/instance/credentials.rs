@@ -28,9 +28,9 @@ pub(super) fn apply(txn: &mut Txn<'_>, users: &BTreeMap<String, User>) -> Result
         }
         for role in &user.roles {
             let Some((role, _)) =
-                txn.db().access().find(role.as_bytes()).filter(|(_, found)| found.is_role)
+                txn.db().access().find(role.name().as_bytes()).filter(|(_, found)| found.is_role)
             else {
-                return Err(err!(NO_SUCH_ROLE, role));
+                return Err(err!(NO_SUCH_ROLE, role.name()));
             };
             grant(txn, uid, ObjectType::Role, &number(role), Right::EXECUTE.0)?;
         }

@@ -89,7 +89,7 @@ fn check_grant(txn: &Txn<'_>, grant: &Grant, is_new: bool) -> Result<()> {
         if grant.mask == 0 {
             return Err(err!(GRANT, "the grant tuple has no privileges"));
         }
-        if grant.grantee == uid && uid != ADMIN && uid != object.owner {
+        if grant.grantee == uid && !db.access.is_admin(uid) && uid != object.owner {
             return Err(err!(GRANT, "only object owner or admin can grant oneself"));
         }
         if grant.object_type == ObjectType::Role {
