@@ -69,6 +69,10 @@ pub(crate) struct Compare {
     /// Turns of each server per workload and shape; medians are reported.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
+    /// Measure a round again if other processes used more than this much of a core, in per cent;
+    /// after four times the rounds, the quietest ones count.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) quiet: Option<u32>,
     /// Words for the head of the report, such as the WAL mode of both servers.
     #[arg(long)]
     pub(crate) note: Option<String>,

@@ -17,6 +17,9 @@ use crate::workload::{QUEUE_NOTE, Workload};
 /// A figure of a measurement, if it has it.
 type Figure = fn(&Measurement) -> Option<f64>;
 
+/// Rounds tried per round wanted, if only quiet ones count.
+const QUIET_TRIES: usize = 4;
+
 /// Requests per second.
 const THROUGHPUT: Figure = |found| Some(found.throughput());
 /// Microseconds that half of the requests did not exceed.
@@ -69,19 +72,33 @@ fn rounds(
     (a, b): (&mut Server, &mut Server),
     progress: &mut Progress,
 ) -> Result<Option<Rounds>, Error> {
-    let mut rounds = Vec::new();
-    for round in 1..=arguments.rounds {
+    let wanted = arguments.rounds as usize;
+    let tries_max = if arguments.quiet.is_some() { wanted * QUIET_TRIES } else { wanted };
+    let mut rounds = Rounds::new();
+    let mut quiet_rounds = 0;
+    while quiet_rounds < wanted && rounds.len() < tries_max {
+        let done = rounds.len();
         let mut turn = |name: &str, server: &mut Server| {
-            let of = arguments.rounds;
-            progress.begin(format!("{workload} {shape}, round {round} of {of}, server {name}"));
+            progress.begin(format!("{workload} {shape}, round {} of {wanted}, {name}", done + 1));
             measure_one(server, workload, shape, arguments.choice.effort(), progress)
         };
-        match (turn("A", a)?, turn("B", b)?) {
-            (Some(a), Some(b)) => rounds.push((a, b)),
-            _ => return Ok(None),
-        }
+        let (Some(a), Some(b)) = (turn("A", a)?, turn("B", b)?) else {
+            return Ok(None);
+        };
+        rounds.push((a, b));
+        let noise_max = arguments.quiet.map_or(f64::INFINITY, |percent| f64::from(percent) / 100.0);
+        quiet_rounds = rounds.iter().filter(|round| noise(round) <= noise_max).count();
+    }
+    if rounds.len() > wanted {
+        rounds.sort_by(|left, right| noise(left).total_cmp(&noise(right)));
+        rounds.truncate(wanted);
     }
     Ok(Some(rounds))
+}
+
+/// What other processes used of a core in the noisier turn of a round; 0 if that is not known.
+fn noise((a, b): &(Measurement, Measurement)) -> f64 {
+    a.others_cpu().unwrap_or(0.0).max(b.others_cpu().unwrap_or(0.0))
 }
 
 /// The head of the report: everything the numbers depend on.
@@ -94,6 +111,13 @@ fn head(arguments: &Compare, a: &Server, b: &Server) -> String {
     machine::describe().into_iter().for_each(&mut line);
     line("figures: medians of the rounds; A/B is the median of the ratios in one round".to_owned());
     line(format!("effort: {} rounds A B, {}", arguments.rounds, arguments.choice.describe()));
+    if let Some(percent) = arguments.quiet {
+        let tries = QUIET_TRIES;
+        line(format!(
+            "quiet: rounds with more than {percent} % of a core used by others were measured \
+             again, up to {tries} times the rounds"
+        ));
+    }
     if arguments.choice.workloads().contains(&Workload::Queue) {
         line(QUEUE_NOTE.to_owned());
     }
