@@ -84,7 +84,7 @@ def chosen(case, args):
 
 def fresh(kind, directory):
     """A server with nothing in it: the applications' spaces would show in the answers."""
-    return Tarantool(directory) if kind == "tarantool" else Lycosa(directory, roles=())
+    return Tarantool(directory) if kind == "tarantool" else Lycosa(directory, roles=(), users={})
 
 
 def tell(outcome, verbose, report):
