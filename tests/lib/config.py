@@ -23,7 +23,7 @@ def lycosa(port, directory, *, users=None, roles=APPLICATIONS, wal_mode="write",
     if "authman" in roles:
         facebook = dict(PROVIDER)
         if provider is not None:
-            facebook["endpoints"] = {"token_url": provider.token_url, "profile_url": provider.profile_url}
+            facebook |= {"token_url": provider.token_url, "profile_url": provider.profile_url}
         config["roles_cfg"] = {"authman": {"facebook": facebook, "request_timeout": 1}}
     return merged(config, extra or {})
 

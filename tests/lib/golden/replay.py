@@ -73,13 +73,20 @@ class ServerGone(Exception):
 
 
 class Player:
-    """Plays cases one after another; set-up and teardown go over one control connection."""
+    """Plays cases one after another; set-up and teardown go over one control connection.
 
-    def __init__(self, port, host="127.0.0.1"):
-        self.host, self.port = host, port
+    `revive` starts the server anew if it has ended, and says whether it had.
+    """
+
+    def __init__(self, port, revive=lambda: False):
+        self.port, self.revive = port, revive
         self.control = None
         self.patience = REPLY_SEC
         self.late = 0
+        self.deaths = []
+        self.begin()
+
+    def begin(self):
         self.give_guest_super()
         self.tidier = Tidier(self.ask)
 
@@ -92,7 +99,7 @@ class Player:
 
     def connect(self):
         try:
-            return Connection(self.port, self.host, timeout=self.patience)
+            return Connection(self.port, timeout=self.patience)
         except (OSError, Closed) as e:
             raise ServerGone(str(e)) from e
 
@@ -122,6 +129,12 @@ class Player:
             outcome = self.run(case)
         except ServerGone as e:
             outcome = Outcome(case, Verdict.NO_ANSWER, str(e), [])
+        if outcome.verdict is Verdict.NO_ANSWER and self.revive():
+            outcome.reason += "; the server ended"
+            self.deaths.append(case.full_name)
+            self.control = None
+            self.begin()
+            return outcome
         try:
             clean = all([not self.ask(r).code for r in case.teardown])
             if outcome.verdict is not Verdict.SAME or not clean or case.restore:

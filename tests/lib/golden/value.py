@@ -13,11 +13,14 @@ Maps with string keys compare without regard to order. NaNs are equal to each ot
 """
 
 import struct
+import sys
 
 NIL = ("nil",)
 DECIMAL, UUID, ERROR, DATETIME, INTERVAL, TUPLE = 1, 2, 3, 4, 6, 7
 ERROR_FILE, ERROR_LINE, ERROR_ERRNO = 1, 2, 4
 DEPTH_MAX = 250
+# Three calls a level.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * DEPTH_MAX + 1000))
 
 
 class Malformed(Exception):
