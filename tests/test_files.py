@@ -6,6 +6,7 @@ without a snapshot.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import uuid
@@ -15,7 +16,7 @@ import pytest
 
 from lib import schema
 from lib.clients import TESTS
-from lib.iproto import Err, ServerError, data_bytes
+from lib.iproto import Err, Key, ServerError, Type, data_bytes
 from lib.server import Lycosa, StartFailed, Tarantool, tarantool_binary
 
 pytestmark = pytest.mark.lycosa
@@ -313,6 +314,36 @@ def test_a_torn_end_loses_only_what_was_torn(tmp_path, cut):
         leave(server, "kill")
     with server, server.connect() as conn:
         assert [r[0] for r in conn.select(SCRATCH)] == [*range(len(rows)), 1000]
+
+
+def test_a_write_that_the_disk_refuses(tmp_path):
+    """Error 40, the change is undone, reading goes on, and writing too once there is room; nothing comes back later."""
+    wal_io, limit = 40, 64 << 10
+    server = Lycosa(tmp_path, roles=())
+    with server:
+        with server.connect() as conn:
+            schema.create_space(conn, SCRATCH, "t", [("id", "unsigned"), ("v", "string")])
+            schema.create_index(conn, SCRATCH, 0, "pk", [(0, "unsigned")])
+            server.limit_files(limit)
+            written, refused = [], []
+            for i in range(100):
+                # Too varied to compress, so that the limit is reached.
+                reply = conn.exchange(Type.INSERT, {Key.SPACE_ID: SCRATCH, Key.TUPLE: [i, os.urandom(1000).hex()]})
+                assert reply.code in (0, wal_io), reply
+                (refused if reply.code else written).append(i)
+            assert written and refused
+            assert [r[0] for r in conn.select(SCRATCH)] == written
+            first = conn.select(SCRATCH, [0])
+            large = [["=", 1, os.urandom(limit).hex()]]
+            reply = conn.exchange(Type.UPDATE, {Key.SPACE_ID: SCRATCH, Key.KEY: [0], Key.TUPLE: large})
+            assert reply.code == wal_io
+            assert conn.select(SCRATCH, [0]) == first
+            server.limit_files(None)
+            conn.insert(SCRATCH, [1000, "room again"])
+        leave(server, "kill")
+    with server, server.connect() as conn:
+        assert [r[0] for r in conn.select(SCRATCH)] == [*written, 1000]
+        assert conn.select(SCRATCH, [0]) == first
 
 
 def test_a_snapshot_without_its_end_is_refused(tmp_path):

@@ -5,6 +5,7 @@ to `log.txt` there. Readiness is its greeting, never a pause.
 """
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -74,6 +75,8 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # Leaves SIGXFSZ ignored, so that a file size limit is a failed write and not a signal.
+                restore_signals=False,
             )
 
     def start(self):
@@ -99,6 +102,11 @@ class Server:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def limit_files(self, size):
+        """From now on no file can grow beyond `size` bytes; None lifts that. The stand-in for a full disk."""
+        limit = resource.RLIM_INFINITY if size is None else size
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     def stop(self):
         """Asks for an orderly end and returns the exit status."""
