@@ -27,16 +27,24 @@ FLOOR = DATA / "floor.json"
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="*", default=["golden-26", "golden-39"], help="name in tests/data/golden")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "file", nargs="*", default=["golden-26", "golden-39"], help="name in tests/data/golden"
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--start", choices=["lycosa", "tarantool"])
     where.add_argument("--port", type=int)
     parser.add_argument("--skip", default="lua,sql,vinyl", help="tags of cases to leave out")
     parser.add_argument("--group", help="only these groups, by comma")
     parser.add_argument("--name", help="only cases whose name holds this text")
-    parser.add_argument("--report", type=Path, help="write every case that is not `same`, as JSON lines")
-    parser.add_argument("--verbose", action="store_true", help="print what was wanted and what came")
+    parser.add_argument(
+        "--report", type=Path, help="write every case that is not `same`, as JSON lines"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="print what was wanted and what came"
+    )
     parser.add_argument("--brief", action="store_true", help="leave out groups that are all `same`")
     parser.add_argument("--raise-floor", action="store_true")
     return parser.parse_args()
@@ -73,7 +81,9 @@ def run_file(args, name):
     if args.raise_floor and whole:
         raise_floor(name, reached)
     if player.deaths:
-        print(f"{name}: the server ended {len(player.deaths)} times, in {', '.join(player.deaths[:5])}")
+        print(
+            f"{name}: the server ended {len(player.deaths)} times, in {', '.join(player.deaths[:5])}"
+        )
     # A floor is a share of the whole file.
     met = check_floor(name, reached) if whole and args.start == "lycosa" else True
     return met and not player.deaths
@@ -83,7 +93,9 @@ def chosen(case, args):
     # Cases recorded with the transaction manager on are left out until streams keep transactions open.
     if case.configuration != "default" or case.tags & set(args.skip.split(",")):
         return False
-    return (not args.group or case.group in args.group.split(",")) and (not args.name or args.name in case.name)
+    return (not args.group or case.group in args.group.split(",")) and (
+        not args.name or args.name in case.name
+    )
 
 
 class Fresh:
@@ -116,7 +128,9 @@ class Fresh:
             self.server.process.wait(0.1)
         except subprocess.TimeoutExpired:
             return False
-        print(f"the server ended with {self.server.process.returncode}:\n{self.server.log()[-2000:]}")
+        print(
+            f"the server ended with {self.server.process.returncode}:\n{self.server.log()[-2000:]}"
+        )
         port = self.port
         self.end()
         self.start(port)

@@ -38,7 +38,12 @@ UUID = msgpack.ExtType(2, uuid.UUID("550e8400-e29b-41d4-a716-446655440000").byte
 
 def make_schema(conn):
     """The same spaces, indexes, users and grants that lua/directory.lua makes with box.schema."""
-    fields = [("id", "unsigned"), ("name", "string"), ("age", "unsigned", True), ("extra", "any", True)]
+    fields = [
+        ("id", "unsigned"),
+        ("name", "string"),
+        ("age", "unsigned", True),
+        ("extra", "any", True),
+    ]
     schema.create_space(conn, PEOPLE, "people", fields)
     schema.create_index(conn, PEOPLE, 0, "pk", [(0, "unsigned")])
     schema.create_index(conn, PEOPLE, 1, "name", [(1, "string"), (0, "unsigned")])
@@ -68,7 +73,7 @@ def extras(i):
         i / 3,
         b"\x00\xff" * (i % 5),
         {"k": [i, {"deep": None}], "empty": {}},
-        "ж" * (i % 4),
+        "\u0436" * (i % 4),
         DECIMAL,
         UUID,
     ][i % 10]
@@ -77,7 +82,9 @@ def extras(i):
 def fill(conn, start):
     """Writes, changes and removes rows, so that all kinds of journal rows are there."""
     for i in range(start, start + COUNT):
-        conn.insert(PEOPLE, [i, f"name {i * 7919 % 1000}-{i}", i % 90 if i % 4 else None, extras(i)])
+        conn.insert(
+            PEOPLE, [i, f"name {i * 7919 % 1000}-{i}", i % 90 if i % 4 else None, extras(i)]
+        )
         conn.replace(PAIRS, [f"p{i % 50}", -i * 1000003, i])
         conn.insert(EVENTS, [i * 2654435761 % (1 << 53), i * 0.37, ["ev", i]])
     for i in range(start, start + COUNT, 5):
@@ -106,7 +113,11 @@ def system_rows(conn):
     users = (USER_ID, READER_ID)
     return {
         "spaces": [r[:5] + r[6:] for r in conn.select(schema.SPACE) if r[0] in NAMES],
-        "indexes": [r[:3] + [r[3].upper(), r[4]["unique"]] for r in conn.select(schema.INDEX) if r[0] in NAMES],
+        "indexes": [
+            r[:3] + [r[3].upper(), r[4]["unique"]]
+            for r in conn.select(schema.INDEX)
+            if r[0] in NAMES
+        ],
         "users": [[r[0], r[2], r[3], r[4]] for r in conn.select(schema.USER) if r[0] in users],
         "grants": [r for r in conn.select(schema.PRIV) if r[1] in users],
     }
@@ -145,7 +156,9 @@ def check_goes_on(server, mark):
     with server.connect(USER, PASSWORD) as conn:
         fill(conn, 10_000 + mark)
         conn.insert(schema.SPACE, [9100 + mark, 1, f"later{mark}", "memtx", 0, {}, []])
-        conn.insert(schema.INDEX, [9100 + mark, 0, "pk", "tree", {"unique": True}, [[0, "unsigned"]]])
+        conn.insert(
+            schema.INDEX, [9100 + mark, 0, "pk", "tree", {"unique": True}, [[0, "unsigned"]]]
+        )
         conn.insert(9100 + mark, [1, "later"])
         server.snapshot()
         conn.insert(9100 + mark, [2, "after the snapshot"])
@@ -226,7 +239,9 @@ def test_tarantool_opens_the_applications_spaces(tmp_path):
                     conn.call(f"queue.tube.tube_{kind}:put", {"n": i})
             code = conn.call("auth.registration", "a@b.c")[1]["code"]
             conn.call("auth.complete_registration", "a@b.c", code, "Passw0rd")
-            names = [r[2] for r in conn.select(schema.SPACE) if r[0] >= 512 and not r[5].get("temporary")]
+            names = [
+                r[2] for r in conn.select(schema.SPACE) if r[0] >= 512 and not r[5].get("temporary")
+            ]
             before = application_rows(conn, names)
         assert len([n for n in names if n.startswith("tube_")]) == 5 and "auth_user" in names
         leave(ours, "stop")
@@ -328,14 +343,18 @@ def test_a_write_that_the_disk_refuses(tmp_path):
             written, refused = [], []
             for i in range(100):
                 # Too varied to compress, so that the limit is reached.
-                reply = conn.exchange(Type.INSERT, {Key.SPACE_ID: SCRATCH, Key.TUPLE: [i, os.urandom(1000).hex()]})
+                reply = conn.exchange(
+                    Type.INSERT, {Key.SPACE_ID: SCRATCH, Key.TUPLE: [i, os.urandom(1000).hex()]}
+                )
                 assert reply.code in (0, wal_io), reply
                 (refused if reply.code else written).append(i)
             assert written and refused
             assert [r[0] for r in conn.select(SCRATCH)] == written
             first = conn.select(SCRATCH, [0])
             large = [["=", 1, os.urandom(limit).hex()]]
-            reply = conn.exchange(Type.UPDATE, {Key.SPACE_ID: SCRATCH, Key.KEY: [0], Key.TUPLE: large})
+            reply = conn.exchange(
+                Type.UPDATE, {Key.SPACE_ID: SCRATCH, Key.KEY: [0], Key.TUPLE: large}
+            )
             assert reply.code == wal_io
             assert conn.select(SCRATCH, [0]) == first
             server.limit_files(None)

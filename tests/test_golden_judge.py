@@ -20,12 +20,16 @@ def reply(data, sync=7, status=0):
 
 def error(code, text, kind="ClientError", line=1):
     stack = {0: [{0: kind, 1: "f.c", 2: line, 3: text, 4: 0, 5: code}]}
-    return frame(msgpack.packb({0: 0x8000 | code, 1: 7, 5: 80}) + msgpack.packb({0x31: text, 0x52: stack}))
+    return frame(
+        msgpack.packb({0: 0x8000 | code, 1: 7, 5: 80}) + msgpack.packb({0x31: text, 0x52: stack})
+    )
 
 
 def verdict(want, got, tags=(), want_closed=False, got_closed=False, **norms):
     packets = [
-        packet.normalise(packet.decode_all(stream), norms.get("norms", ()), norms.get("unordered", False))
+        packet.normalise(
+            packet.decode_all(stream), norms.get("norms", ()), norms.get("unordered", False)
+        )
         for stream in (want, got)
     ]
     return judge(*packets, set(tags), want_closed, got_closed)[0]
@@ -49,7 +53,11 @@ ONE = b"\xdd\x00\x00\x00\x01"  # DATA of one element, as servers write its head
         (b"\x90", b"\x80", DIFFERENT),
         (b"\x82\xa1a\x01\xa1b\x02", b"\x82\xa1b\x02\xa1a\x01", SAME),
         (b"\x82\xa1a\x01\xa1b\x02", b"\x82\xa1a\x02\xa1b\x01", DIFFERENT),
-        (b"\xc7\x03\x01\x01\x01\x2c", b"\xc7\x04\x01\x01\x00\x01\x2c", SAME),  # a decimal with padding
+        (
+            b"\xc7\x03\x01\x01\x01\x2c",
+            b"\xc7\x04\x01\x01\x00\x01\x2c",
+            SAME,
+        ),  # a decimal with padding
         (b"\xc7\x03\x01\x01\x01\x2c", b"\xc7\x03\x01\x01\x01\x2d", DIFFERENT),  # its sign
     ],
 )
@@ -69,7 +77,9 @@ def test_errors():
     assert verdict(wanted, error(4, "Duplicate key")) is DIFFERENT
     assert verdict(wanted, reply(ONE + b"\x01")) is DIFFERENT
     assert verdict(wanted, error(3, "Duplicate key", kind="LuajitError")) is SAME
-    assert verdict(wanted, error(3, "Duplicate key", kind="LuajitError"), ["error_stack"]) is DIFFERENT
+    assert (
+        verdict(wanted, error(3, "Duplicate key", kind="LuajitError"), ["error_stack"]) is DIFFERENT
+    )
 
 
 def test_packets_and_connections():
@@ -90,7 +100,9 @@ def test_order_counts_unless_a_case_says_otherwise():
     assert verdict(two, reply(b"\x92\x02\x03"), unordered=True) is DIFFERENT
 
 
-@pytest.mark.parametrize("broken", [b"", b"\xc1", b"\x92\x01", b"\xa5ab", b"\xdf\xff\xff\xff\xff", b"\x91" * 300])
+@pytest.mark.parametrize(
+    "broken", [b"", b"\xc1", b"\x92\x01", b"\xa5ab", b"\xdf\xff\xff\xff\xff", b"\x91" * 300]
+)
 def test_broken_values_are_noticed(broken):
     with pytest.raises(Malformed):
         Decoder(broken).value()

@@ -196,7 +196,17 @@ auth = require('authman').api({{
 class Tarantool(Server):
     """Debian's Tarantool. `guest` gives guest the role super; `lua` is run once the data is loaded."""
 
-    def __init__(self, directory, port=None, *, guest=True, lua="", wal_mode="write", provider=None, rocks=None):
+    def __init__(
+        self,
+        directory,
+        port=None,
+        *,
+        guest=True,
+        lua="",
+        wal_mode="write",
+        provider=None,
+        rocks=None,
+    ):
         super().__init__(directory, port)
         self.guest, self.wal_mode, self.lua = guest, wal_mode, lua
         if rocks:
@@ -222,7 +232,9 @@ class Tarantool(Server):
 
     def start(self):
         """Tarantool greets before it has run the script: the last line of the log tells when it has."""
-        self.lua = self.lua if "print('ready')" in self.lua else self.lua + "\nprint('ready') io.flush()\n"
+        self.lua = (
+            self.lua if "print('ready')" in self.lua else self.lua + "\nprint('ready') io.flush()\n"
+        )
         seen = self.log().count("ready\n")
         super().start()
         deadline = time.monotonic() + START_SEC

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import socket
 import time
 from dataclasses import dataclass
 
@@ -23,7 +22,12 @@ class Case:
 
     def __init__(self, line):
         v = json.loads(line)
-        self.group, self.name, self.tags, self.what = v["group"], v["name"], set(v["tags"]), v["what"]
+        self.group, self.name, self.tags, self.what = (
+            v["group"],
+            v["name"],
+            set(v["tags"]),
+            v["what"],
+        )
         self.setup = [bytes.fromhex(x) for x in v["setup"]]
         self.setup_errors = {int(i): code for i, code in v.get("setup_errors", {}).items()}
         self.teardown = [bytes.fromhex(x) for x in v["teardown"]]
@@ -48,14 +52,18 @@ class Case:
 
     def want(self):
         packets = packet.decode_all(self.response)
-        for p, step in zip(packets, self.steps):
+        for p, step in zip(packets, self.steps, strict=True):
             p.schema_version = None if step is None else int(step)
         return packet.normalise(packets, self.norms, self.unordered)
 
 
 def load(path):
     """The cases of a file, compressed or not."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if str(path).endswith(".gz") else open(path, encoding="utf-8")
+    opened = (
+        gzip.open(path, "rt", encoding="utf-8")
+        if str(path).endswith(".gz")
+        else open(path, encoding="utf-8")
+    )
     with opened as lines:
         return [Case(line) for line in lines]
 
@@ -136,8 +144,8 @@ class Player:
             self.begin()
             return outcome
         try:
-            clean = all([not self.ask(r).code for r in case.teardown])
-            if outcome.verdict is not Verdict.SAME or not clean or case.restore:
+            codes = [self.ask(r).code for r in case.teardown]
+            if outcome.verdict is not Verdict.SAME or any(codes) or case.restore:
                 self.tidier.tidy()
         except ServerGone:
             pass
@@ -148,7 +156,9 @@ class Player:
         wrong = [i for i, code in codes.items() if code != case.setup_errors.get(i, 0)]
         if wrong:
             i = wrong[0]
-            reason = f"request {i} of the set-up: error {codes[i]}, wanted {case.setup_errors.get(i, 0)}"
+            reason = (
+                f"request {i} of the set-up: error {codes[i]}, wanted {case.setup_errors.get(i, 0)}"
+            )
             return Outcome(case, Verdict.SETUP, reason, [])
         base = self.ask(request(Type.PING)).schema_version
         with self.connect() as conn:
@@ -213,7 +223,7 @@ class Player:
             conn.socket.settimeout(left)
             try:
                 more = conn.socket.recv(1 << 16)
-            except (socket.timeout, TimeoutError):
+            except TimeoutError:
                 return None
             except ConnectionError as e:
                 raise Closed(str(e)) from e

@@ -133,7 +133,13 @@ Decoder.TABLE = _table()
 
 def extension(kind, payload):
     """An extension by its meaning where its type is known and the payload is sound."""
-    read = {DECIMAL: _decimal, DATETIME: _datetime, INTERVAL: _interval, ERROR: _error, TUPLE: _tuple}.get(kind)
+    read = {
+        DECIMAL: _decimal,
+        DATETIME: _datetime,
+        INTERVAL: _interval,
+        ERROR: _error,
+        TUPLE: _tuple,
+    }.get(kind)
     try:
         if read:
             return read(payload)
@@ -160,7 +166,10 @@ def _datetime(payload):
 
 def _interval(payload):
     inner = Decoder(payload)
-    return ("interval", tuple(sorted((inner.value(), inner.value()) for _ in range(inner.number(1)))))
+    return (
+        "interval",
+        tuple(sorted((inner.value(), inner.value()) for _ in range(inner.number(1)))),
+    )
 
 
 def _error(payload):
