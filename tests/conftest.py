@@ -21,7 +21,9 @@ from lib.server import Lycosa, Server, Tarantool
 def pytest_addoption(parser):
     parser.addoption("--server", default="lycosa", help="lycosa, tarantool or HOST:PORT")
     parser.addoption("--rounds", type=int, default=30, help="rounds of the crash test")
-    parser.addoption("--seed", type=int, default=None, help="seed of the crash test; random when absent")
+    parser.addoption(
+        "--seed", type=int, default=None, help="seed of the crash test; random when absent"
+    )
 
 
 def rocks():
@@ -114,7 +116,9 @@ def pytest_configure(config):
 
 
 def pytest_report_header(config):
-    return f"server: {config.getoption('--server')}; crash test: --seed {config.getoption('--seed')}"
+    return (
+        f"server: {config.getoption('--server')}; crash test: --seed {config.getoption('--seed')}"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ the floor recorded for it in tests/data/golden/floor.json. `--raise-floor` write
 import argparse
 import collections
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,16 +27,24 @@ FLOOR = DATA / "floor.json"
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="*", default=["golden-26", "golden-39"], help="name in tests/data/golden")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "file", nargs="*", default=["golden-26", "golden-39"], help="name in tests/data/golden"
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--start", choices=["lycosa", "tarantool"])
     where.add_argument("--port", type=int)
     parser.add_argument("--skip", default="lua,sql,vinyl", help="tags of cases to leave out")
     parser.add_argument("--group", help="only these groups, by comma")
     parser.add_argument("--name", help="only cases whose name holds this text")
-    parser.add_argument("--report", type=Path, help="write every case that is not `same`, as JSON lines")
-    parser.add_argument("--verbose", action="store_true", help="print what was wanted and what came")
+    parser.add_argument(
+        "--report", type=Path, help="write every case that is not `same`, as JSON lines"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="print what was wanted and what came"
+    )
     parser.add_argument("--brief", action="store_true", help="leave out groups that are all `same`")
     parser.add_argument("--raise-floor", action="store_true")
     return parser.parse_args()
@@ -54,12 +63,12 @@ def run_file(args, name):
     report = open(args.report.with_stem(f"{args.report.stem}-{name}"), "w") if args.report else None
     watch = lambda outcome: tell(outcome, args.verbose, report)  # noqa: E731
     if args.port:
-        outcomes = play_all(Player(args.port), cases, watch)
+        player = Player(args.port)
+        outcomes = play_all(player, cases, watch)
     else:
-        with tempfile.TemporaryDirectory(prefix="golden-") as directory, fresh(args.start, directory) as server:
-            outcomes = play_all(Player(server.port), cases, watch)
-            if not server.alive():
-                print(f"the server ended:\n{server.log()[-3000:]}")
+        with Fresh(args.start) as server:
+            player = Player(server.port, server.revive)
+            outcomes = play_all(player, cases, watch)
     if report:
         report.close()
     totals = table(outcomes, args.brief)
@@ -71,20 +80,68 @@ def run_file(args, name):
     whole = not args.group and not args.name
     if args.raise_floor and whole:
         raise_floor(name, reached)
+    if player.deaths:
+        print(
+            f"{name}: the server ended {len(player.deaths)} times, in {', '.join(player.deaths[:5])}"
+        )
     # A floor is a share of the whole file.
-    return not whole or args.port or args.start != "lycosa" or check_floor(name, reached)
+    met = check_floor(name, reached) if whole and args.start == "lycosa" else True
+    return met and not player.deaths
 
 
 def chosen(case, args):
     # Cases recorded with the transaction manager on are left out until streams keep transactions open.
     if case.configuration != "default" or case.tags & set(args.skip.split(",")):
         return False
-    return (not args.group or case.group in args.group.split(",")) and (not args.name or args.name in case.name)
+    return (not args.group or case.group in args.group.split(",")) and (
+        not args.name or args.name in case.name
+    )
 
 
-def fresh(kind, directory):
-    """A server with nothing in it: the applications' spaces would show in the answers."""
-    return Tarantool(directory) if kind == "tarantool" else Lycosa(directory, roles=(), users={})
+class Fresh:
+    """A server with nothing in it, begun anew when it has ended."""
+
+    def __init__(self, kind):
+        self.kind, self.server = kind, None
+
+    @property
+    def port(self):
+        return self.server.port
+
+    def start(self, port=None):
+        self.directory = tempfile.TemporaryDirectory(prefix="golden-")
+        if self.kind == "tarantool":
+            self.server = Tarantool(self.directory.name, port)
+        else:
+            # Without the applications, whose spaces would show in the answers.
+            self.server = Lycosa(self.directory.name, port, roles=(), users={})
+        self.server.start()
+
+    def end(self):
+        self.server.kill()
+        self.directory.cleanup()
+
+    def revive(self):
+        """Starts another in its place, on the same port, if it has ended."""
+        try:
+            # A process that is going down closes its connections first.
+            self.server.process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            return False
+        print(
+            f"the server ended with {self.server.process.returncode}:\n{self.server.log()[-2000:]}"
+        )
+        port = self.port
+        self.end()
+        self.start(port)
+        return True
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end()
 
 
 def tell(outcome, verbose, report):

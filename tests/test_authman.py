@@ -84,7 +84,12 @@ def test_social_auth_makes_a_user_and_a_session(auth, provider):
     assert provider.requests == [
         (
             "/token",
-            {"client_id": "FB", "redirect_uri": "http://localhost:8000/", "client_secret": "hush", "code": "c"},
+            {
+                "client_id": "FB",
+                "redirect_uri": "http://localhost:8000/",
+                "client_secret": "hush",
+                "code": "c",
+            },
         ),
         ("/me", {"access_token": "token-1", "fields": "email,first_name,last_name"}),
     ]
@@ -194,7 +199,9 @@ def test_account_transcript(auth):
     assert auth.registration(email)[1]["id"] == user["id"]
     assert auth.registration("not_email") == INVALID
     assert auth.complete_registration(email, "bad", PASSWORD) == wrong(6, "Wrong activation code")
-    assert auth.complete_registration("nope@test.ru", "bad", "weak") == wrong(14, "Password to weak")
+    assert auth.complete_registration("nope@test.ru", "bad", "weak") == wrong(
+        14, "Password to weak"
+    )
     assert auth.auth(email, PASSWORD) == wrong(4, "User not activated")
     active = user | {"is_active": True}
     assert auth.complete_registration(email.upper(), code, PASSWORD) == [True, active]
@@ -229,12 +236,16 @@ def test_restored_password_ends_all_sessions(auth):
     _, session = registered(auth, email)
     done, token = auth.restore_password(email)
     assert (done, len(token)) == (True, 32)
-    assert auth.complete_restore_password(email, "bad", "N3w-one!") == wrong(9, "Wrong restore token")
+    assert auth.complete_restore_password(email, "bad", "N3w-one!") == wrong(
+        9, "Wrong restore token"
+    )
     assert auth.complete_restore_password(email, token, "N3w-one!")[0] is True
     assert auth.check_auth(session) == WRONG_SIGN
     assert auth.auth(email, PASSWORD) == wrong(5, "Wrong password")
     assert auth.auth(email, "N3w-one!")[0] is True
-    assert auth.complete_restore_password(email, token, "N3w-one!") == wrong(9, "Wrong restore token")
+    assert auth.complete_restore_password(email, token, "N3w-one!") == wrong(
+        9, "Wrong restore token"
+    )
 
 
 def test_deleted_user_is_gone(auth):
@@ -268,11 +279,16 @@ def test_oauth_application(conn, auth):
     assert again == wrong(16, "oauth app already exists")
     now = int(time.time())
     code = f"code-{key}"
-    assert conn.call("auth.oauth.save_code", code, key, "http://x/1", "read", "st", 60, now, "", "")[0] is True
+    assert (
+        conn.call("auth.oauth.save_code", code, key, "http://x/1", "read", "st", 60, now, "", "")[0]
+        is True
+    )
     assert conn.call("auth.oauth.get_code", code)[1]["consumer"]["consumer_key"] == key
     assert conn.call("auth.oauth.delete_code", code)[1]["code"] == code
     assert conn.call("auth.oauth.get_code", code) == wrong(20, "OAUTH authorization code not found")
-    saved = conn.call("auth.oauth.save_access", f"at-{key}", key, f"rt-{key}", "http://x/1", "read", 60, now)
+    saved = conn.call(
+        "auth.oauth.save_access", f"at-{key}", key, f"rt-{key}", "http://x/1", "read", 60, now
+    )
     assert saved[1]["refresh_token"] == f"rt-{key}"
     assert conn.call("auth.oauth.get_refresh", f"rt-{key}")[1]["access_token"] == f"at-{key}"
     assert conn.call("auth.oauth.delete_app", app["id"])[0] is True

@@ -52,19 +52,24 @@ def clean_environment():
 MISTAKES = {
     "unknown section": ({"wall": {"mode": "write"}}, ["wall"]),
     "unknown option": ({"wal": {"moed": "write"}}, ["wal.moed"]),
-    "value not allowed": ({"wal": {"mode": "sometimes"}}, ["wal.mode", "sometimes", "none", "write", "fsync"]),
+    "value not allowed": (
+        {"wal": {"mode": "sometimes"}},
+        ["wal.mode", "sometimes", "none", "write", "fsync"],
+    ),
     "word for a number": ({"memtx": {"memory": "plenty"}}, ["memtx.memory", "plenty"]),
     "number below zero": ({"memtx": {"memory": -1}}, ["memtx.memory", "-1"]),
     "number for a word": ({"wal": {"mode": 7}}, ["wal.mode", "7"]),
     "value for a section": ({"wal": 5}, ["wal", "5"]),
     "log level": ({"log": {"level": "loud"}}, ["log.level", "loud", "info"]),
-    "address without a port": ({"iproto": {"listen": [{"uri": "127.0.0.1"}]}}, ["iproto.listen", "127.0.0.1"]),
-    "address with a wrong port": ({"iproto": {"listen": [{"uri": "127.0.0.1:99999"}]}}, ["iproto.listen", "99999"]),
-    "unknown role": ({"roles": ["juggler"]}, ["roles", "juggler", "queue", "authman"]),
-    "unknown role of a user": (
-        {"credentials": {"users": {"ann": {"password": "x", "roles": ["juggler"]}}}},
-        ["credentials.users.ann", "juggler"],
+    "address without a port": (
+        {"iproto": {"listen": [{"uri": "127.0.0.1"}]}},
+        ["iproto.listen", "127.0.0.1"],
     ),
+    "address with a wrong port": (
+        {"iproto": {"listen": [{"uri": "127.0.0.1:99999"}]}},
+        ["iproto.listen", "99999"],
+    ),
+    "unknown role": ({"roles": ["juggler"]}, ["roles", "juggler", "queue", "authman"]),
 }
 
 
@@ -76,6 +81,15 @@ def test_a_mistake_is_one_clear_line(tmp_path, name):
     assert (status, len(lines)) == (1, 1), lines
     assert not [word for word in needed if word not in lines[0]], lines
     assert not list(tmp_path.rglob("*.snap")), "a refused start leaves no files"
+
+
+def test_a_role_that_a_user_cannot_have(tmp_path):
+    """Which roles there are is known once the data is loaded, so the line comes last and not alone."""
+    users = {"ann": {"password": "hidden", "roles": ["juggler"]}}
+    status, lines = try_start(tmp_path, json.dumps(config.lycosa(free_port(), tmp_path, users=users)))
+    assert status == 1
+    assert "credentials.users.ann" in lines[-1] and "juggler" in lines[-1], lines
+    assert not [line for line in lines if "hidden" in line]
 
 
 def test_text_that_is_no_yaml(tmp_path):
@@ -249,7 +263,9 @@ def test_orderly_stop(tmp_path, number):
                 idle.receive(1)
     assert not list(tmp_path.glob("*.inprogress"))
     for xlog in tmp_path.glob("*.xlog"):
-        assert xlog.read_bytes().endswith(b"\xd5\x10\xad\xed"), "an orderly end writes the closing marker"
+        assert xlog.read_bytes().endswith(b"\xd5\x10\xad\xed"), (
+            "an orderly end writes the closing marker"
+        )
     with server, server.connect() as conn:
         assert conn.select(9000) == [[i] for i in range(100)]
 
@@ -258,7 +274,9 @@ def test_stop_does_not_wait_for_a_waiting_take(tmp_path):
     server = Lycosa(tmp_path)
     with server, server.connect() as conn:
         conn.call("queue.create_tube", "t", "fifo")
-        conn.send(request(Type.CALL, {Key.FUNCTION_NAME: "queue.tube.t:take", Key.TUPLE: [1000]}, 1))
+        conn.send(
+            request(Type.CALL, {Key.FUNCTION_NAME: "queue.tube.t:take", Key.TUPLE: [1000]}, 1)
+        )
         began = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - began < 5

@@ -6,6 +6,7 @@ without a snapshot.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import uuid
@@ -15,7 +16,7 @@ import pytest
 
 from lib import schema
 from lib.clients import TESTS
-from lib.iproto import Err, ServerError, data_bytes
+from lib.iproto import Err, Key, ServerError, Type, data_bytes
 from lib.server import Lycosa, StartFailed, Tarantool, tarantool_binary
 
 pytestmark = pytest.mark.lycosa
@@ -37,7 +38,12 @@ UUID = msgpack.ExtType(2, uuid.UUID("550e8400-e29b-41d4-a716-446655440000").byte
 
 def make_schema(conn):
     """The same spaces, indexes, users and grants that lua/directory.lua makes with box.schema."""
-    fields = [("id", "unsigned"), ("name", "string"), ("age", "unsigned", True), ("extra", "any", True)]
+    fields = [
+        ("id", "unsigned"),
+        ("name", "string"),
+        ("age", "unsigned", True),
+        ("extra", "any", True),
+    ]
     schema.create_space(conn, PEOPLE, "people", fields)
     schema.create_index(conn, PEOPLE, 0, "pk", [(0, "unsigned")])
     schema.create_index(conn, PEOPLE, 1, "name", [(1, "string"), (0, "unsigned")])
@@ -67,7 +73,7 @@ def extras(i):
         i / 3,
         b"\x00\xff" * (i % 5),
         {"k": [i, {"deep": None}], "empty": {}},
-        "ж" * (i % 4),
+        "\u0436" * (i % 4),
         DECIMAL,
         UUID,
     ][i % 10]
@@ -76,7 +82,9 @@ def extras(i):
 def fill(conn, start):
     """Writes, changes and removes rows, so that all kinds of journal rows are there."""
     for i in range(start, start + COUNT):
-        conn.insert(PEOPLE, [i, f"name {i * 7919 % 1000}-{i}", i % 90 if i % 4 else None, extras(i)])
+        conn.insert(
+            PEOPLE, [i, f"name {i * 7919 % 1000}-{i}", i % 90 if i % 4 else None, extras(i)]
+        )
         conn.replace(PAIRS, [f"p{i % 50}", -i * 1000003, i])
         conn.insert(EVENTS, [i * 2654435761 % (1 << 53), i * 0.37, ["ev", i]])
     for i in range(start, start + COUNT, 5):
@@ -105,7 +113,11 @@ def system_rows(conn):
     users = (USER_ID, READER_ID)
     return {
         "spaces": [r[:5] + r[6:] for r in conn.select(schema.SPACE) if r[0] in NAMES],
-        "indexes": [r[:3] + [r[3].upper(), r[4]["unique"]] for r in conn.select(schema.INDEX) if r[0] in NAMES],
+        "indexes": [
+            r[:3] + [r[3].upper(), r[4]["unique"]]
+            for r in conn.select(schema.INDEX)
+            if r[0] in NAMES
+        ],
         "users": [[r[0], r[2], r[3], r[4]] for r in conn.select(schema.USER) if r[0] in users],
         "grants": [r for r in conn.select(schema.PRIV) if r[1] in users],
     }
@@ -144,7 +156,9 @@ def check_goes_on(server, mark):
     with server.connect(USER, PASSWORD) as conn:
         fill(conn, 10_000 + mark)
         conn.insert(schema.SPACE, [9100 + mark, 1, f"later{mark}", "memtx", 0, {}, []])
-        conn.insert(schema.INDEX, [9100 + mark, 0, "pk", "tree", {"unique": True}, [[0, "unsigned"]]])
+        conn.insert(
+            schema.INDEX, [9100 + mark, 0, "pk", "tree", {"unique": True}, [[0, "unsigned"]]]
+        )
         conn.insert(9100 + mark, [1, "later"])
         server.snapshot()
         conn.insert(9100 + mark, [2, "after the snapshot"])
@@ -225,7 +239,9 @@ def test_tarantool_opens_the_applications_spaces(tmp_path):
                     conn.call(f"queue.tube.tube_{kind}:put", {"n": i})
             code = conn.call("auth.registration", "a@b.c")[1]["code"]
             conn.call("auth.complete_registration", "a@b.c", code, "Passw0rd")
-            names = [r[2] for r in conn.select(schema.SPACE) if r[0] >= 512 and not r[5].get("temporary")]
+            names = [
+                r[2] for r in conn.select(schema.SPACE) if r[0] >= 512 and not r[5].get("temporary")
+            ]
             before = application_rows(conn, names)
         assert len([n for n in names if n.startswith("tube_")]) == 5 and "auth_user" in names
         leave(ours, "stop")
@@ -313,6 +329,40 @@ def test_a_torn_end_loses_only_what_was_torn(tmp_path, cut):
         leave(server, "kill")
     with server, server.connect() as conn:
         assert [r[0] for r in conn.select(SCRATCH)] == [*range(len(rows)), 1000]
+
+
+def test_a_write_that_the_disk_refuses(tmp_path):
+    """Error 40, the change is undone, reading goes on, and writing too once there is room; nothing comes back later."""
+    wal_io, limit = 40, 64 << 10
+    server = Lycosa(tmp_path, roles=())
+    with server:
+        with server.connect() as conn:
+            schema.create_space(conn, SCRATCH, "t", [("id", "unsigned"), ("v", "string")])
+            schema.create_index(conn, SCRATCH, 0, "pk", [(0, "unsigned")])
+            server.limit_files(limit)
+            written, refused = [], []
+            for i in range(100):
+                # Too varied to compress, so that the limit is reached.
+                reply = conn.exchange(
+                    Type.INSERT, {Key.SPACE_ID: SCRATCH, Key.TUPLE: [i, os.urandom(1000).hex()]}
+                )
+                assert reply.code in (0, wal_io), reply
+                (refused if reply.code else written).append(i)
+            assert written and refused
+            assert [r[0] for r in conn.select(SCRATCH)] == written
+            first = conn.select(SCRATCH, [0])
+            large = [["=", 1, os.urandom(limit).hex()]]
+            reply = conn.exchange(
+                Type.UPDATE, {Key.SPACE_ID: SCRATCH, Key.KEY: [0], Key.TUPLE: large}
+            )
+            assert reply.code == wal_io
+            assert conn.select(SCRATCH, [0]) == first
+            server.limit_files(None)
+            conn.insert(SCRATCH, [1000, "room again"])
+        leave(server, "kill")
+    with server, server.connect() as conn:
+        assert [r[0] for r in conn.select(SCRATCH)] == [*written, 1000]
+        assert conn.select(SCRATCH, [0]) == first
 
 
 def test_a_snapshot_without_its_end_is_refused(tmp_path):

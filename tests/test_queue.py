@@ -91,7 +91,14 @@ def test_fifo_transcript(conn, tube):
     assert f.name in conn.call("queue.tube")[0]
     assert conn.call("queue.tube", f.name) == [True]
     assert conn.call("queue.tube", "nope") == [False]
-    fails(Err.PROC_LUA, f"Space '{f.name}' already exists", conn.call, "queue.create_tube", f.name, "fifo")
+    fails(
+        Err.PROC_LUA,
+        f"Space '{f.name}' already exists",
+        conn.call,
+        "queue.create_tube",
+        f.name,
+        "fifo",
+    )
     assert f.put("a") == [[0, "r", "a"]]
     assert f.put({"k": [1, 2]}) == [[1, "r", {"k": [1, 2]}]]
     assert f.put(None) == [[2, "r", None]]
@@ -189,7 +196,13 @@ def test_sessions_can_be_shared(tube, server, other):
     assert f.on(other).ack(0) == [[0, "-", "x"]]
     fails(Err.PROC_LUA, "Invalid UUID format.", other.call, "queue.identify", "short")
     unknown = "33323130-3534-3736-3839-616263646566"
-    fails(Err.PROC_LUA, f"The UUID {unknown} is unknown.", other.call, "queue.identify", "0123456789abcdef")
+    fails(
+        Err.PROC_LUA,
+        f"The UUID {unknown} is unknown.",
+        other.call,
+        "queue.identify",
+        "0123456789abcdef",
+    )
 
 
 def test_fifottl_priority_delay_and_times(conn, tube):
@@ -250,14 +263,43 @@ def test_statistics_count(conn, tube):
     f.ack(0)
     f.bury(1)
     (stats,) = conn.call("queue.statistics", f.name)
-    assert stats["tasks"] == {"taken": 0, "buried": 1, "ready": 1, "delayed": 0, "done": 1, "total": 2}
-    calls = {"ack": 1, "bury": 1, "delete": 0, "kick": 0, "put": 3, "release": 0, "take": 1, "touch": 0}
+    assert stats["tasks"] == {
+        "taken": 0,
+        "buried": 1,
+        "ready": 1,
+        "delayed": 0,
+        "done": 1,
+        "total": 2,
+    }
+    calls = {
+        "ack": 1,
+        "bury": 1,
+        "delete": 0,
+        "kick": 0,
+        "put": 3,
+        "release": 0,
+        "take": 1,
+        "touch": 0,
+    }
     assert stats["calls"] == calls | {"ttl": 0, "ttr": 0, "delay": 0}
 
 
 def test_unknown_things_are_named(conn, tube):
-    fails(Err.PROC_LUA, "Unknown tube type nonsense", conn.call, "queue.create_tube", "nope", "nonsense")
-    fails(Err.NO_SUCH_PROC, "Procedure 'queue.tube.nope:put' is not defined", conn.call, "queue.tube.nope:put", 1)
+    fails(
+        Err.PROC_LUA,
+        "Unknown tube type nonsense",
+        conn.call,
+        "queue.create_tube",
+        "nope",
+        "nonsense",
+    )
+    fails(
+        Err.NO_SUCH_PROC,
+        "Procedure 'queue.tube.nope:put' is not defined",
+        conn.call,
+        "queue.tube.nope:put",
+        1,
+    )
     fails(Err.PROC_LUA, "argument #1 should be string or nil", conn.call, "queue.tube", 5)
     first = tube("fifo")
     again = create(conn, first.name, "fifottl", {"if_not_exists": True})

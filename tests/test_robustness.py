@@ -45,7 +45,9 @@ def limited(conn):
 @pytest.fixture
 def rows(conn, space_id):
     """A space with a unique index, a non-unique one and a hash of two parts."""
-    schema.create_space(conn, space_id, f"rows_{space_id}", [("id", "unsigned"), ("name", "string")])
+    schema.create_space(
+        conn, space_id, f"rows_{space_id}", [("id", "unsigned"), ("name", "string")]
+    )
     schema.create_index(conn, space_id, 0, "pk", [(0, "unsigned")])
     schema.create_index(conn, space_id, 1, "name", [(1, "string")], unique=False)
     schema.create_index(conn, space_id, 2, "pair", [(0, "unsigned"), (1, "string")], kind="HASH")
@@ -96,7 +98,10 @@ def test_wrong_password(server, limited):
 
 def test_unknown_user(server):
     with server.connect() as conn:
-        assert code_of(conn.auth, "nobody-of-that-name", "x") in (Err.NO_SUCH_USER, Err.CREDS_MISMATCH)
+        assert code_of(conn.auth, "nobody-of-that-name", "x") in (
+            Err.NO_SUCH_USER,
+            Err.CREDS_MISMATCH,
+        )
 
 
 def test_failed_login_keeps_the_user(server, limited):
@@ -329,7 +334,9 @@ def test_a_peer_that_reads_nothing(server, conn, rows):
     for i in range(100, 200):
         conn.replace(rows, [i, "x" * 1_000])
     ask = request(
-        Type.SELECT, {Key.SPACE_ID: rows, Key.LIMIT: NO_LIMIT, Key.KEY: [], Key.ITERATOR: int(Iter.ALL)}, 1
+        Type.SELECT,
+        {Key.SPACE_ID: rows, Key.LIMIT: NO_LIMIT, Key.KEY: [], Key.ITERATOR: int(Iter.ALL)},
+        1,
     )
     with server.connect() as greedy:
         greedy.socket.setblocking(False)

@@ -13,7 +13,9 @@ from lib.iproto import Err
 @pytest.fixture
 def people(conn, space_id):
     name = f"people_{space_id}"
-    schema.create_space(conn, space_id, name, [("id", "unsigned"), ("name", "string"), ("age", "unsigned", True)])
+    schema.create_space(
+        conn, space_id, name, [("id", "unsigned"), ("name", "string"), ("age", "unsigned", True)]
+    )
     schema.create_index(conn, space_id, 0, "primary", [(0, "unsigned")])
     schema.create_index(conn, space_id, 1, "by_name", [(1, "string"), (0, "unsigned")])
     return "space." + name

@@ -17,8 +17,16 @@ def name(space_id):
 def test_creates_writes_and_reads(server, name, space_id):
     steps = [
         ["insert", schema.SPACE, [space_id, 1, name, "memtx", 0, {}, []]],
-        ["insert", schema.INDEX, [space_id, 0, "primary", "tree", {"unique": True}, [[0, "unsigned"]]]],
-        ["insert", schema.INDEX, [space_id, 1, "second", "tree", {"unique": False}, [[1, "string"]]]],
+        [
+            "insert",
+            schema.INDEX,
+            [space_id, 0, "primary", "tree", {"unique": True}, [[0, "unsigned"]]],
+        ],
+        [
+            "insert",
+            schema.INDEX,
+            [space_id, 1, "second", "tree", {"unique": False}, [[1, "string"]]],
+        ],
         ["insert", name, [1, "one", {"deep": [1, 2.5, None]}]],
         ["replace", name, [2, "two"]],
         ["update", name, "primary", [2], [["=", 1, "zwei"]]],
@@ -89,5 +97,10 @@ def test_logs_in_through_a_provider(server, provider):
     assert user["social"] == {"provider": "facebook", "social_id": "node-1"}
     assert provider.requests[0] == (
         "/token",
-        {"client_id": "FB", "redirect_uri": "http://localhost:8000/", "client_secret": "hush", "code": "code-1"},
+        {
+            "client_id": "FB",
+            "redirect_uri": "http://localhost:8000/",
+            "client_secret": "hush",
+            "code": "code-1",
+        },
     )

@@ -24,9 +24,19 @@ def people(client, conn, space_id):
     name = f"people_{space_id}"
     client.insert(
         schema.SPACE,
-        (space_id, 1, name, "memtx", 0, {}, [{"name": "id", "type": "unsigned"}, {"name": "name", "type": "string"}]),
+        (
+            space_id,
+            1,
+            name,
+            "memtx",
+            0,
+            {},
+            [{"name": "id", "type": "unsigned"}, {"name": "name", "type": "string"}],
+        ),
     )
-    client.insert(schema.INDEX, (space_id, 0, "primary", "tree", {"unique": True}, [[0, "unsigned"]]))
+    client.insert(
+        schema.INDEX, (space_id, 0, "primary", "tree", {"unique": True}, [[0, "unsigned"]])
+    )
     client.insert(schema.INDEX, (space_id, 1, "name", "tree", {"unique": False}, [[1, "string"]]))
     client.flush_schema()
     return client.space(name)
@@ -54,7 +64,10 @@ def test_writes_and_reads_every_way(people):
     people.upsert((2, "new"), [("=", 1, "old")])
     people.upsert((2, "new"), [("=", 1, "old")])
     assert list(people.select()) == [[1, "bob", 10], [2, "old"]]
-    assert list(people.select(2, iterator=tarantool.const.ITERATOR_LE)) == [[2, "old"], [1, "bob", 10]]
+    assert list(people.select(2, iterator=tarantool.const.ITERATOR_LE)) == [
+        [2, "old"],
+        [1, "bob", 10],
+    ]
     assert list(people.select(offset=1, limit=1)) == [[2, "old"]]
     assert list(people.delete(2)) == [[2, "old"]]
     assert list(people.delete(2)) == []

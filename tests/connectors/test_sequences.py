@@ -30,7 +30,11 @@ def login(server):
 
 
 def auth(conn):
-    return Type.AUTH, {Key.USER_NAME: USER, Key.TUPLE: ["chap-sha1", scramble(conn.salt, PASSWORD)]}, {}
+    return (
+        Type.AUTH,
+        {Key.USER_NAME: USER, Key.TUPLE: ["chap-sha1", scramble(conn.salt, PASSWORD)]},
+        {},
+    )
 
 
 def identify(version, features):
@@ -69,7 +73,11 @@ def has_spaces(reply):
 def has_indexes(reply):
     """Indexes with the parts that a connector packs keys by."""
     indexes = {(row[0], row[2]): row for row in reply.data}
-    assert {(schema.SPACE, "primary"), (schema.SPACE, "name"), (schema.INDEX, "primary")} <= indexes.keys()
+    assert {
+        (schema.SPACE, "primary"),
+        (schema.SPACE, "name"),
+        (schema.INDEX, "primary"),
+    } <= indexes.keys()
     primary = indexes[schema.INDEX, "primary"]
     assert primary[3] == "tree" and primary[4]["unique"] is True
     assert [p[0] if isinstance(p, list) else p["field"] for p in primary[5]] == [0, 1]
@@ -186,7 +194,9 @@ def test_connects_in_one_write_as(name, server):
 def test_limit_of_all_ones_is_all(conn):
     """2^64-1 is "all" to the asyncio connector; Tarantool itself cuts it to 32 bits, which is all as well."""
     every = conn.select(VSPACE)
-    reply = conn.exchange(Type.SELECT, {Key.SPACE_ID: VSPACE, Key.LIMIT: UINT64_MAX, Key.KEY: [], Key.ITERATOR: 2})
+    reply = conn.exchange(
+        Type.SELECT, {Key.SPACE_ID: VSPACE, Key.LIMIT: UINT64_MAX, Key.KEY: [], Key.ITERATOR: 2}
+    )
     assert reply.data == every
 
 

@@ -136,7 +136,9 @@ async def producer(world, chance, name, connection):
         return
     payload = world.next()
     tube.tasks.sent(payload, READY)
-    reply = await connection.call(f"queue.tube.{tube.name}:put", payload, tube.put_options(payload, chance))
+    reply = await connection.call(
+        f"queue.tube.{tube.name}:put", payload, tube.put_options(payload, chance)
+    )
     assert reply[0][1:] == [READY, payload], reply
     # A worker may have taken and even ended it before this reply came.
     if tube.tasks.possible[payload] == [Maybe.ABSENT, READY]:
@@ -153,7 +155,9 @@ async def consumer(world, chance, name, connection):
         return None
     task, state, payload = taken[0]
     assert state == "t", taken
-    assert tube.tasks.possible.get(payload) != [Maybe.ABSENT], f"{payload} of {tube.name} was acknowledged before"
+    assert tube.tasks.possible.get(payload) != [Maybe.ABSENT], (
+        f"{payload} of {tube.name} was acknowledged before"
+    )
     tube.holders.take(payload, name)
     if tube.kind == "lanes":
         tube.lanes.take(tube.lane(payload), payload)
@@ -233,7 +237,9 @@ async def registrar(world, chance, name, connection):
     assert done is True
     world.accounts.acknowledged(email, "inactive")
     world.accounts.sent(email, "active")
-    assert (await connection.call("auth.complete_registration", email, user["code"], "Passw0rd"))[0] is True
+    assert (await connection.call("auth.complete_registration", email, user["code"], "Passw0rd"))[
+        0
+    ] is True
     world.accounts.acknowledged(email, "active")
     if chance.random() < 0.8:
         world.accounts.sent(email, Maybe.ABSENT)
@@ -246,7 +252,9 @@ async def registrar(world, chance, name, connection):
 
 
 def set_up(conn, world):
-    schema.create_space(conn, LEDGER, "ledger", [("key", "string"), ("n", "unsigned"), ("text", "string")])
+    schema.create_space(
+        conn, LEDGER, "ledger", [("key", "string"), ("n", "unsigned"), ("text", "string")]
+    )
     schema.create_index(conn, LEDGER, 0, "pk", [(0, "string")])
     schema.create_index(conn, LEDGER, 1, "n", [(1, "unsigned")])
     for tube in world.tubes.values():
@@ -311,7 +319,9 @@ def check_made(conn, world):
     assert kinds.keys() == spaces.keys(), f"tubes in part: {kinds.keys() ^ spaces.keys()}"
     for name, number in spaces.items():
         assert len(conn.select(schema.INDEX, [number])) == indexes[kinds[name]], name
-    orphans = {row[0] for row in conn.select(schema.INDEX)} - {row[0] for row in conn.select(schema.SPACE)}
+    orphans = {row[0] for row in conn.select(schema.INDEX)} - {
+        row[0] for row in conn.select(schema.SPACE)
+    }
     assert not orphans, f"indexes without a space: {orphans}"
     world.made.settle(kinds)
 

@@ -35,7 +35,9 @@ class Maybe:
         assert not strangers, f"{self.what}: nobody sent {sorted(strangers, key=str)[:5]}"
         for key, states in self.possible.items():
             state = found.get(key, self.ABSENT)
-            assert state in states, f"{self.what} {key!r} is {brief(state)}, possible: {[brief(s) for s in states]}"
+            assert state in states, (
+                f"{self.what} {key!r} is {brief(state)}, possible: {[brief(s) for s in states]}"
+            )
         self.possible = {k: [v] for k, v in found.items()}
 
 
@@ -52,7 +54,9 @@ class Holders:
         self.by_key = {}
 
     def take(self, key, worker):
-        assert key not in self.by_key, f"{self.what} {key!r} is held by {self.by_key[key]} and given to {worker}"
+        assert key not in self.by_key, (
+            f"{self.what} {key!r} is held by {self.by_key[key]} and given to {worker}"
+        )
         self.by_key[key] = worker
 
     def give_up(self, key):

@@ -50,7 +50,9 @@ def test_kill_under_load(make_server, target, tmp_path, request, seed, wal_mode)
             actors.drain(conn, world)
         # The load was real.
         assert world.acknowledged > 20 * rounds, world.acknowledged
-    print(f"{rounds} kills, {world.acknowledged} acknowledged changes, {time.monotonic() - began:.1f} s, seed {seed}")
+    print(
+        f"{rounds} kills, {world.acknowledged} acknowledged changes, {time.monotonic() - began:.1f} s, seed {seed}"
+    )
 
 
 async def load_and_kill(server, world, chance, number):

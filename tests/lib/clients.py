@@ -23,12 +23,21 @@ def node(server, steps, user=None, password=""):
     program = shutil.which("node")
     assert program, "node is not installed"
     assert (TESTS / "node" / "node_modules").exists(), "run `npm ci` in tests/node, or `tests/run`"
-    command = [program, TESTS / "node" / "client.js", str(server.port), user or "", password, json.dumps(steps)]
+    command = [
+        program,
+        TESTS / "node" / "client.js",
+        str(server.port),
+        user or "",
+        password,
+        json.dumps(steps),
+    ]
     return _run(command, steps)
 
 
 def _run(command, steps):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=CLIENT_SEC)
+    done = subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, timeout=CLIENT_SEC
+    )
     assert done.returncode == 0, (done.returncode, done.stdout[-2000:], done.stderr[-2000:])
     outcomes = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert len(outcomes) == len(steps), (outcomes, done.stderr[-2000:])

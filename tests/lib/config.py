@@ -8,7 +8,9 @@ APPLICATIONS = ("queue", "authman")
 PROVIDER = {"client_id": "FB", "client_secret": "hush", "redirect_uri": "http://localhost:8000/"}
 
 
-def lycosa(port, directory, *, users=None, roles=APPLICATIONS, wal_mode="write", provider=None, extra=None):
+def lycosa(
+    port, directory, *, users=None, roles=APPLICATIONS, wal_mode="write", provider=None, extra=None
+):
     """A configuration as nested tables. `users` None lets guest do everything; `provider` is a login
     provider of ours whose addresses take the place of Facebook's; `extra` is laid over the rest."""
     config = {
@@ -23,7 +25,7 @@ def lycosa(port, directory, *, users=None, roles=APPLICATIONS, wal_mode="write",
     if "authman" in roles:
         facebook = dict(PROVIDER)
         if provider is not None:
-            facebook["endpoints"] = {"token_url": provider.token_url, "profile_url": provider.profile_url}
+            facebook |= {"token_url": provider.token_url, "profile_url": provider.profile_url}
         config["roles_cfg"] = {"authman": {"facebook": facebook, "request_timeout": 1}}
     return merged(config, extra or {})
 

@@ -145,12 +145,14 @@ def scramble(salt, password):
     once = hashlib.sha1(password.encode()).digest()
     twice = hashlib.sha1(once).digest()
     mask = hashlib.sha1(salt[:20] + twice).digest()
-    return bytes(a ^ b for a, b in zip(once, mask))
+    return bytes(a ^ b for a, b in zip(once, mask, strict=True))
 
 
 def password_hash(password):
     """What `_user` keeps of a password under `chap-sha1`."""
-    return base64.b64encode(hashlib.sha1(hashlib.sha1(password.encode()).digest()).digest()).decode()
+    return base64.b64encode(
+        hashlib.sha1(hashlib.sha1(password.encode()).digest()).digest()
+    ).decode()
 
 
 def salt_of(greeting):
@@ -179,7 +181,9 @@ class Reply:
     """A decoded reply: status, sync, schema version, body; `raw_body` keeps the body's bytes."""
 
     def __init__(self, payload):
-        unpacker = msgpack.Unpacker(raw=False, strict_map_key=False, unicode_errors="surrogateescape")
+        unpacker = msgpack.Unpacker(
+            raw=False, strict_map_key=False, unicode_errors="surrogateescape"
+        )
         unpacker.feed(payload)
         self.header = unpacker.unpack()
         self.raw_body = payload[unpacker.tell() :]
@@ -322,7 +326,8 @@ class Connection:
     def auth(self, user, password):
         """Logs in with chap-sha1."""
         reply = self.exchange(
-            Type.AUTH, {Key.USER_NAME: user, Key.TUPLE: ["chap-sha1", scramble(self.salt, password)]}
+            Type.AUTH,
+            {Key.USER_NAME: user, Key.TUPLE: ["chap-sha1", scramble(self.salt, password)]},
         )
         if reply.code:
             raise ServerError(reply.code, reply.message)
@@ -359,7 +364,9 @@ class Connection:
         return self.exchange(Type.REPLACE, {Key.SPACE_ID: space, Key.TUPLE: row}).data
 
     def delete(self, space, key, index=0):
-        return self.exchange(Type.DELETE, {Key.SPACE_ID: space, Key.INDEX_ID: index, Key.KEY: key}).data
+        return self.exchange(
+            Type.DELETE, {Key.SPACE_ID: space, Key.INDEX_ID: index, Key.KEY: key}
+        ).data
 
     def update(self, space, key, ops, index=0):
         return self.exchange(

@@ -13,7 +13,8 @@ READ, WRITE, EXECUTE, SESSION, USAGE = 1, 2, 4, 8, 16
 def create_space(conn, space_id, name, fields=(), temporary=False):
     """Makes a memtx space; `fields` are (name, type) or (name, type, is_nullable)."""
     layout = [
-        {"name": f[0], "type": f[1], **({"is_nullable": True} if len(f) > 2 and f[2] else {})} for f in fields
+        {"name": f[0], "type": f[1], **({"is_nullable": True} if len(f) > 2 and f[2] else {})}
+        for f in fields
     ]
     flags = {"temporary": True} if temporary else {}
     conn.insert(SPACE, [space_id, ADMIN, name, "memtx", 0, flags, layout])

@@ -5,6 +5,7 @@ to `log.txt` there. Readiness is its greeting, never a pause.
 """
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -74,6 +75,8 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # Leaves SIGXFSZ ignored, so that a file size limit is a failed write and not a signal.
+                restore_signals=False,
             )
 
     def start(self):
@@ -99,6 +102,11 @@ class Server:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def limit_files(self, size):
+        """From now on no file can grow beyond `size` bytes; None lifts that. The stand-in for a full disk."""
+        limit = resource.RLIM_INFINITY if size is None else size
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     def stop(self):
         """Asks for an orderly end and returns the exit status."""
@@ -188,7 +196,17 @@ auth = require('authman').api({{
 class Tarantool(Server):
     """Debian's Tarantool. `guest` gives guest the role super; `lua` is run once the data is loaded."""
 
-    def __init__(self, directory, port=None, *, guest=True, lua="", wal_mode="write", provider=None, rocks=None):
+    def __init__(
+        self,
+        directory,
+        port=None,
+        *,
+        guest=True,
+        lua="",
+        wal_mode="write",
+        provider=None,
+        rocks=None,
+    ):
         super().__init__(directory, port)
         self.guest, self.wal_mode, self.lua = guest, wal_mode, lua
         if rocks:
@@ -214,7 +232,9 @@ class Tarantool(Server):
 
     def start(self):
         """Tarantool greets before it has run the script: the last line of the log tells when it has."""
-        self.lua = self.lua if "print('ready')" in self.lua else self.lua + "\nprint('ready') io.flush()\n"
+        self.lua = (
+            self.lua if "print('ready')" in self.lua else self.lua + "\nprint('ready') io.flush()\n"
+        )
         seen = self.log().count("ready\n")
         super().start()
         deadline = time.monotonic() + START_SEC

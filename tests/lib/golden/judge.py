@@ -25,7 +25,7 @@ def judge(want, got, tags, want_closed, got_closed):
         return Verdict.NO_ANSWER, "closed" if got_closed else "no answer in time"
     if len(want) != len(got):
         return Verdict.DIFFERENT, f"{len(want)} packets, got {len(got)}"
-    verdicts = [judge_packet(w, g, tags) for w, g in zip(want, got)]
+    verdicts = [judge_packet(w, g, tags) for w, g in zip(want, got, strict=True)]
     if want_closed != got_closed:
         verdicts.append((Verdict.DIFFERENT, "closed" if got_closed else "left open"))
     return max(verdicts, key=lambda v: ORDER.index(v[0]), default=(Verdict.SAME, ""))

@@ -43,7 +43,10 @@ class Packet:
         if self.malformed:
             return "malformed: " + self.malformed
         code = f"error {self.status & ~ERROR_BIT} " if self.is_error else ""
-        body = {Key(k).name if k in Key._value2member_map_ else hex(k): show(v) for k, v in self.body.items()}
+        body = {
+            Key(k).name if k in Key._value2member_map_ else hex(k): show(v)
+            for k, v in self.body.items()
+        }
         return code + " ".join(f"{k}={v}" for k, v in body.items())
 
 
@@ -65,7 +68,9 @@ def decode(payload):
             raise Malformed(f"{len(payload) - decoder.position} bytes after the body")
         packet.status = packet.header.pop(("int", int(Key.REQUEST_TYPE)))[1]
         packet.sync = packet.header.pop(("int", int(Key.SYNC)), ("int", 0))[1]
-        packet.schema_version = packet.header.pop(("int", int(Key.SCHEMA_VERSION)), ("int", None))[1]
+        packet.schema_version = packet.header.pop(("int", int(Key.SCHEMA_VERSION)), ("int", None))[
+            1
+        ]
         if packet.is_error and int(Key.ERROR) in packet.body:
             packet.frames = error_frames(packet.body.pop(int(Key.ERROR)))
     except (Malformed, KeyError, IndexError, TypeError) as e:
@@ -151,14 +156,20 @@ def _own_version(value):
     if value[0] != "map":
         return value
     names = {("str", b"actual"), ("str", b"expected")}
-    hide = [k in names and v[0] == "int" and v[1] != ASKED_VERSION for k, v in value[1]]
-    return ("map", tuple((k, ("str", b"N")) if h else (k, v) for (k, v), h in zip(value[1], hide)))
+
+    def hidden(k, v):
+        return k in names and v[0] == "int" and v[1] != ASKED_VERSION
+
+    return ("map", tuple((k, ("str", b"N") if hidden(k, v) else v) for k, v in value[1]))
 
 
 def _hide_version(value):
     if value[0] != "map":
         return value
-    return ("map", tuple((k, ("str", b"N") if k == ("str", b"version") else v) for k, v in value[1]))
+    return (
+        "map",
+        tuple((k, ("str", b"N") if k == ("str", b"version") else v) for k, v in value[1]),
+    )
 
 
 def _frames_without(frames, *keys):
@@ -174,5 +185,6 @@ def _number_formats(packet):
     packet.body[TUPLE_FORMATS] = ("map", tuple((number[k], v) for k, v in formats[1]))
     if int(Key.DATA) in packet.body:
         packet.body[int(Key.DATA)] = transform(
-            packet.body[int(Key.DATA)], lambda v: ("tuple", number.get(v[1], v[1]), v[2]) if v[0] == "tuple" else v
+            packet.body[int(Key.DATA)],
+            lambda v: ("tuple", number.get(v[1], v[1]), v[2]) if v[0] == "tuple" else v,
         )

@@ -93,5 +93,3 @@ class Tidier:
             for r in requests:
                 self.ask(r)
         return not self.leftovers()
-
-

@@ -13,11 +13,14 @@ Maps with string keys compare without regard to order. NaNs are equal to each ot
 """
 
 import struct
+import sys
 
 NIL = ("nil",)
 DECIMAL, UUID, ERROR, DATETIME, INTERVAL, TUPLE = 1, 2, 3, 4, 6, 7
 ERROR_FILE, ERROR_LINE, ERROR_ERRNO = 1, 2, 4
 DEPTH_MAX = 250
+# Three calls a level.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * DEPTH_MAX + 1000))
 
 
 class Malformed(Exception):
@@ -130,7 +133,13 @@ Decoder.TABLE = _table()
 
 def extension(kind, payload):
     """An extension by its meaning where its type is known and the payload is sound."""
-    read = {DECIMAL: _decimal, DATETIME: _datetime, INTERVAL: _interval, ERROR: _error, TUPLE: _tuple}.get(kind)
+    read = {
+        DECIMAL: _decimal,
+        DATETIME: _datetime,
+        INTERVAL: _interval,
+        ERROR: _error,
+        TUPLE: _tuple,
+    }.get(kind)
     try:
         if read:
             return read(payload)
@@ -157,7 +166,10 @@ def _datetime(payload):
 
 def _interval(payload):
     inner = Decoder(payload)
-    return ("interval", tuple(sorted((inner.value(), inner.value()) for _ in range(inner.number(1)))))
+    return (
+        "interval",
+        tuple(sorted((inner.value(), inner.value()) for _ in range(inner.number(1)))),
+    )
 
 
 def _error(payload):
