@@ -20,6 +20,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use lycosa_proto::chap::{SALT_BYTES, greeting};
 use lycosa_proto::iproto::{Frame, frame, write_error};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -32,6 +33,10 @@ use crate::procs::{Running, Session};
 const RUN_REQUESTS_MAX: usize = 64;
 /// Bytes of replies that count as another request of a run.
 const OUTPUT_BYTES_PER_REQUEST: usize = 64 << 10;
+/// Reads in a row that need not wait, after which others have their turn.
+const STREAK_MAX: u32 = 2;
+/// Bytes of the first read of a connection.
+const FIRST_READ_BYTES: usize = 512;
 /// Memory that an idle buffer keeps.
 const BUFFER_IDLE_BYTES_MAX: usize = 256 << 10;
 
@@ -83,7 +88,16 @@ impl From<std::io::Error> for End {
 /// What a connection waits for.
 enum Event {
     CallEnded(CallEnd),
-    Readable(std::io::Result<()>),
+    Read(std::io::Result<usize>),
+}
+
+/// What a read means: none is the end.
+fn took(read: std::io::Result<usize>) -> Result<(), End> {
+    match read {
+        Ok(0) => Err(End::Gone),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 struct Connection<'a> {
@@ -102,6 +116,8 @@ struct Connection<'a> {
     calls: FuturesUnordered<Call>,
     /// No further request will be read: the input is no packet.
     is_broken: bool,
+    /// Reads in a row that did not have to wait.
+    streak: u32,
 }
 
 impl<'a> Connection<'a> {
@@ -123,6 +139,7 @@ impl<'a> Connection<'a> {
             writes: Vec::new(),
             calls: FuturesUnordered::new(),
             is_broken: false,
+            streak: 0,
         })
     }
 
@@ -148,10 +165,25 @@ impl<'a> Connection<'a> {
     async fn wait(&mut self) -> Result<(), End> {
         self.shrink();
         let wants_input = self.has_room() && !self.is_broken;
+        if wants_input {
+            self.make_room();
+            // What is there already is taken at once, but a client that never stops must let others have their turn.
+            if self.streak < STREAK_MAX
+                && let Some(read) = self.stream.read_buf(&mut self.input).now_or_never()
+            {
+                self.streak += 1;
+                return took(read);
+            }
+            if self.streak == STREAK_MAX {
+                self.streak = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+        self.streak = 0;
         let event = tokio::select! {
             biased;
             Some(end) = self.calls.next(), if !self.calls.is_empty() => Event::CallEnded(end),
-            ready = self.stream.readable(), if wants_input => Event::Readable(ready),
+            read = self.stream.read_buf(&mut self.input), if wants_input => Event::Read(read),
             _ = self.stop.wait_for(|is_stopping| *is_stopping) => return Err(End::Stopping),
         };
         match event {
@@ -160,10 +192,7 @@ impl<'a> Connection<'a> {
                 self.finish_ready_calls();
                 Ok(())
             }
-            Event::Readable(ready) => {
-                ready?;
-                self.read()
-            }
+            Event::Read(read) => took(read),
         }
     }
 
@@ -174,17 +203,19 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn read(&mut self) -> Result<(), End> {
+    /// Makes room in the input for the next read.
+    fn make_room(&mut self) {
         if self.done == self.input.len() {
             self.input.clear();
             self.done = 0;
         }
-        self.input.reserve(self.shared.limits.readahead);
-        match self.stream.try_read_buf(&mut self.input) {
-            Ok(0) => Err(End::Gone),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error.into()),
+        // Who has not spoken yet costs little.
+        let wanted = match self.input.capacity() {
+            0 => FIRST_READ_BYTES,
+            _ => self.shared.limits.readahead,
+        };
+        if self.input.capacity() - self.input.len() < wanted {
+            self.input.reserve(wanted);
         }
     }
 
