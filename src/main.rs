@@ -5,9 +5,10 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use lycosa::config::{Config, ConfigError, LogFormat, LogTo};
+use lycosa::config::{Config, ConfigError, LogFormat, LogTo, Role};
 use lycosa::instance::Instance;
 use lycosa::procs::Registry;
+use lycosa::procs::authman::AuthmanModule;
 use lycosa::server::Server;
 use lycosa::wal::disk::OsDisk;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -79,7 +80,7 @@ fn run(config: &Config) -> Result<(), String> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("can't start: {error}"))?;
-    let registry = Registry::default();
+    let registry = applications(config)?;
     let (server, signals) = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| format!("can't handle signals: {error}"))?;
         registry.start(&instance).await.map_err(|error| error.to_string())?;
@@ -96,6 +97,17 @@ fn run(config: &Config) -> Result<(), String> {
     instance.close().map_err(|error| format!("can't close the journal: {error}"))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The applications that the configuration wants.
+fn applications(config: &Config) -> Result<Registry, String> {
+    let mut registry = Registry::default();
+    if config.roles.contains(&Role::Authman) {
+        let authman = AuthmanModule::new(&config.roles_cfg.authman)
+            .map_err(|error| format!("can't make ready for requests of authman: {error}"))?;
+        registry.add(Arc::new(authman));
+    }
+    Ok(registry)
 }
 
 /// The signals that the server knows.

@@ -147,7 +147,7 @@ options! {
     struct Authman {
         /// Secret in activation codes; none draws one at each start, and older codes stop working.
         activation_secret: Option<Secret> = "", hostile "";
-        /// Secret in the signature of login sessions; none draws one at each start, and older sessions stop working.
+        /// Secret in the signature of login sessions; none draws one, which the database keeps.
         session_secret: Option<Secret> = "", hostile "";
         /// Secret in restore tokens; none draws one at each start.
         restore_secret: Option<Secret> = "", hostile "";

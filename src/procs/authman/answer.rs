@@ -2,9 +2,10 @@
 //!
 //! Source: authman.md section 2.
 
-use lycosa_proto::msgpack::{write_array, write_bool, write_map, write_str};
+use lycosa_proto::msgpack::{write_bool, write_map, write_str};
 
 use super::model::{Credential, User};
+use crate::procs::Values;
 
 macro_rules! refusals {
     ($($code:literal $Name:ident $text:literal)*) => {
@@ -93,18 +94,18 @@ impl From<Credential> for Social {
 /// A procedure's answer.
 pub type Answer = Result<Reply, Refusal>;
 
-/// Writes the two values of an answer as an array: `[true, value]` or `[false, {'3': 'Invalid params'}]`.
-pub fn write_answer(answer: &Answer, out: &mut Vec<u8>) {
-    write_array(out, 2);
-    write_bool(out, answer.is_ok());
-    match answer {
+/// The two values of an answer: `true, value` or `false, {'3': 'Invalid params'}`.
+pub fn values(answer: &Answer) -> Values {
+    let mut values = Values::from(answer.is_ok());
+    values.push(|out| match answer {
         Ok(reply) => write_reply(reply, out),
         Err(refusal) => {
             write_map(out, 1);
             write_str(out, refusal.code().to_string());
             write_str(out, refusal.text());
         }
-    }
+    });
+    values
 }
 
 fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
@@ -149,8 +150,8 @@ mod tests {
     #[test]
     fn answers_as_clients_see_them() {
         let check = |answer: Answer, expected: &str| {
-            let mut out = Vec::new();
-            write_answer(&answer, &mut out);
+            let mut out = vec![0x92];
+            out.extend_from_slice(values(&answer).bytes());
             assert_eq!(lycosa_proto::msgpack::Text(&out).to_string(), expected);
         };
         check(Ok(Reply::Done), "[true, true]");

@@ -11,14 +11,14 @@
 //! Source: authman.md section 6, `check_auth`, `drop_session`.
 
 use lycosa_proto::error::Result;
-use rmpv::Value;
 
 use super::answer::{Answer, Refusal, Reply};
 use super::args;
-use super::model::{Accounts, Credential, LoginSession, Store, User};
+use super::model::{Accounts, AccountsMut, Credential, LoginSession, Store, User};
 use super::provider::Person;
 use super::session::Signed;
 use super::{Authman, Drawn};
+use crate::procs::Args;
 
 /// A session that holds, with whom it stands for.
 struct Held {
@@ -55,7 +55,7 @@ impl Authman {
     /// provider does not confirm the person.
     pub async fn check_auth(
         &self,
-        args: &[Value],
+        args: &Args,
         store: &impl Store,
         drawn: Drawn<'_>,
     ) -> Result<Answer> {
@@ -79,10 +79,10 @@ impl Authman {
     /// Drops a login session, so that it does not hold any more.
     ///
     /// In: session: str. Out: true. Refuses: 3 not text; 7 not signed by us or dropped before.
-    pub async fn drop_session(&self, args: &[Value], store: &impl Store) -> Result<Answer> {
+    pub async fn drop_session(&self, args: &Args, store: &impl Store) -> Result<Answer> {
         let Some(text) = args::text(args, 0) else { return Ok(Err(Refusal::InvalidParams)) };
         let Some(signed) = Signed::parse(text) else { return Ok(Err(Refusal::WrongSessionSign)) };
-        let drop_it = |accounts: &mut dyn Accounts| {
+        let drop_it = |accounts: &mut dyn AccountsMut| {
             held!(self.row(accounts, &signed));
             accounts.delete_session(&signed.sid)?;
             Ok(Ok(Reply::Done))
@@ -160,7 +160,7 @@ impl Authman {
     /// Makes a new session in place of one that holds; `person` brings the user up to date.
     fn renew(
         &self,
-        accounts: &mut dyn Accounts,
+        accounts: &mut dyn AccountsMut,
         signed: &Signed<'_>,
         person: Option<Person>,
         drawn: Drawn<'_>,

@@ -3,7 +3,7 @@
 use lycosa_proto::error::Result;
 use parking_lot::Mutex;
 
-use super::model::{Accounts, Credential, LoginSession, Row, Store, User};
+use super::model::{Accounts, AccountsMut, Credential, LoginSession, Row, Store, User};
 
 /// The rows as tuples, so that every test goes through their encoding.
 #[derive(Clone, Default)]
@@ -92,7 +92,9 @@ impl Accounts for Rows {
     fn session(&self, sid: &str) -> Result<Option<LoginSession>> {
         Ok(find(&self.sessions, |row: &LoginSession| row.sid == sid))
     }
+}
 
+impl AccountsMut for Rows {
     fn put_user(&mut self, user: &User) -> Result<()> {
         put(&mut self.users, user, |old| old.id == user.id);
         Ok(())
@@ -124,7 +126,7 @@ impl Store for Memory {
 
     async fn write<T: Send>(
         &self,
-        work: impl FnOnce(&mut dyn Accounts) -> Result<T> + Send,
+        work: impl FnOnce(&mut dyn AccountsMut) -> Result<T> + Send,
     ) -> Result<T> {
         let mut rows = self.0.lock();
         let before = rows.clone();

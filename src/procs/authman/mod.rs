@@ -2,7 +2,8 @@
 //!
 //! The procedures are written against [`model::Store`] and never see the engine. They get the time and fresh UUIDs
 //! from the caller, once for each call, and hold no state but settings. No transaction stays open while a provider is
-//! asked: what was read before is read and judged again afterwards.
+//! asked: what was read before is read and judged again afterwards. Only [`install`], [`store`] and [`module`] know the
+//! engine.
 //!
 //! Modules in reading order:
 //!
@@ -12,20 +13,25 @@
 //! - [`password`], [`session`]: hashes, codes, signed login sessions.
 //! - [`provider`]: the providers of social login.
 //! - [`social`], [`check`]: the procedures.
+//! - [`install`]: the spaces are made, the secret is kept.
+//! - [`store`], [`module`]: the procedures on the engine, under their names.
 //!
 //! Source: authman.md; docs/authman.md lists what differs.
 
 pub mod answer;
 pub mod args;
 pub mod check;
+pub mod install;
 #[cfg(test)]
 mod memory;
 pub mod model;
+pub mod module;
 pub mod password;
 pub mod provider;
 pub mod session;
 pub mod social;
 pub mod spaces;
+pub mod store;
 
 use std::time::Duration;
 
@@ -33,13 +39,40 @@ use lycosa_proto::error::Result;
 
 use crate::config::{self, Secret};
 use crate::http::Http;
+use crate::procs::Args;
 use answer::Answer;
-use model::{Accounts, LoginSession, Store};
+use model::{AccountsMut, LoginSession, Store};
 use provider::Provider;
 
-/// Names of the procedures, as IPROTO CALL has them.
-pub const PROCEDURES: [&str; 4] =
-    ["auth.social_auth_url", "auth.social_auth", "auth.check_auth", "auth.drop_session"];
+pub use module::AuthmanModule;
+
+/// A procedure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Procedure {
+    /// [`Authman::social_auth_url`]
+    SocialAuthUrl,
+    /// [`Authman::social_auth`]
+    SocialAuth,
+    /// [`Authman::check_auth`]
+    CheckAuth,
+    /// [`Authman::drop_session`]
+    DropSession,
+}
+
+/// The procedures with their names, as IPROTO CALL has them.
+pub const PROCEDURES: [(&str, Procedure); 4] = [
+    ("auth.social_auth_url", Procedure::SocialAuthUrl),
+    ("auth.social_auth", Procedure::SocialAuth),
+    ("auth.check_auth", Procedure::CheckAuth),
+    ("auth.drop_session", Procedure::DropSession),
+];
+
+impl Procedure {
+    /// The procedure of a name.
+    pub fn find(name: &str) -> Option<Self> {
+        PROCEDURES.iter().find(|(known, _)| *known == name).map(|(_, procedure)| *procedure)
+    }
+}
 
 /// What one call draws from outside.
 #[derive(Clone, Copy)]
@@ -66,16 +99,10 @@ pub struct Authman {
 }
 
 impl Authman {
-    /// Builds the application. `uuid` makes up for secrets that are not configured; they are never shown.
-    pub fn new(config: &config::Authman, http: &Http, uuid: &dyn Fn() -> String) -> Self {
-        if config.session_secret.is_none() {
-            tracing::warn!(
-                "roles_cfg.authman.session_secret is not set: login sessions end with this process"
-            );
-        }
-        let drawn = || Secret::new(uuid());
+    /// Builds the application; `session_secret` is the one of the configuration, or takes its place.
+    pub fn new(config: &config::Authman, http: &Http, session_secret: Secret) -> Self {
         Self {
-            session_secret: config.session_secret.clone().unwrap_or_else(drawn),
+            session_secret,
             session_lifetime: config.session_lifetime,
             session_update_timedelta: config.session_update_timedelta,
             social_check_time: config.social_check_time,
@@ -83,21 +110,23 @@ impl Authman {
         }
     }
 
-    /// Runs the procedure `name`, one of [`PROCEDURES`]; none if there is no such procedure.
+    /// Runs a procedure.
+    ///
+    /// # Errors
+    /// Those of the database; what a procedure refuses is an answer.
     pub async fn call(
         &self,
-        name: &str,
-        args: &[rmpv::Value],
+        procedure: Procedure,
+        args: &Args,
         store: &impl Store,
         drawn: Drawn<'_>,
-    ) -> Option<Result<Answer>> {
-        Some(match name {
-            "auth.social_auth_url" => Ok(self.social_auth_url(args)),
-            "auth.social_auth" => self.social_auth(args, store, drawn).await,
-            "auth.check_auth" => self.check_auth(args, store, drawn).await,
-            "auth.drop_session" => self.drop_session(args, store).await,
-            _ => return None,
-        })
+    ) -> Result<Answer> {
+        match procedure {
+            Procedure::SocialAuthUrl => Ok(self.social_auth_url(args)),
+            Procedure::SocialAuth => self.social_auth(args, store, drawn).await,
+            Procedure::CheckAuth => self.check_auth(args, store, drawn).await,
+            Procedure::DropSession => self.drop_session(args, store).await,
+        }
     }
 
     fn provider(&self, name: &str) -> Option<&Provider> {
@@ -107,7 +136,7 @@ impl Authman {
     /// Stores a new login session and signs it: social with a credential, else common.
     fn open_session(
         &self,
-        accounts: &mut dyn Accounts,
+        accounts: &mut dyn AccountsMut,
         user_id: &str,
         credential_id: Option<&str>,
         drawn: Drawn<'_>,

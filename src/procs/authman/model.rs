@@ -14,6 +14,8 @@ use crate::config::Secret;
 pub trait Row: Sized {
     /// The key of its space in the configuration.
     const SPACE: &'static str;
+    /// The number of fields that this application knows.
+    const FIELDS: usize;
 
     /// Writes the tuple.
     fn write(&self, out: &mut Vec<u8>);
@@ -132,6 +134,7 @@ fn write_texts<const N: usize>(out: &mut Vec<u8>, texts: [&str; N]) {
 
 impl Row for User {
     const SPACE: &'static str = "user";
+    const FIELDS: usize = 7;
 
     fn write(&self, out: &mut Vec<u8>) {
         write_array(out, 6 + usize::from(self.session_update_ts.is_some()));
@@ -165,6 +168,7 @@ impl Row for User {
 
 impl Row for Credential {
     const SPACE: &'static str = "social";
+    const FIELDS: usize = 5;
 
     fn write(&self, out: &mut Vec<u8>) {
         let token = self.token.expose();
@@ -185,6 +189,7 @@ impl Row for Credential {
 
 impl Row for LoginSession {
     const SPACE: &'static str = "session";
+    const FIELDS: usize = 4;
 
     fn write(&self, out: &mut Vec<u8>) {
         let (sid, code, user_id) = (&self.sid, self.code.expose(), &self.user_id);
@@ -205,7 +210,21 @@ impl Row for LoginSession {
     }
 }
 
-/// The rows, inside one transaction. Errors are those of the database.
+/// The tuple `new` with what `old` has beyond the first `known` fields: others may keep more in a row than we know.
+pub fn with_rest(new: &[u8], old: &[u8], known: usize) -> Vec<u8> {
+    let old_len = items(old).count();
+    if old_len <= known {
+        return new.to_vec();
+    }
+    let mut out = Vec::with_capacity(new.len() + old.len());
+    write_array(&mut out, old_len);
+    items(new).for_each(|field| out.extend_from_slice(field));
+    (items(new).count()..known).for_each(|_| write_nil(&mut out));
+    items(old).skip(known).for_each(|field| out.extend_from_slice(field));
+    out
+}
+
+/// The rows, to read. Errors are those of the database.
 pub trait Accounts {
     /// The user with this id.
     fn user(&self, id: &str) -> Result<Option<User>>;
@@ -225,7 +244,10 @@ pub trait Accounts {
 
     /// The login session with this id.
     fn session(&self, sid: &str) -> Result<Option<LoginSession>>;
+}
 
+/// The rows, inside one transaction that may change them. What a row has beyond the fields that we know stays.
+pub trait AccountsMut: Accounts {
     /// Inserts or replaces a user.
     fn put_user(&mut self, user: &User) -> Result<()>;
 
@@ -250,7 +272,7 @@ pub trait Store: Sync {
     /// Runs `work` and commits, or takes everything back if it fails. The future ends when the commit is durable.
     fn write<T: Send>(
         &self,
-        work: impl FnOnce(&mut dyn Accounts) -> Result<T> + Send,
+        work: impl FnOnce(&mut dyn AccountsMut) -> Result<T> + Send,
     ) -> impl Future<Output = Result<T>> + Send;
 }
 
@@ -308,6 +330,28 @@ mod tests {
             token: Secret::new("t"),
         };
         check(&credential, r#"["k", "u", "facebook", "1", "t"]"#);
+    }
+
+    #[test]
+    fn the_rest_of_a_row_stays() {
+        let check = |new: &[u8], old: &[u8], expected: &[u8]| {
+            assert_eq!(with_rest(new, old, 3), expected, "{new:?} {old:?}");
+        };
+        check(&[0x92, 1, 2], &[0x90], &[0x92, 1, 2]);
+        check(&[0x92, 1, 2], &[0x93, 7, 8, 9], &[0x92, 1, 2]);
+        check(&[0x93, 1, 2, 3], &[0x95, 7, 8, 9, 4, 5], &[0x95, 1, 2, 3, 4, 5]);
+        check(&[0x92, 1, 2], &[0x94, 7, 8, 9, 4], &[0x94, 1, 2, 0xc0, 4]);
+    }
+
+    #[test]
+    fn known_fields_are_those_of_the_space() {
+        fn check<R: Row>() {
+            let space = super::super::spaces::SpaceDef::find(R::SPACE).unwrap();
+            assert_eq!(space.fields.len(), R::FIELDS, "{}", R::SPACE);
+        }
+        check::<User>();
+        check::<Credential>();
+        check::<LoginSession>();
     }
 
     #[test]

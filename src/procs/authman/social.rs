@@ -3,20 +3,20 @@
 //! Source: authman.md section 8, `social_auth_url`, `social_auth`.
 
 use lycosa_proto::error::Result;
-use rmpv::Value;
 
 use super::answer::{Answer, Refusal, Reply};
 use super::args;
-use super::model::{Accounts, Credential, Profile, Store, User, user_type};
+use super::model::{AccountsMut, Credential, Profile, Store, User, user_type};
 use super::provider::{Exchanged, Person, Provider};
 use super::{Authman, Drawn};
+use crate::procs::Args;
 
 impl Authman {
     /// The address of a provider's consent page.
     ///
     /// In: provider: str; state: str, optional, comes back with the code. Out: str.
     /// Refuses: 13 for an unknown provider.
-    pub fn social_auth_url(&self, args: &[Value]) -> Answer {
+    pub fn social_auth_url(&self, args: &Args) -> Answer {
         let provider = args::text(args, 0).and_then(|name| self.provider(name));
         let provider = provider.ok_or(Refusal::WrongProvider)?;
         Ok(Reply::Text(provider.consent_url(args::text(args, 1))))
@@ -29,7 +29,7 @@ impl Authman {
     /// Refuses: 13 provider unknown or code empty; 11 no token for the code; 15 no profile for the token.
     pub async fn social_auth(
         &self,
-        args: &[Value],
+        args: &Args,
         store: &impl Store,
         drawn: Drawn<'_>,
     ) -> Result<Answer> {
@@ -41,7 +41,7 @@ impl Authman {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let login = |accounts: &mut dyn Accounts| {
+        let login = |accounts: &mut dyn AccountsMut| {
             let (user, credential) = enter(accounts, provider, exchanged, person, drawn)?;
             let session = self.open_session(accounts, &user.id, Some(&credential.id), drawn)?;
             let social = Some(credential.into());
@@ -69,7 +69,7 @@ async fn recognize(
 
 /// Makes or updates user and credential of a person.
 fn enter(
-    accounts: &mut dyn Accounts,
+    accounts: &mut dyn AccountsMut,
     provider: &Provider,
     exchanged: Exchanged,
     person: Person,

@@ -1,16 +1,34 @@
+mod engine;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lycosa_proto::msgpack::Text;
+use lycosa_proto::msgpack::{Text, write_array, write_str};
 use parking_lot::Mutex;
-use rmpv::Value;
 
 use super::memory::{Memory, Rows};
 use super::*;
 use crate::config::Config;
 use crate::http::stub::{Answer as HttpAnswer, Stub};
+use crate::procs::Values;
 
 const START: u64 = 1_795_450_825;
+
+/// Arguments that are all texts.
+fn texts(texts: &[&str]) -> Args {
+    let mut array = Vec::new();
+    write_array(&mut array, texts.len());
+    texts.iter().for_each(|text| write_str(&mut array, text));
+    Args::new(&array)
+}
+
+/// The values of an answer as text.
+fn shown(values: &Values) -> String {
+    let mut array = Vec::new();
+    write_array(&mut array, values.count() as usize);
+    array.extend_from_slice(values.bytes());
+    Text(&array).to_string().replace("\\/", "/")
+}
 
 type Meanwhile = fn(&mut Rows);
 
@@ -55,20 +73,17 @@ impl Bench {
             stub.url("/me"),
         );
         let config = Config::from_yaml(&yaml).unwrap().roles_cfg.authman;
-        let authman = Authman::new(&config, &Http::new().unwrap(), &|| unreachable!());
+        let authman = Authman::new(&config, &Http::new().unwrap(), Secret::new("x"));
         Self { authman, store, stub, meanwhile, me, now: START, drawn: AtomicU64::new(0) }
     }
 
     /// Calls a procedure and gives its answer as text.
     async fn call(&self, name: &str, args: &[&str]) -> String {
-        let args: Vec<Value> = args.iter().map(|arg| Value::from(*arg)).collect();
         let uuid = || format!("uuid-{}", self.drawn.fetch_add(1, Ordering::Relaxed));
         let drawn = Drawn { now: self.now, uuid: &uuid };
-        let name = format!("auth.{name}");
-        let answer = self.authman.call(&name, &args, &*self.store, drawn).await;
-        let mut out = Vec::new();
-        answer::write_answer(&answer.unwrap().unwrap(), &mut out);
-        Text(&out).to_string().replace("\\/", "/")
+        let procedure = Procedure::find(&format!("auth.{name}")).unwrap();
+        let answer = self.authman.call(procedure, &texts(args), &*self.store, drawn).await;
+        shown(&answer::values(&answer.unwrap()))
     }
 
     /// Calls a procedure that gives a user, and takes its session out of the answer.
@@ -267,23 +282,22 @@ async fn sessions_that_are_none() {
 }
 
 #[test]
-fn secrets_are_drawn_when_none_is_configured_and_never_shown() {
+fn the_secret_is_never_shown() {
     let config = Config::default().roles_cfg.authman;
-    let authman = Authman::new(&config, &Http::new().unwrap(), &|| "drawn-secret".to_owned());
-    assert_eq!(authman.session_secret.expose(), "drawn-secret");
-    assert!(!format!("{authman:?}").contains("drawn-secret"));
+    let authman = Authman::new(&config, &Http::new().unwrap(), Secret::new("never-shown"));
+    assert!(!format!("{authman:?}").contains("never-shown"));
 }
 
 #[test]
 fn other_names_are_no_procedures() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let config = Config::default().roles_cfg.authman;
-    let authman = Authman::new(&config, &Http::new().unwrap(), &String::new);
-    let drawn = Drawn { now: 0, uuid: &String::new };
-    let call =
-        |name| runtime.block_on(authman.call(name, &[], &Memory::default(), drawn)).is_some();
     fn check_send(_: &impl Send) {}
-    check_send(&authman.call("auth.check_auth", &[], &Memory::default(), drawn));
-    assert!(PROCEDURES.into_iter().all(call));
-    assert!(!call("auth.nothing"));
+    let config = Config::default().roles_cfg.authman;
+    let authman = Authman::new(&config, &Http::new().unwrap(), Secret::new("x"));
+    let drawn = Drawn { now: 0, uuid: &String::new };
+    let (args, store) = (texts(&[]), Memory::default());
+    check_send(&authman.call(Procedure::CheckAuth, &args, &store, drawn));
+    assert_eq!(Procedure::find("auth.drop_session"), Some(Procedure::DropSession));
+    for name in ["auth.nothing", "auth", "drop_session", ""] {
+        assert_eq!(Procedure::find(name), None, "{name}");
+    }
 }
