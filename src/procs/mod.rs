@@ -7,6 +7,7 @@
 //! Access: CALL needs the right to execute the function. Inside, a procedure acts as admin, as functions of Tarantool do
 //! that run with their owner's rights; what the caller may touch beyond that is the procedure's to check.
 
+pub mod queue;
 pub mod session;
 pub mod values;
 
