@@ -127,8 +127,10 @@ impl Call {
         let patience = self.patience()?;
         let mut place: Option<Place<'_>> = None;
         loop {
+            let mut is_empty = false;
             let taken = self.run(|work| {
                 let task = operations::take(work, self.connection_id())?;
+                is_empty = task.is_none();
                 match (&task, &mut place) {
                     (Some(_), Some(place)) => place.serve(),
                     (None, Some(place)) => place.stand_again(),
@@ -139,8 +141,12 @@ impl Call {
                 }
                 Ok(task)
             });
-            if let Some(task) = taken.await? {
-                return Ok(self.tube.reply(&task, None));
+            match taken.await {
+                Ok(Some(task)) => return Ok(self.tube.reply(&task, None)),
+                Ok(None) => {}
+                // The journal could not write what others did; whoever has found nothing has nothing to lose.
+                Err(_) if is_empty => {}
+                Err(error) => return Err(error),
             }
             let Some(place) = &mut place else { return Ok(Values::none()) };
             if !place.turn(patience.until()).await {

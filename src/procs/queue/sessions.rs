@@ -129,18 +129,17 @@ pub(super) fn leave(
     txn.delete(services.shared_sessions, 0, &key)?;
     let held = txn.db().space(services.taken)?.index(taken::UUID_INDEX)?;
     let held: Vec<Tuple> = held.select(Kind::Eq, Key::from_array(&key)).cloned().collect();
-    for row in held {
-        taken::remove_row(txn, services.taken, &row)?;
-        let Some(tube) = tubes.find_by_id(txn.db(), row::uint(&row, 0)) else { continue };
+    for row in &held {
+        taken::remove_row(txn, services.taken, row)?;
+        let Some(tube) = tubes.find_by_id(txn.db(), row::uint(row, 0)) else { continue };
         let space = txn.db().space(tube.space_id)?;
         let Some(task) = find_task(space, row.field(1))?.cloned() else { continue };
         operations::give_back(&mut Work { txn, tube: &tube, services }, &task, None)?;
-        tracing::info!(
-            "Session {} closed, release task {}({})",
-            Uuid::from_bytes_le(session),
-            row::uint(&row, 1),
-            tube.name
-        );
+    }
+    if !held.is_empty() {
+        // One line: the lock is held while it is written.
+        let uuid = Uuid::from_bytes_le(session);
+        tracing::info!("Session {uuid} closed, release {} tasks", held.len());
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use parking_lot::RwLock;
 use super::driver;
 use super::row;
 use super::tube::Tube;
+use crate::db::index::Index;
 use crate::db::{Database, Key, Tuple};
 
 /// Ids of the spaces that the queue keeps for itself.
@@ -68,8 +69,14 @@ impl Tubes {
             || self.find(db, &tube.name).is_some_and(|found| Arc::ptr_eq(&found, tube))
     }
 
-    /// Finds a tube through `_queue`. None if there is none, if its space is gone, or if nothing here drives its type.
+    /// Finds a tube, through `_queue` unless it is known and nothing has changed. None if there is none, if its space is
+    /// gone, or if nothing here drives its type.
     pub(super) fn find(&self, db: &Database, name: &str) -> Option<Arc<Tube>> {
+        let known = self.known(name).filter(|tube| tube.is_checked(db.schema_version()));
+        known.or_else(|| self.look_up(db, name))
+    }
+
+    fn look_up(&self, db: &Database, name: &str) -> Option<Arc<Tube>> {
         let found = self.row(db, name).and_then(|row| {
             let space_id = db.space_id(row::text(row, 2))?;
             let driver = driver::find(row::text(row, 3))?;
@@ -114,7 +121,8 @@ impl Tubes {
     /// Every tube of `_queue` that is driven, by name.
     pub(super) fn all(&self, db: &Database) -> Vec<Arc<Tube>> {
         let tubes = self.services.get().and_then(|services| db.space(services.queue).ok());
-        let rows = tubes.and_then(|tubes| tubes.primary().ok()).into_iter().flat_map(|i| i.iter());
+        let primary = tubes.and_then(|tubes| tubes.primary().ok());
+        let rows = primary.into_iter().flat_map(Index::iter);
         rows.filter_map(|row| self.find(db, row::text(row, 0))).collect()
     }
 }
