@@ -125,6 +125,8 @@ async fn settle(instance: &Instance, tubes: &Tubes, connection_id: u64, mut tick
     const PAUSE: Duration = Duration::from_secs(1);
     while let Err(error) = instance.journal().wait(ticket).await {
         tracing::error!("queue: can't release tasks of connection {connection_id}: {error}");
+        // What the session took last may be rolled back too.
+        tubes.call_all();
         tokio::time::sleep(PAUSE).await;
         match leave(instance, tubes, connection_id) {
             Some(next) => ticket = next,

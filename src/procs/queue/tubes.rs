@@ -102,6 +102,11 @@ impl Tubes {
         Some(tube)
     }
 
+    /// Calls the consumers of every tube: tasks may be READY again that nobody was called for.
+    pub(super) fn call_all(&self) {
+        self.by_name.read().values().for_each(|tube| tube.waiters.call_all());
+    }
+
     /// Finds a tube by its number.
     pub(super) fn find_by_id(&self, db: &Database, id: u64) -> Option<Arc<Tube>> {
         /// The index `tube_id` of `_queue`.

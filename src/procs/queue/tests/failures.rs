@@ -73,6 +73,20 @@ async fn the_end_of_a_session_is_tried_again() {
     assert_eq!(server.rows("_queue_session_ids").len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_take_that_is_rolled_back_after_its_client_went_is_not_lost() {
+    let (_dir, disk, server) = on_bad_disk().await;
+    server.ok("queue.tube.f:put", "[1]").await;
+    let mut taking = server.running(1, "queue.tube.f:take", "[]");
+    must_wait(&mut taking).await;
+    let mut waiting = server.running(2, "queue.tube.f:take", "[]");
+    must_wait(&mut waiting).await;
+    disk.fail(Op::Write, 1, Errno::NOSPC);
+    drop(taking);
+    server.disconnect(1);
+    assert_eq!(text(&waiting.await.expect("the task")), r#"[[0, "t", 1]]"#);
+}
+
 /// Producers, consumers that acknowledge, release, bury, give up or vanish, on two threads: every task is done once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_task_is_lost_or_done_twice() {
