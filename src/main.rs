@@ -9,6 +9,7 @@ use lycosa::config::{Config, ConfigError, LogFormat, LogTo, Role};
 use lycosa::instance::Instance;
 use lycosa::procs::Registry;
 use lycosa::procs::authman::AuthmanModule;
+use lycosa::procs::queue::Queue;
 use lycosa::server::Server;
 use lycosa::wal::disk::OsDisk;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -102,6 +103,9 @@ fn run(config: &Config) -> Result<(), String> {
 /// The applications that the configuration wants.
 fn applications(config: &Config) -> Result<Registry, String> {
     let mut registry = Registry::default();
+    if config.roles.contains(&Role::Queue) {
+        registry.add(Arc::new(Queue::new()));
+    }
     if config.roles.contains(&Role::Authman) {
         let authman = AuthmanModule::new(&config.roles_cfg.authman)
             .map_err(|error| format!("can't make ready for requests of authman: {error}"))?;

@@ -9,6 +9,11 @@ use arrayvec::ArrayVec;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Ticket(pub u64);
 
+impl Ticket {
+    /// The ticket of a transaction that has nothing to wait for: it never fails.
+    pub const SETTLED: Self = Self(0);
+}
+
 /// Replicas that a vclock can name, 0 (local rows) included.
 pub const VCLOCK_MAX: usize = 32;
 

@@ -417,7 +417,8 @@ impl<'db> Txn<'db> {
         let settled = journal.settled();
         if scratch.undo.is_empty() || (scratch.rows.is_empty() && settled >= db.ticket) {
             scratch.undo.clear();
-            return db.ticket;
+            // The newest ticket may be one that failed, long before this transaction began.
+            return if settled >= db.ticket { Ticket::SETTLED } else { db.ticket };
         }
         let before = OwnLsn::of(db);
         db.ticket.0 += 1;

@@ -1,0 +1,208 @@
+//! The functions of the module itself: `queue.create_tube`, `queue.tube`, `queue.statistics`, `queue.identify`,
+//! `queue.state`.
+//!
+//! Source: queue/abstract.lua `method.*`, queue/init.lua.
+
+use std::sync::Arc;
+
+use lycosa_proto::err;
+use lycosa_proto::error::{Error, Result};
+use lycosa_proto::msgpack::{Token, write_array, write_map, write_str, write_uint};
+
+use super::ddl::{self, NewSpace};
+use super::driver::{self, Driver};
+use super::options::TubeOptions;
+use super::row;
+use super::sessions;
+use super::statistics::TaskCounts;
+use super::tube::Tube;
+use super::tubes::{Services, Tubes};
+use crate::db::index::Index;
+use crate::db::space::Space;
+use crate::db::{Database, Key, Tuple, Txn};
+use crate::procs::{Args, Context, Running, Values};
+
+/// One call of a function.
+pub(super) struct Call {
+    /// Who calls, of which instance.
+    pub(super) context: Context,
+    /// The tubes of the instance.
+    pub(super) tubes: Arc<Tubes>,
+    /// The spaces of the queue.
+    pub(super) services: Services,
+    /// What the client sent.
+    pub(super) args: Args,
+}
+
+/// Begins a function, named without `queue.`; None if there is none of this name.
+pub(super) fn begin(call: Call, function: &str) -> Option<Running> {
+    Some(match function {
+        "create_tube" => Box::pin(call.create_tube()),
+        "tube" => ready(call.tube()),
+        "statistics" | "stats" => ready(call.statistics()),
+        "identify" => Box::pin(call.identify()),
+        // The rock's other states are those of a read-only instance.
+        "state" => ready(Ok(Values::from("RUNNING"))),
+        _ => return None,
+    })
+}
+
+/// A function that does not wait.
+fn ready(result: Result<Values>) -> Running {
+    Box::pin(std::future::ready(result))
+}
+
+impl Call {
+    /// `create_tube(name, type, options)`: a map of name, type, tube_id, opts, for a new tube or one that was there.
+    async fn create_tube(self) -> Result<Values> {
+        let Some(name) = self.args.str(0) else {
+            return Err(err!(PROC_LUA, "name of a tube must be a string"));
+        };
+        let tube_type = self.args.str(1).unwrap_or("nil");
+        let options = TubeOptions::parse(self.args.get(2))?;
+        let uid = self.context.session.uid();
+        let row = self.context.instance.transaction(uid, |txn| {
+            create_tube(txn, &self.tubes, &self.services, name, tube_type, &options)
+        });
+        let row = row.await?;
+        Ok(Values::one(|out| {
+            write_map(out, 4);
+            for (key, field_no) in [("name", 0), ("type", 3), ("tube_id", 1), ("opts", 4)] {
+                write_str(out, key);
+                out.extend_from_slice(row::raw(&row, field_no));
+            }
+        }))
+    }
+
+    /// `tube()`: the names; `tube(name)`: whether there is such a tube.
+    fn tube(&self) -> Result<Values> {
+        let db = self.context.instance.read();
+        match self.args.token(0) {
+            Token::Nil => {
+                let tubes = self.tubes.all(&db);
+                Ok(Values::one(|out| {
+                    write_array(out, tubes.len());
+                    tubes.iter().for_each(|tube| write_str(out, &*tube.name));
+                }))
+            }
+            Token::Str(bytes) => {
+                let name = std::str::from_utf8(bytes).unwrap_or("");
+                Ok(Values::from(self.tubes.find(&db, name).is_some()))
+            }
+            _ => Err(err!(PROC_LUA, "argument #1 should be string or nil")),
+        }
+    }
+
+    /// `statistics(name)`: those of a tube; `statistics()`: a map of those of all.
+    fn statistics(&self) -> Result<Values> {
+        match self.args.token(0) {
+            Token::Nil => {
+                let tubes = {
+                    let db = self.context.instance.read();
+                    let tubes = self.tubes.all(&db).into_iter();
+                    tubes.map(|tube| counted(&db, tube)).collect::<Result<Vec<_>>>()?
+                };
+                Ok(Values::one(|out| {
+                    write_map(out, tubes.len());
+                    for (tube, status) in &tubes {
+                        write_str(out, &*tube.name);
+                        tube.counters.write(&TaskCounts::of(status), out);
+                    }
+                }))
+            }
+            _ => {
+                let name = self.args.str(0).unwrap_or("");
+                let (tube, status) = {
+                    let db = self.context.instance.read();
+                    let tube = self.tubes.find(&db, name).ok_or_else(no_such_tube)?;
+                    counted(&db, tube)?
+                };
+                Ok(Values::one(|out| tube.counters.write(&TaskCounts::of(&status), out)))
+            }
+        }
+    }
+
+    /// `identify(uuid)`: the 16 bytes of the session's UUID.
+    async fn identify(self) -> Result<Values> {
+        let connection_id = self.context.session.id;
+        let session = self.context.transaction(|txn| {
+            let wanted = self.args.token(0);
+            sessions::identify(txn, &self.tubes, &self.services, connection_id, wanted)
+        });
+        let session = session.await?;
+        Ok(Values::one(|out| write_str(out, session)))
+    }
+}
+
+/// A tube with a read view of its status index, to be counted without the lock.
+fn counted(db: &Database, tube: Arc<Tube>) -> Result<(Arc<Tube>, Index)> {
+    let status = db.space(tube.space_id)?.index(super::layout::STATUS_INDEX)?.clone();
+    Ok((tube, status))
+}
+
+fn no_such_tube() -> Error {
+    err!(PROC_LUA, "Tube not found")
+}
+
+/// Creates a tube; gives its row of `_queue`. What is checked comes in the rock's order.
+fn create_tube(
+    txn: &mut Txn<'_>,
+    tubes: &Tubes,
+    services: &Services,
+    name: &str,
+    tube_type: &str,
+    options: &TubeOptions,
+) -> Result<Tuple> {
+    if options.if_not_exists
+        && tubes.find(txn.db(), name).is_some()
+        && let Some(row) = tubes.row(txn.db(), name)
+    {
+        return Ok(row.clone());
+    }
+    let driver = driver::get(tube_type)?;
+    let space = txn.db().space_by_name(name).ok();
+    if space.is_some() && !options.if_not_exists {
+        return Err(err!(PROC_LUA, format!("Space '{name}' already exists")));
+    }
+    if let Some(row) = tubes.row(txn.db(), name) {
+        // Known, yet not found above: nothing drives its type, or its space is gone.
+        driver::get(row::text(row, 3))?;
+        return Err(err!(PROC_LUA, format!("Space '{name}' doesn't exists")));
+    }
+    match space {
+        Some(space) => check_space(space, driver)?,
+        None => {
+            let (engine, is_temporary) = (&*options.engine, options.is_temporary);
+            ddl::create_space(txn, NewSpace { name, engine, is_temporary }, driver.layout())?;
+        }
+    }
+    let mut row = Vec::with_capacity(64 + name.len() + options.stored.len());
+    write_array(&mut row, 5);
+    write_str(&mut row, name);
+    write_uint(&mut row, next_tube_id(txn.db(), services)?);
+    write_str(&mut row, name);
+    write_str(&mut row, driver.name());
+    row.extend_from_slice(&options.stored);
+    txn.insert(services.queue, &row)
+}
+
+/// A space that somebody else made must have the driver's indexes.
+fn check_space(space: &Space, driver: &dyn Driver) -> Result<()> {
+    let missing = driver.layout().indexes.iter().find(|i| space.index_by_name(i.name).is_err());
+    match missing {
+        None => Ok(()),
+        Some(index) => {
+            let (space, index) = (&*space.def.name, index.name);
+            Err(err!(PROC_LUA, format!("space \"{space}\" does not have \"{index}\" index")))
+        }
+    }
+}
+
+/// One more than the largest number of a tube.
+fn next_tube_id(db: &Database, services: &Services) -> Result<u64> {
+    /// The index `tube_id` of `_queue`.
+    const TUBE_ID_INDEX: u32 = 1;
+    let numbers = db.space(services.queue)?.index(TUBE_ID_INDEX)?;
+    let last = numbers.select(lycosa_proto::iproto::Iterator::Le, Key::EMPTY).next();
+    Ok(last.map_or(0, |row| row::uint(row, 1) + 1))
+}

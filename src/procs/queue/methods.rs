@@ -1,0 +1,298 @@
+//! The methods of a tube: `queue.tube.NAME:method`, arguments in, values out.
+//!
+//! Each is one transaction; `take` is one for each look at the tube, with waits between them. A tube that is dropped
+//! while a call waits answers what a later call will get: the procedure is not defined.
+//!
+//! Rights: whoever may execute a method may use it; `drop` and `grant` moreover act with the caller's rights on the
+//! system spaces, and `truncate` asks for the right to write the tube's space.
+//!
+//! Source: queue/abstract.lua `tube.*`.
+
+use std::sync::Arc;
+
+use lycosa_proto::err;
+use lycosa_proto::error::{Error, Result};
+use lycosa_proto::msgpack::{self, Token};
+
+use super::grant::{self, GrantOptions};
+use super::operations;
+use super::state::State;
+use super::tube::Tube;
+use super::tubes::{Services, Tubes};
+use super::waiters::{Patience, Place};
+use super::work::Work;
+use crate::db::access::{ADMIN, Privilege};
+use crate::procs::{Args, Context, Running, Values};
+
+/// One call of a method.
+pub(super) struct Call {
+    /// Who calls, of which instance.
+    pub(super) context: Context,
+    /// The tubes of the instance.
+    pub(super) tubes: Arc<Tubes>,
+    /// The spaces of the queue.
+    pub(super) services: Services,
+    /// The tube.
+    pub(super) tube: Arc<Tube>,
+    /// The method's name; [`begin`] knows it.
+    pub(super) method: &'static str,
+    /// What the client sent.
+    pub(super) args: Args,
+}
+
+macro_rules! methods {
+    ($($name:literal $method:ident)*) => {
+        /// Begins a method; None if there is none of this name.
+        pub(super) fn begin(mut call: Call, method: &str) -> Option<Running> {
+            match method {
+                $($name => {
+                    call.method = $name;
+                    Some(Box::pin(call.$method()))
+                })*
+                _ => None,
+            }
+        }
+    };
+}
+
+methods! {
+    "put" put
+    "take" take
+    "touch" touch
+    "ack" ack
+    "release" release
+    "peek" peek
+    "bury" bury
+    "kick" kick
+    "delete" delete
+    "truncate" truncate
+    "release_all" release_all
+    "drop" drop_tube
+    "grant" grant_user
+    "grant_role" grant_role
+}
+
+impl Call {
+    /// The connection, which is what tells queue sessions apart.
+    fn connection_id(&self) -> u64 {
+        self.context.session.id
+    }
+
+    /// Runs `body` as one transaction of a user on the tube.
+    async fn run_as<T: Send>(
+        &self,
+        uid: u32,
+        body: impl FnOnce(&mut Work<'_, '_>) -> Result<T> + Send,
+    ) -> Result<T> {
+        let mut is_committed = false;
+        let work = self.context.instance.transaction(uid, |txn| {
+            if !self.tubes.is_current(txn.db(), &self.tube) {
+                return Err(self.gone());
+            }
+            let mut work = Work { txn, tube: &self.tube, services: &self.services };
+            let value = body(&mut work)?;
+            is_committed = true;
+            Ok(value)
+        });
+        let result = work.await;
+        if result.is_err() && is_committed {
+            // The journal has rolled it back: tasks may be READY again that nobody was called for.
+            self.tube.waiters.call_all();
+        }
+        result
+    }
+
+    /// The same with the queue's own rights.
+    async fn run<T: Send>(
+        &self,
+        body: impl FnOnce(&mut Work<'_, '_>) -> Result<T> + Send,
+    ) -> Result<T> {
+        self.run_as(ADMIN, body).await
+    }
+
+    /// The tube was dropped since the call began.
+    fn gone(&self) -> Error {
+        err!(NO_SUCH_PROC, format!("queue.tube.{}:{}", self.tube.name, self.method))
+    }
+
+    /// `put(data, options)`: `[id, 'r', data]`.
+    async fn put(self) -> Result<Values> {
+        let (data, options) = (self.args.get(0), self.args.get(1));
+        let task = self.run(|work| operations::put(work, data, options)).await?;
+        Ok(self.tube.reply(&task, None))
+    }
+
+    /// `take(timeout)`: `[id, 't', data]`, or no value if no task came in time.
+    async fn take(self) -> Result<Values> {
+        let patience = self.patience()?;
+        let mut place: Option<Place<'_>> = None;
+        loop {
+            let mut is_empty = false;
+            let taken = self.run(|work| {
+                let task = operations::take(work, self.connection_id())?;
+                is_empty = task.is_none();
+                match (&task, &mut place) {
+                    (Some(_), Some(place)) => place.serve(),
+                    (None, Some(place)) => place.stand_again(),
+                    (None, None) if patience != Patience::None => {
+                        place = Some(self.tube.waiters.stand());
+                    }
+                    (_, None) => {}
+                }
+                Ok(task)
+            });
+            match taken.await {
+                Ok(Some(task)) => return Ok(self.tube.reply(&task, None)),
+                Ok(None) => {}
+                // The journal could not write what others did; whoever has found nothing has nothing to lose.
+                Err(_) if is_empty => {}
+                Err(error) => return Err(error),
+            }
+            let Some(place) = &mut place else { return Ok(Values::none()) };
+            if !place.turn(patience.until()).await {
+                return Ok(Values::none());
+            }
+        }
+    }
+
+    /// How long `take` waits: no argument and nil mean for ever.
+    fn patience(&self) -> Result<Patience> {
+        match self.args.token(0) {
+            Token::Nil => Ok(Patience::new(None)),
+            _ => match self.args.get(0).and_then(seconds) {
+                Some(seconds) => Ok(Patience::new(Some(seconds))),
+                None => Err(err!(PROC_LUA, "attempt to compare timeout with number")),
+            },
+        }
+    }
+
+    /// `touch(id, delta)`: `[id, 't', data]`, or no value if there is nothing to add.
+    async fn touch(self) -> Result<Values> {
+        let delta = match self.args.token(1) {
+            Token::Nil => return Ok(Values::none()),
+            _ => self.args.get(1).and_then(seconds),
+        };
+        let Some(delta) = delta else {
+            return Err(err!(PROC_LUA, "attempt to compare delta with number"));
+        };
+        if delta <= 0.0 || delta.is_nan() {
+            return Ok(Values::none());
+        }
+        let id = self.args.get(0);
+        let touched = self.run(|work| operations::touch(work, id, delta, self.connection_id()));
+        let task = touched.await?;
+        Ok(self.tube.reply(&task, None))
+    }
+
+    /// `ack(id)`: `[id, '-', data]`.
+    async fn ack(self) -> Result<Values> {
+        let id = self.args.get(0);
+        let task = self.run(|work| operations::ack(work, id, self.connection_id())).await?;
+        Ok(self.tube.reply(&task, Some(State::Done)))
+    }
+
+    /// `release(id, options)`: `[id, 'r', data]`.
+    async fn release(self) -> Result<Values> {
+        let (id, options) = (self.args.get(0), self.args.get(1));
+        let released =
+            self.run(|work| operations::release(work, id, options, self.connection_id()));
+        let task = released.await?;
+        Ok(self.tube.reply(&task, None))
+    }
+
+    /// `peek(id)`: `[id, state, data]`.
+    async fn peek(self) -> Result<Values> {
+        let id = self.args.get(0);
+        let task = {
+            let db = self.context.instance.read();
+            if !self.tubes.is_current(&db, &self.tube) {
+                return Err(self.gone());
+            }
+            operations::peek(db.space(self.tube.space_id)?, id)?
+        };
+        Ok(self.tube.reply(&task, None))
+    }
+
+    /// `bury(id)`: `[id, '!', data]`.
+    async fn bury(self) -> Result<Values> {
+        let id = self.args.get(0);
+        let task = self.run(|work| operations::bury(work, id)).await?;
+        Ok(self.tube.reply(&task, None))
+    }
+
+    /// `kick(count)`: how many tasks were kicked.
+    async fn kick(self) -> Result<Values> {
+        let count = match self.args.token(0) {
+            Token::Nil => 1.0,
+            _ => match self.args.get(0).and_then(seconds) {
+                Some(count) => count,
+                None => return Err(err!(PROC_LUA, "'for' limit must be a number")),
+            },
+        };
+        // The cast takes the fraction off and stops at the ends.
+        let kicked = self.run(|work| operations::kick(work, count as u64)).await?;
+        Ok(Values::from(kicked))
+    }
+
+    /// `delete(id)`: `[id, '-', data]`.
+    async fn delete(self) -> Result<Values> {
+        let id = self.args.get(0);
+        let task = self.run(|work| operations::delete(work, id)).await?;
+        Ok(self.tube.reply(&task, Some(State::Done)))
+    }
+
+    /// `truncate()`: no value.
+    async fn truncate(self) -> Result<Values> {
+        let uid = self.context.session.uid();
+        let truncated = self.run(|work| {
+            let db = work.txn.db();
+            db.check_space(uid, &db.space(work.tube.space_id)?.def, Privilege::WRITE)?;
+            operations::truncate(work)
+        });
+        truncated.await?;
+        Ok(Values::none())
+    }
+
+    /// `release_all()`: no value.
+    async fn release_all(self) -> Result<Values> {
+        self.run(operations::release_all).await?;
+        Ok(Values::none())
+    }
+
+    /// `drop()`: true.
+    async fn drop_tube(self) -> Result<Values> {
+        let dropped = self.run_as(self.context.session.uid(), |work| {
+            operations::drop_tube(work)?;
+            // Not there any more, so it is forgotten.
+            self.tubes.find(work.txn.db(), &self.tube.name);
+            Ok(())
+        });
+        dropped.await?;
+        Ok(Values::from(true))
+    }
+
+    /// `grant(user, options)`: no value.
+    async fn grant_user(self) -> Result<Values> {
+        self.grant(false).await
+    }
+
+    /// `grant_role(role, options)`: no value.
+    async fn grant_role(self) -> Result<Values> {
+        self.grant(true).await
+    }
+
+    /// Grants what is needed to use the tube.
+    async fn grant(&self, is_role: bool) -> Result<Values> {
+        let grantee = grant::Grantee { name: self.args.str(0).unwrap_or("nil"), is_role };
+        let options = GrantOptions::parse(self.args.get(1));
+        let granted =
+            self.run_as(self.context.session.uid(), |work| grant::grant(work, grantee, &options));
+        granted.await?;
+        Ok(Values::none())
+    }
+}
+
+/// An argument that is a number.
+fn seconds(argument: &[u8]) -> Option<f64> {
+    msgpack::read_f64(&mut { argument }).ok()
+}

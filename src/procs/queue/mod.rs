@@ -1,0 +1,96 @@
+//! The task queue: named tubes of tasks, with the interface and the spaces of tarantool-queue 1.5.0.
+//!
+//! ```text
+//! queue.create_tube(name, type, options)      api        functions of the module
+//! queue.tube.NAME:put(data), :take(timeout)   methods    one call of a tube's method: arguments, waits, reply
+//!                                             operations what it does in a transaction: who may, what is counted
+//!                                             driver     how the tube's type does it; fifo
+//! ```
+//!
+//! Everything is rows: a tube is a space of tasks and a row of `_queue`; who holds a task is a row of `_queue_taken_2`.
+//! What is kept beside the rows is a cache of them ([`tubes`]), counters, and the consumers that wait ([`waiters`]).
+//!
+//! Invariant: one operation is one transaction. A task is in one state, and it is TAKEN exactly as long as a row of
+//! `_queue_taken_2` says who holds it; only a session with a connection holds tasks.
+//!
+//! Runs on whatever thread runs the call; nothing here blocks but on the database's lock.
+//!
+//! Source: queue.md; queue/abstract.lua.
+
+mod api;
+mod ddl;
+mod driver;
+mod fifo;
+mod grant;
+mod layout;
+mod methods;
+mod operations;
+mod options;
+mod row;
+mod sessions;
+mod start;
+mod state;
+mod statistics;
+mod taken;
+mod tube;
+mod tubes;
+mod waiters;
+mod work;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use lycosa_proto::error::Result;
+
+use super::{Args, Context, Module, Running, Session};
+use crate::db::access::ADMIN;
+use crate::instance::Instance;
+use tubes::Tubes;
+
+/// The queue of an instance.
+#[derive(Default)]
+pub struct Queue {
+    tubes: Arc<Tubes>,
+}
+
+impl Queue {
+    /// A queue that has not started.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Module for Queue {
+    fn name(&self) -> &'static str {
+        "queue"
+    }
+
+    fn start<'a>(
+        &'a self,
+        instance: &'a Arc<Instance>,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
+        Box::pin(instance.transaction(ADMIN, |txn| start::start(txn, &self.tubes)))
+    }
+
+    fn call(&self, context: &Context, name: &str, args: Args) -> Option<Running> {
+        let services = *self.tubes.services()?;
+        let name = name.strip_prefix("queue.")?;
+        let (context, tubes) = (context.clone(), self.tubes.clone());
+        let Some(name) = name.strip_prefix("tube.") else {
+            return api::begin(api::Call { context, tubes, services, args }, name);
+        };
+        let (name, method) = name.rsplit_once(':')?;
+        let known = tubes.known(name);
+        let tube = known.or_else(|| tubes.find(&context.instance.read(), name))?;
+        let call = methods::Call { context, tubes, services, tube, method: "", args };
+        methods::begin(call, method)
+    }
+
+    fn on_disconnect(&self, instance: &Arc<Instance>, session: &Arc<Session>) {
+        start::on_disconnect(instance, &self.tubes, session.id);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! States of a task, one character each, the second field of every task's row.
+//!
+//! ```text
+//! put -> READY --take--> TAKEN --ack, delete--> DONE (gone)
+//!          ^ |             | |
+//!          | +----bury---> | +--bury--> BURIED --kick--> READY
+//!          +----release----+            (delete: DONE)
+//!          +--time-- DELAYED <-- put, release with a delay (types with a ttl)
+//! ```
+//!
+//! Source: queue/abstract/state.lua.
+
+/// The state of a task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    /// Can be taken.
+    Ready,
+    /// Held by a session.
+    Taken,
+    /// Gone; only ever seen in a reply.
+    Done,
+    /// Out of circulation until it is kicked.
+    Buried,
+    /// Becomes READY when its time comes.
+    Delayed,
+}
+
+impl State {
+    /// The character in rows and replies.
+    pub(super) const fn char(self) -> u8 {
+        match self {
+            Self::Ready => b'r',
+            Self::Taken => b't',
+            Self::Done => b'-',
+            Self::Buried => b'!',
+            Self::Delayed => b'~',
+        }
+    }
+
+    /// MsgPack of the character.
+    pub(super) const fn msgpack(self) -> [u8; 2] {
+        [0xa1, self.char()]
+    }
+
+    /// The search key `[state]`.
+    pub(super) const fn key(self) -> [u8; 3] {
+        [0x91, 0xa1, self.char()]
+    }
+
+    /// The operations of an UPDATE that make a task have this state: `[["=", 1, state]]`, fields counted from zero.
+    pub(super) const fn operations(self) -> [u8; 7] {
+        [0x91, 0x93, 0xa1, b'=', 0x01, 0xa1, self.char()]
+    }
+}

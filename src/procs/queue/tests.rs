@@ -1,0 +1,149 @@
+//! The queue on an instance with files in a directory of its own, called as the server calls it.
+
+mod failures;
+mod replies;
+mod sessions;
+mod tubes;
+mod waiting;
+
+use std::future::poll_fn;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use lycosa_proto::error::{Error, Result};
+use lycosa_proto::msgpack::{Text, write_array};
+
+use super::statistics::TaskCounts;
+use super::{Queue, row};
+use crate::config::Config;
+use crate::db::access::ADMIN;
+use crate::instance::Instance;
+use crate::procs::{Args, Context, Module, Running, Session, Values};
+use crate::wal::disk::{Disk, OsDisk};
+
+/// An instance with a queue.
+struct Server {
+    instance: Arc<Instance>,
+    queue: Queue,
+}
+
+impl Server {
+    async fn open(dir: &Path) -> Self {
+        Self::open_on(Arc::new(OsDisk), dir).await
+    }
+
+    async fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> Self {
+        let mut config = Config::default();
+        config.wal.dir = dir.to_owned();
+        config.snapshot.dir = dir.to_owned();
+        let instance = Arc::new(Instance::open(&config, disk).expect("a directory"));
+        let queue = Queue::new();
+        queue.start(&instance).await.expect("the queue starts");
+        Self { instance, queue }
+    }
+
+    fn close(self) {
+        self.instance.close().expect("the journal is written");
+    }
+
+    fn session(&self, id: u64) -> Arc<Session> {
+        Arc::new(Session::new(id, ([127, 0, 0, 1], 3301).into(), [0; 32]))
+    }
+
+    /// Begins a call of a connection; None if the procedure does not exist.
+    fn begin(&self, connection: u64, name: &str, args: &[u8]) -> Option<Running> {
+        let context =
+            Context { instance: self.instance.clone(), session: self.session(connection) };
+        self.queue.call(&context, name, Args::new(args))
+    }
+
+    /// A call that must exist, with arguments in JSON.
+    fn running(&self, connection: u64, name: &str, args: &str) -> Running {
+        self.begin(connection, name, &mp(args)).expect("a procedure")
+    }
+
+    /// The values that a call returns, as text.
+    async fn call(&self, connection: u64, name: &str, args: &str) -> Result<String> {
+        self.running(connection, name, args).await.map(|values| text(&values))
+    }
+
+    /// A call of connection 1 that succeeds.
+    async fn ok(&self, name: &str, args: &str) -> String {
+        self.call(1, name, args).await.expect("a good call")
+    }
+
+    /// A call of connection 1 that fails: code and text.
+    async fn fails(&self, name: &str, args: &str) -> (u32, String) {
+        code_and_text(&self.call(1, name, args).await.expect_err("a bad call"))
+    }
+
+    /// A call of admin.
+    async fn admin(&self, name: &str, args: &str) -> Result<String> {
+        let session = self.session(100);
+        session.set_uid(ADMIN);
+        let context = Context { instance: self.instance.clone(), session };
+        let call = self.queue.call(&context, name, Args::new(&mp(args))).expect("a procedure");
+        call.await.map(|values| text(&values))
+    }
+
+    fn disconnect(&self, connection: u64) {
+        self.queue.on_disconnect(&self.instance, &self.session(connection));
+    }
+
+    /// The rows of a space, as text.
+    fn rows(&self, space: &str) -> Vec<String> {
+        let db = self.instance.read();
+        let space = db.space_by_name(space).expect("a space");
+        space.primary().expect("an index").iter().map(|row| format!("{row:?}")).collect()
+    }
+
+    /// Checks that the counts of a tube are those of a walk over all of its tasks.
+    fn check_counts(&self, tube: &str) {
+        let db = self.instance.read();
+        let space = db.space_by_name(tube).expect("a space");
+        let counts = TaskCounts::of(space.index(1).expect("the status index"));
+        let in_state = |state: &[u8]| {
+            let tasks = space.primary().expect("an index").iter();
+            tasks.filter(|task| row::bytes(task, 1) == state).count() as u64
+        };
+        let wanted = [b"r", b"t", b"!", b"~"].map(|state| in_state(state));
+        assert_eq!([counts.ready(), counts.taken, counts.buried, counts.delayed], wanted);
+    }
+}
+
+/// MsgPack of a JSON text.
+fn mp(json: &str) -> Vec<u8> {
+    let value: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    rmp_serde::to_vec(&value).expect("JSON is MsgPack")
+}
+
+fn text(values: &Values) -> String {
+    let mut array = Vec::new();
+    write_array(&mut array, values.count() as usize);
+    array.extend_from_slice(values.bytes());
+    Text(&array).to_string()
+}
+
+fn code_and_text(error: &Error) -> (u32, String) {
+    (error.code(), error.to_string())
+}
+
+/// Polls a call once. It must wait.
+async fn must_wait(call: &mut Running) {
+    let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut *call).poll(cx))).await;
+    assert!(polled.is_pending(), "{:?}", polled.map(|result| result.map(|values| text(&values))));
+}
+
+/// A server with the tube `f`.
+async fn with_fifo() -> (tempfile::TempDir, Server) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::open(dir.path()).await;
+    server.ok("queue.create_tube", r#"["f","fifo"]"#).await;
+    (dir, server)
+}
+
+fn lua(text: &str) -> (u32, String) {
+    (32, text.to_owned())
+}

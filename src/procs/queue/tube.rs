@@ -1,0 +1,79 @@
+//! A tube as the process knows it: where its rows are, who waits for them, what was counted.
+//!
+//! Its definition is a row of `_queue`; this is made from it and thrown away with it, see [`super::tubes`].
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lycosa_proto::msgpack::{write_array, write_uint};
+
+use super::driver::Driver;
+use super::row;
+use super::state::State;
+use super::statistics::Counters;
+use super::waiters::Waiters;
+use crate::db::Tuple;
+use crate::procs::Values;
+
+/// A tube.
+pub(super) struct Tube {
+    /// The name.
+    pub(super) name: Box<str>,
+    /// Its number in `_queue` and `_queue_taken_2`.
+    pub(super) id: u64,
+    /// The space of its tasks.
+    pub(super) space_id: u32,
+    /// What it does, by its type.
+    pub(super) driver: &'static dyn Driver,
+    /// Consumers that wait for a task.
+    pub(super) waiters: Waiters,
+    /// How often what was done.
+    pub(super) counters: Counters,
+    /// The schema version at which this was last found to agree with `_queue`.
+    checked_at: AtomicU64,
+}
+
+impl Tube {
+    /// A tube without consumers whose counters are zero.
+    pub(super) fn new(name: &str, id: u64, space_id: u32, driver: &'static dyn Driver) -> Self {
+        Self {
+            name: name.into(),
+            id,
+            space_id,
+            driver,
+            waiters: Waiters::default(),
+            counters: Counters::default(),
+            checked_at: AtomicU64::new(0),
+        }
+    }
+
+    /// True if both are made from the same row of `_queue`.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.space_id == other.space_id
+            && self.driver.name() == other.driver.name()
+    }
+
+    /// True if nothing of the schema has changed since [`Self::set_checked`].
+    #[inline]
+    pub(super) fn is_checked(&self, schema_version: u64) -> bool {
+        self.checked_at.load(Ordering::Relaxed) == schema_version
+    }
+
+    /// The tube agrees with `_queue` at this schema version.
+    pub(super) fn set_checked(&self, schema_version: u64) {
+        self.checked_at.store(schema_version, Ordering::Relaxed);
+    }
+
+    /// What a client gets of a task: one array [task_id, state, data]. `state` stands in for the row's if it is given.
+    pub(super) fn reply(&self, task: &Tuple, state: Option<State>) -> Values {
+        Values::one(|out| {
+            write_array(out, 3);
+            write_uint(out, row::uint(task, 0));
+            match state {
+                Some(state) => out.extend_from_slice(&state.msgpack()),
+                None => out.extend_from_slice(row::raw(task, 1)),
+            }
+            out.extend_from_slice(row::raw(task, self.driver.data_field()));
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! The tubes by name: a cache of `_queue` that each operation checks with one comparison.
+//!
+//! `_queue` and `_space` are the truth. A [`Tube`] remembers the schema version at which it agreed with them; as long as
+//! that is the current one it is right, and when it is not it is looked up again. So nothing here has to follow what
+//! others do: a tube that is dropped, a `create_tube` that the journal could not write and rolls back, a space that
+//! somebody drops by hand.
+//!
+//! Invariant: there is at most one [`Tube`] of a row of `_queue`, since its consumers wait in it. One that is replaced
+//! calls them all.
+//!
+//! Locks: the map's is taken inside of the database's or alone, and nothing is locked while it is held.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::RwLock;
+
+use super::driver;
+use super::row;
+use super::tube::Tube;
+use crate::db::index::Index;
+use crate::db::{Database, Key, Tuple};
+
+/// Ids of the spaces that the queue keeps for itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Services {
+    /// `_queue`.
+    pub(super) queue: u32,
+    /// `_queue_consumers`.
+    pub(super) consumers: u32,
+    /// `_queue_taken_2`.
+    pub(super) taken: u32,
+    /// `_queue_session_ids`.
+    pub(super) session_ids: u32,
+    /// `_queue_shared_sessions`.
+    pub(super) shared_sessions: u32,
+}
+
+/// The tubes of an instance.
+#[derive(Default)]
+pub(super) struct Tubes {
+    /// None until the queue has started.
+    services: OnceLock<Services>,
+    /// Tubes that were found in `_queue`.
+    by_name: RwLock<HashMap<Box<str>, Arc<Tube>>>,
+}
+
+impl Tubes {
+    /// The spaces of the queue; None before it has started.
+    pub(super) fn services(&self) -> Option<&Services> {
+        self.services.get()
+    }
+
+    /// Says where the spaces of the queue are. Later calls do nothing.
+    pub(super) fn set_services(&self, services: Services) -> &Services {
+        self.services.get_or_init(|| services)
+    }
+
+    /// A tube that is known already. Whoever uses it checks it with [`Self::is_current`].
+    #[inline]
+    pub(super) fn known(&self, name: &str) -> Option<Arc<Tube>> {
+        self.by_name.read().get(name).cloned()
+    }
+
+    /// Tells whether a tube is still what `_queue` says.
+    #[inline]
+    pub(super) fn is_current(&self, db: &Database, tube: &Arc<Tube>) -> bool {
+        tube.is_checked(db.schema_version())
+            || self.find(db, &tube.name).is_some_and(|found| Arc::ptr_eq(&found, tube))
+    }
+
+    /// Finds a tube, through `_queue` unless it is known and nothing has changed. None if there is none, if its space is
+    /// gone, or if nothing here drives its type.
+    pub(super) fn find(&self, db: &Database, name: &str) -> Option<Arc<Tube>> {
+        let known = self.known(name).filter(|tube| tube.is_checked(db.schema_version()));
+        known.or_else(|| self.look_up(db, name))
+    }
+
+    fn look_up(&self, db: &Database, name: &str) -> Option<Arc<Tube>> {
+        let found = self.row(db, name).and_then(|row| {
+            let space_id = db.space_id(row::text(row, 2))?;
+            let driver = driver::find(row::text(row, 3))?;
+            Some(Tube::new(name, row::uint(row, 1), space_id, driver))
+        });
+        let mut by_name = self.by_name.write();
+        let known = by_name.get(name).cloned();
+        let Some(found) = found else {
+            by_name.remove(name);
+            known.into_iter().for_each(|gone| gone.waiters.call_all());
+            return None;
+        };
+        let tube = match known {
+            Some(known) if known.is_same(&found) => known,
+            replaced => {
+                let found = Arc::new(found);
+                by_name.insert(name.into(), found.clone());
+                replaced.into_iter().for_each(|gone| gone.waiters.call_all());
+                found
+            }
+        };
+        tube.set_checked(db.schema_version());
+        Some(tube)
+    }
+
+    /// Calls the consumers of every tube: tasks may be READY again that nobody was called for.
+    pub(super) fn call_all(&self) {
+        self.by_name.read().values().for_each(|tube| tube.waiters.call_all());
+    }
+
+    /// Finds a tube by its number.
+    pub(super) fn find_by_id(&self, db: &Database, id: u64) -> Option<Arc<Tube>> {
+        /// The index `tube_id` of `_queue`.
+        const TUBE_ID_INDEX: u32 = 1;
+        let tubes = db.space(self.services.get()?.queue).ok()?;
+        let key = row::uint_key(id);
+        let row = tubes.index(TUBE_ID_INDEX).ok()?.get(&Key::from_array(&key))?;
+        self.find(db, row::text(row, 0))
+    }
+
+    /// The row of `_queue` of a tube.
+    pub(super) fn row<'db>(&self, db: &'db Database, name: &str) -> Option<&'db Tuple> {
+        let tubes = db.space(self.services.get()?.queue).ok()?;
+        tubes.primary().ok()?.get(&Key::from_array(&row::str_key(name.as_bytes())))
+    }
+
+    /// Every tube of `_queue` that is driven, by name.
+    pub(super) fn all(&self, db: &Database) -> Vec<Arc<Tube>> {
+        let tubes = self.services.get().and_then(|services| db.space(services.queue).ok());
+        let primary = tubes.and_then(|tubes| tubes.primary().ok());
+        let rows = primary.into_iter().flat_map(Index::iter);
+        rows.filter_map(|row| self.find(db, row::text(row, 0))).collect()
+    }
+}

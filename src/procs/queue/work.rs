@@ -1,0 +1,108 @@
+//! A piece of work on the tasks of one tube, inside of a transaction: what drivers and operations are made of.
+
+use lycosa_proto::error::Result;
+use lycosa_proto::iproto::Iterator as Kind;
+
+use super::layout::STATUS_INDEX;
+use super::row;
+use super::state::State;
+use super::statistics::Event;
+use super::tube::Tube;
+use super::tubes::Services;
+use crate::db::space::Space;
+use crate::db::{Key, Tuple, Txn};
+
+/// A transaction at work on a tube.
+pub(super) struct Work<'a, 'db> {
+    /// The transaction.
+    pub(super) txn: &'a mut Txn<'db>,
+    /// The tube.
+    pub(super) tube: &'a Tube,
+    /// Where the queue keeps its own rows.
+    pub(super) services: &'a Services,
+}
+
+impl Work<'_, '_> {
+    /// The tube's space.
+    ///
+    /// # Errors
+    /// NO_SUCH_SPACE.
+    #[inline]
+    pub(super) fn space(&self) -> Result<&Space> {
+        self.txn.db().space(self.tube.space_id)
+    }
+
+    /// The id of the next task: one more than the largest there is, so ids return when the newest tasks are gone.
+    pub(super) fn next_id(&self) -> Result<u64> {
+        let last = self.space()?.primary()?.select(Kind::Le, Key::EMPTY).next();
+        Ok(last.map_or(0, |task| row::uint(task, 0) + 1))
+    }
+
+    /// The first task in a state, in the order of the status index.
+    pub(super) fn first(&self, state: State) -> Result<Option<Tuple>> {
+        let status = self.space()?.index(STATUS_INDEX)?;
+        Ok(status.select(Kind::Eq, Key::from_array(&state.key())).next().cloned())
+    }
+
+    /// Every task in a state.
+    pub(super) fn all(&self, state: State) -> Result<Vec<Tuple>> {
+        let status = self.space()?.index(STATUS_INDEX)?;
+        Ok(status.select(Kind::Eq, Key::from_array(&state.key())).cloned().collect())
+    }
+
+    /// Stores a new task.
+    ///
+    /// # Errors
+    /// Those of the format; TUPLE_FOUND.
+    pub(super) fn insert(&mut self, task: &[u8]) -> Result<Tuple> {
+        self.txn.insert(self.tube.space_id, task)
+    }
+
+    /// Gives a task another state.
+    ///
+    /// # Errors
+    /// Those of the space.
+    pub(super) fn set_state(&mut self, task: &Tuple, state: State) -> Result<Tuple> {
+        let key = row::raw_key([task.field(0)]);
+        let changed = self.txn.update(self.tube.space_id, 0, &key, &state.operations(), 0)?;
+        Ok(changed.unwrap_or_else(|| task.clone()))
+    }
+
+    /// Moves the first task in one state to another.
+    ///
+    /// # Errors
+    /// Those of the space.
+    pub(super) fn move_first(&mut self, from: State, to: State) -> Result<Option<Tuple>> {
+        let Some(task) = self.first(from)? else { return Ok(None) };
+        self.set_state(&task, to).map(Some)
+    }
+
+    /// Removes a task.
+    ///
+    /// # Errors
+    /// Those of the space.
+    pub(super) fn remove(&mut self, task: &Tuple) -> Result<()> {
+        let key = row::raw_key([task.field(0)]);
+        self.txn.delete(self.tube.space_id, 0, &key).map(|_| ())
+    }
+
+    /// Something has happened to a task, which is as given now: counts it, and calls a consumer if it can be taken.
+    pub(super) fn happened(&self, event: Event, task: &Tuple) {
+        self.tube.counters.count(event);
+        if row::bytes(task, 1) == [State::Ready.char()] {
+            self.tube.waiters.call_one();
+        }
+    }
+}
+
+/// The task with an id that a client sent; `id` is MsgPack, None if it sent none.
+///
+/// # Errors
+/// EXACT_MATCH, KEY_PART_TYPE.
+pub(super) fn find_task<'a>(space: &'a Space, id: Option<&[u8]>) -> Result<Option<&'a Tuple>> {
+    let key = row::raw_key([id]);
+    let key = Key::from_array(&key);
+    let primary = space.primary()?;
+    primary.def.key_def.check_exact_key(&key)?;
+    Ok(primary.get(&key))
+}
