@@ -1,1 +1,19 @@
+//! Lycosa: an in-memory database server compatible with Tarantool.
+//!
+//! Modules in reading order:
+//!
+//! - [`config`]: the table of options and the three sources they are read from.
+//! - [`db`]: the engine, a synchronous library.
+//! - [`wal`]: Tarantool's files: the journal, snapshots, recovery.
+//! - [`instance`]: the engine behind its lock, with its journal and files.
+//! - [`http`]: bounded requests to other HTTP servers.
+//! - [`procs`]: stored procedures and the applications made of them.
+//! - [`server`]: connections: requests in, replies out.
 
+pub mod config;
+pub mod db;
+pub mod http;
+pub mod instance;
+pub mod procs;
+pub mod server;
+pub mod wal;

@@ -1,1 +1,144 @@
-fn main() {}
+//! The `lycosa` program: configuration, log, signals, exit codes.
+//!
+//! Exit codes: 0 after SIGTERM or SIGINT, 1 for whatever keeps it from starting, with one line on stderr.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lycosa::config::{Config, ConfigError, LogFormat, LogTo};
+use lycosa::instance::Instance;
+use lycosa::procs::Registry;
+use lycosa::server::Server;
+use lycosa::wal::disk::OsDisk;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let config = match Config::load(std::env::args_os(), std::env::vars_os()) {
+        Ok(config) => config,
+        Err(shown @ ConfigError::Shown { .. }) => {
+            print!("{shown}");
+            return ExitCode::from(shown.exit_code());
+        }
+        Err(error) => {
+            eprintln!("lycosa: {error}");
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let done = start_log(&config).and_then(|()| run(&config));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("lycosa: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Directs the log to where the configuration wants it.
+fn start_log(config: &Config) -> Result<(), String> {
+    let log =
+        tracing_subscriber::fmt().with_max_level(config.log.level.filter()).with_target(false);
+    let (writer, is_terminal): (tracing_subscriber::fmt::writer::BoxMakeWriter, bool) =
+        match config.log.to {
+            LogTo::Stderr => {
+                use std::io::IsTerminal as _;
+                (
+                    tracing_subscriber::fmt::writer::BoxMakeWriter::new(std::io::stderr),
+                    std::io::stderr().is_terminal(),
+                )
+            }
+            LogTo::File => {
+                let path = &config.log.file;
+                let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+                let file = file.map_err(|error| {
+                    format!("can't open log.file '{}': {error}", path.display())
+                })?;
+                (tracing_subscriber::fmt::writer::BoxMakeWriter::new(file), false)
+            }
+        };
+    let log = log.with_writer(writer).with_ansi(is_terminal);
+    match config.log.format {
+        LogFormat::Plain => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+fn run(config: &Config) -> Result<(), String> {
+    raise_descriptor_limit();
+    let instance = Instance::open(config, Arc::new(OsDisk)).map_err(|error| error.to_string())?;
+    let instance = Arc::new(instance);
+    if config.guest_is_trusted() {
+        tracing::warn!(
+            "guest may do everything: no credentials are configured and every address is loopback; \
+             set credentials.users to end this"
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("can't start: {error}"))?;
+    let registry = Registry::default();
+    let (server, signals) = runtime.block_on(async {
+        let signals = Signals::new().map_err(|error| format!("can't handle signals: {error}"))?;
+        registry.start(&instance).await.map_err(|error| error.to_string())?;
+        let server = Server::start(&config.iproto, instance.clone(), registry)
+            .map_err(|error| error.to_string())?;
+        Ok::<_, String>((server, signals))
+    })?;
+    for address in server.addresses() {
+        tracing::info!("listening on {address}");
+    }
+    tracing::info!("ready to accept requests");
+    runtime.block_on(signals.until_stopped(&instance));
+    server.stop();
+    instance.close().map_err(|error| format!("can't close the journal: {error}"))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The signals that the server knows.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    checkpoint: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            checkpoint: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Takes snapshots on SIGUSR1 until SIGTERM or SIGINT comes.
+    async fn until_stopped(mut self, instance: &Arc<Instance>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return tracing::info!("SIGTERM: stopping"),
+                _ = self.interrupt.recv() => return tracing::info!("SIGINT: stopping"),
+                _ = self.checkpoint.recv() => {
+                    let instance = instance.clone();
+                    tokio::task::spawn_blocking(move || {
+                        if let Err(error) = instance.checkpoint() {
+                            tracing::error!("can't take a snapshot: {error}");
+                        }
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Raises the limit of open files to what the system allows: every connection is one.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("can't raise the limit of open files: {error}");
+    }
+}

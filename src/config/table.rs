@@ -1,0 +1,201 @@
+//! The table of options.
+//!
+//! A row: documentation, name, type, default, limits and unit of a number, hostile value. Defaults and hostile values are
+//! written as in the environment. A row without a default is a section.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::choice::{LogFormat, LogLevel, LogTo, PasswordStrength, Role, WalMode};
+use super::credentials::{SpaceNames, User};
+use super::options::options;
+use super::scalar::{Secret, Threads};
+
+options! {
+    /// The whole configuration.
+    struct Config {
+        /// Sockets and requests.
+        iproto: Iproto;
+        /// The write ahead log.
+        wal: Wal;
+        /// Checkpoints.
+        snapshot: Snapshot;
+        /// The in-memory engine.
+        memtx: Memtx;
+        /// What the server says about itself.
+        log: Log;
+        /// The process.
+        process: Process;
+        /// The database as a whole.
+        database: Database;
+        /// Users and their rights.
+        credentials: Credentials;
+        /// Applications to run.
+        roles: Vec<Role> = "queue,authman", hostile "";
+        /// Settings of the applications.
+        roles_cfg: RolesCfg;
+    }
+
+    /// Sockets and requests.
+    struct Iproto {
+        /// Addresses to listen on. In the file a list of `{uri: 'host:port'}`, or a text; a port alone means every
+        /// address of the machine. Port 0 takes a free one.
+        listen: Vec<SocketAddr> = "127.0.0.1:3331", hostile "127.0.0.1:0";
+        /// Requests of one connection that may be in work at once; reading from its socket stops at this number.
+        net_msg_max: u64 = "768" [2 to 4294967295 "requests"], hostile "2";
+        /// Size of a connection's read buffer.
+        readahead: u64 = "16320" [128 to 2147483648 "bytes"], hostile "128";
+        /// Threads that serve connections. Tarantool's default is 1.
+        threads: Threads = "auto" [1 to 1000 "threads"], hostile "1";
+        /// Connections open at once; further ones are closed at once. Not in Tarantool.
+        connections_max: u64 = "20000" [1 to 1000000 "connections"], hostile "1";
+        /// Greatest length of a request; a longer one closes its connection. Not in Tarantool, where it is 2 GiB.
+        packet_bytes_max: u64 = "268435456" [1024 to 2147483648 "bytes"], hostile "1024";
+    }
+
+    /// The write ahead log.
+    struct Wal {
+        /// `none` keeps no log, `write` answers once the system has the rows, `fsync` once the disk has them.
+        mode: WalMode = "write", hostile "fsync";
+        /// Directory of the log files.
+        dir: PathBuf = "data", hostile "data";
+        /// Size at which a log file is closed and the next one begun.
+        max_size: u64 = "268435456" [2 to 9223372036854775807 "bytes"], hostile "2";
+        /// Bytes of rows that may wait to be written; writers wait when it is full. 0 is no limit.
+        queue_max_size: u64 = "16777216" [0 to 9223372036854775807 "bytes"], hostile "1";
+    }
+
+    /// Checkpoints.
+    struct Snapshot {
+        /// Directory of the snapshot files.
+        dir: PathBuf = "data", hostile "data";
+        /// Snapshots to keep; older ones are removed, and log files that none of them needs.
+        count: u64 = "2" [1 to 9223372036854775807 "snapshots"], hostile "1";
+        /// When to take one.
+        by: SnapshotBy;
+    }
+
+    /// When a checkpoint is taken.
+    struct SnapshotBy {
+        /// Time between checkpoints; 0 takes none by time.
+        interval: Duration = "3600" [0 to 3153600000 "seconds"], hostile "0.001";
+        /// Bytes of log files written since the last checkpoint at which the next one begins.
+        wal_size: u64 = "1e18" [0 to 9223372036854775807 "bytes"], hostile "1";
+    }
+
+    /// The in-memory engine.
+    struct Memtx {
+        /// Memory for tuples.
+        memory: u64 = "268435456" [33554432 to 9223372036854775807 "bytes"], hostile "33554432";
+        /// Greatest size of a tuple.
+        max_tuple_size: u64 = "1048576" [64 to 2147483648 "bytes"], hostile "64";
+    }
+
+    /// What the server says about itself.
+    struct Log {
+        /// The least important message to write, by name or number (`fatal` is 0, `debug` is 7).
+        level: LogLevel = "info", hostile "debug";
+        /// Lines for people or JSON objects for programs.
+        format: LogFormat = "plain", hostile "json";
+        /// Where the log goes.
+        to: LogTo = "stderr", hostile "file";
+        /// The file, if the log goes to one.
+        file: PathBuf = "lycosa.log", hostile "lycosa.log";
+    }
+
+    /// The process.
+    struct Process {
+        /// Directory that relative paths of this configuration start from; none is the current one.
+        work_dir: Option<PathBuf> = "", hostile "";
+    }
+
+    /// The database as a whole.
+    struct Database {
+        /// UUID of this instance; none draws one when the database is created.
+        instance_uuid: Option<Uuid> = "", hostile "";
+    }
+
+    /// Users and their rights.
+    struct Credentials {
+        /// Users by name, each `{password, roles, privileges}`. A privilege is `{permissions: [read, ...]}` with any of
+        /// `universe`, `spaces`, `functions`, `sequences`, `lua_eval`, `lua_call`, `sql`. Roles are those that every
+        /// database has; others are granted in the database.
+        users: BTreeMap<String, User> = "", hostile "";
+    }
+
+    /// Settings of the applications.
+    struct RolesCfg {
+        /// The task queue.
+        queue: Queue;
+        /// Accounts and login.
+        authman: Authman;
+    }
+
+    /// Settings of the task queue.
+    struct Queue {
+        /// How long the tasks of a session that went away stay taken, so that it can come back for them.
+        ttr: Duration = "0" [0 to 3153600000 "seconds"], hostile "0.001";
+        /// Keep what the queue knows of taken tasks in spaces that are replicated.
+        in_replicaset: bool = "false", hostile "true";
+    }
+
+    /// Settings of accounts and login.
+    struct Authman {
+        /// Secret in activation codes; none draws one at each start, and older codes stop working.
+        activation_secret: Option<Secret> = "", hostile "";
+        /// Secret in the signature of login sessions; none draws one at each start, and older sessions stop working.
+        session_secret: Option<Secret> = "", hostile "";
+        /// Secret in restore tokens; none draws one at each start.
+        restore_secret: Option<Secret> = "", hostile "";
+        /// Life of a login session.
+        session_lifetime: Duration = "604800" [0 to 3153600000 "seconds"], hostile "0";
+        /// A login session with less than this left is renewed when it is checked.
+        session_update_timedelta: Duration = "172800" [0 to 3153600000 "seconds"], hostile "0";
+        /// Time after which a social login session reads the profile from its provider again.
+        social_check_time: Duration = "86400" [0 to 3153600000 "seconds"], hostile "0";
+        /// Time for a whole request to a provider.
+        request_timeout: Duration = "3" [0 to 3600 "seconds"], hostile "0.001";
+        /// Greatest length of a provider's answer. Not in the Lua application.
+        response_bytes_max: u64 = "1048576" [1 to 1073741824 "bytes"], hostile "1";
+        /// Requests to one provider at once; further ones wait within their time. Not in the Lua application.
+        requests_max: u64 = "64" [1 to 65536 "requests"], hostile "1";
+        /// OAuth2 applications of one user.
+        oauth_max_apps: u64 = "10" [0 to 4294967295 "applications"], hostile "0";
+        /// How strong passwords must be.
+        password_strength: PasswordStrength = "common", hostile "nightmare";
+        /// Names of the spaces by their keys, each `{name}`; those left out keep the name of the Lua application.
+        spaces: SpaceNames = "", hostile "";
+        /// Login with Facebook.
+        facebook: Provider;
+        /// Login with Google.
+        google: Provider;
+        /// Login with VK.
+        vk: Provider;
+    }
+
+    /// An application registered with a provider of social login.
+    struct Provider {
+        /// The application's id.
+        client_id: String = "", hostile "";
+        /// The application's secret.
+        client_secret: Secret = "", hostile "";
+        /// Where the provider sends people back to.
+        redirect_uri: String = "", hostile "";
+        /// Addresses in place of the provider's own.
+        endpoints: Endpoints;
+    }
+
+    /// Addresses in place of a provider's own, for tests: `https://`, or `http://` to this machine.
+    struct Endpoints {
+        /// Address of the consent page. Not in the Lua application.
+        consent_url: Option<String> = "", hostile "";
+        /// Address that exchanges codes for tokens. Not in the Lua application.
+        token_url: Option<String> = "", hostile "";
+        /// Address of the profile. Not in the Lua application.
+        profile_url: Option<String> = "", hostile "";
+    }
+}

@@ -1,0 +1,383 @@
+//! Who may do what: the effective rights of users, computed from `_user` and `_priv`.
+//!
+//! Every request is checked here and nowhere else. Rights come in three layers: the universe, every object of a type
+//! (entity), one object. A user has what was granted to him and to every role that he has, directly or not. Owners have
+//! every right on what they own but usage, which must be held on the universe.
+//!
+//! Source: schema.md §3; Tarantool `src/box/user.cc`, `schema.cc` access_check_*, `alter.cc` access_check_ddl.
+
+use std::collections::{HashMap, HashSet};
+
+use lycosa_proto::err;
+use lycosa_proto::error::Result;
+
+/// A right, one bit of the mask in `_priv`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Privilege(pub u32);
+
+macro_rules! privileges {
+    ($($name:ident $bit:literal $text:literal)*) => {
+        impl Privilege {
+            $(#[doc = $text] pub const $name: Self = Self($bit);)*
+
+            /// The name in messages.
+            pub fn name(self) -> &'static str {
+                match self.0 {
+                    $($bit => $text,)*
+                    _ => "Any",
+                }
+            }
+        }
+    };
+}
+
+privileges! {
+    READ 1 "Read"
+    WRITE 2 "Write"
+    EXECUTE 4 "Execute"
+    SESSION 8 "Session"
+    USAGE 16 "Usage"
+    CREATE 32 "Create"
+    DROP 64 "Drop"
+    ALTER 128 "Alter"
+    REFERENCE 256 "Reference"
+    TRIGGER 512 "Trigger"
+    INSERT 1024 "Insert"
+    UPDATE 2048 "Update"
+    DELETE 4096 "Delete"
+    GRANT 8192 "Grant"
+    METAGRANT 16384 "Metagrant"
+}
+
+/// Every right.
+pub const ALL: u32 = u32::MAX;
+
+macro_rules! object_types {
+    ($($variant:ident $name:literal)*) => {
+        /// The type of an object that rights can be had on.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum ObjectType {
+            $(#[doc = concat!("`", $name, "`")] $variant,)*
+        }
+
+        impl ObjectType {
+            /// The name in `_priv` and in messages.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// The type of a name, in any case.
+            pub fn parse(name: &str) -> Option<Self> {
+                match name.to_ascii_lowercase().as_str() {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+object_types! {
+    Universe "universe"
+    Space "space"
+    Function "function"
+    User "user"
+    Role "role"
+    Sequence "sequence"
+    Collation "collation"
+    LuaCall "lua_call"
+    LuaEval "lua_eval"
+    Sql "sql"
+}
+
+/// What a grant is for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum ObjectId {
+    /// Every object of the type.
+    Entity,
+    /// The object with this number.
+    Number(u32),
+    /// The object with this name (`lua_call`).
+    Name(Box<str>),
+}
+
+/// Uid of guest.
+pub const GUEST: u32 = 0;
+/// Uid of admin.
+pub const ADMIN: u32 = 1;
+/// Id of the role public.
+pub const PUBLIC: u32 = 2;
+/// Id of the role super.
+pub const SUPER: u32 = 31;
+/// Users and roles together.
+pub const USER_MAX: usize = 32;
+
+/// An object as far as rights on it go.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'a> {
+    /// The type.
+    pub object_type: ObjectType,
+    /// The number.
+    pub id: u32,
+    /// Uid of the owner.
+    pub owner: u32,
+    /// The name, for messages.
+    pub name: &'a str,
+}
+
+/// A user or a role with its effective rights.
+#[derive(Debug, Default)]
+pub struct User {
+    /// The name.
+    pub name: Box<str>,
+    /// True for a role.
+    pub is_role: bool,
+    /// The stored hash of the password for chap-sha1.
+    pub password: Option<lycosa_proto::chap::Hash>,
+    /// Rights on the universe.
+    universe: u32,
+    /// Rights on entities and objects.
+    objects: HashMap<(ObjectType, ObjectId), u32>,
+    /// The roles that this one has, directly or not.
+    roles: HashSet<u32>,
+}
+
+/// A row of `_priv`.
+#[derive(Debug)]
+pub struct Grant {
+    /// Uid of who granted.
+    pub grantor: u32,
+    /// Uid of who has the right.
+    pub grantee: u32,
+    /// The type of the object.
+    pub object_type: ObjectType,
+    /// The object.
+    pub object: ObjectId,
+    /// The rights.
+    pub mask: u32,
+}
+
+/// The users and what they may do.
+#[derive(Debug, Default)]
+pub struct Access {
+    users: HashMap<u32, User>,
+    /// guest has every right while this process runs, whatever the rows say.
+    pub is_guest_trusted: bool,
+    /// guest stands in for admin: he is trusted, and the rows give him less than everything.
+    is_guest_admin: bool,
+}
+
+impl Access {
+    /// Computes every user's effective rights. `users` are the rows of `_user`.
+    pub fn rebuild(&mut self, users: Vec<(u32, User)>, grants: &[Grant]) {
+        self.users = users.into_iter().collect();
+        let mut memberships: HashMap<u32, Vec<u32>> = HashMap::new();
+        for grant in grants.iter().filter(|grant| grant.object_type == ObjectType::Role) {
+            if let ObjectId::Number(role) = grant.object
+                && grant.mask & Privilege::EXECUTE.0 != 0
+            {
+                memberships.entry(grant.grantee).or_default().push(role);
+            }
+        }
+        for (uid, user) in &mut self.users {
+            let mut reached = HashSet::from([*uid]);
+            let mut queue = vec![*uid];
+            while let Some(id) = queue.pop() {
+                let next = memberships.get(&id).into_iter().flatten();
+                queue.extend(next.filter(|role| reached.insert(**role)));
+            }
+            for grant in grants.iter().filter(|grant| reached.contains(&grant.grantee)) {
+                if grant.object_type == ObjectType::Universe {
+                    user.universe |= grant.mask;
+                } else {
+                    *user.objects.entry((grant.object_type, grant.object.clone())).or_default() |=
+                        grant.mask;
+                }
+            }
+            reached.remove(uid);
+            user.roles = reached;
+        }
+        self.is_guest_admin = false;
+        if let Some(guest) = self.users.get_mut(&GUEST).filter(|guest| guest.universe != ALL)
+            && self.is_guest_trusted
+        {
+            guest.universe = ALL;
+            self.is_guest_admin = true;
+        }
+    }
+
+    /// A user or role by uid.
+    ///
+    /// # Errors
+    /// NO_SUCH_USER with the number, for a session whose user was dropped.
+    #[inline]
+    pub fn user(&self, uid: u32) -> Result<&User> {
+        self.users.get(&uid).ok_or_else(|| err!(NO_SUCH_USER, uid.to_string()))
+    }
+
+    /// A user or role by name.
+    pub fn find(&self, name: &[u8]) -> Option<(u32, &User)> {
+        let found = self.users.iter().find(|(_, user)| user.name.as_bytes() == name);
+        found.map(|(uid, user)| (*uid, user))
+    }
+
+    /// True for admin, and for a guest who stands in for him.
+    pub fn is_admin(&self, uid: u32) -> bool {
+        uid == ADMIN || (uid == GUEST && self.is_guest_admin)
+    }
+
+    /// The number of users and roles.
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// True without users, before bootstrap.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// Checks the right to use an object: usage on the universe and `wanted` on any layer, or ownership.
+    ///
+    /// # Errors
+    /// ACCESS_DENIED.
+    #[inline]
+    pub fn check(&self, uid: u32, object: &Object<'_>, wanted: Privilege) -> Result<()> {
+        let user = self.user(uid)?;
+        let need = wanted.0 | Privilege::USAGE.0;
+        if user.universe & need == need {
+            return Ok(());
+        }
+        user.check_layers(uid, object, wanted)
+    }
+
+    /// Checks the right to change the dictionary: usage and `wanted` on the universe or entity; or the owner, for rights
+    /// other than create; or the object's own grants.
+    ///
+    /// # Errors
+    /// ACCESS_DENIED.
+    pub fn check_ddl(&self, uid: u32, object: &Object<'_>, wanted: Privilege) -> Result<()> {
+        let user = self.user(uid)?;
+        let missing = (wanted.0 | Privilege::USAGE.0)
+            & !user.universe
+            & !user.on(object.object_type, ObjectId::Entity);
+        if missing == 0 {
+            return Ok(());
+        }
+        let is_owner = self.is_admin(uid) || uid == object.owner;
+        if is_owner && missing & (Privilege::USAGE.0 | Privilege::CREATE.0) == 0 {
+            return Ok(());
+        }
+        let missing = missing
+            & !(user.on(object.object_type, ObjectId::Number(object.id)) & !Privilege::USAGE.0);
+        if missing == 0 {
+            return Ok(());
+        }
+        if missing & Privilege::USAGE.0 != 0 {
+            return Err(denied(Privilege::USAGE, ObjectType::Universe, "", user));
+        }
+        Err(denied(wanted, object.object_type, object.name, user))
+    }
+
+    /// Checks a right on the universe.
+    ///
+    /// # Errors
+    /// ACCESS_DENIED.
+    pub fn check_universe(&self, uid: u32, wanted: Privilege) -> Result<()> {
+        let user = self.user(uid)?;
+        if user.universe & wanted.0 == wanted.0 {
+            return Ok(());
+        }
+        Err(denied(wanted, ObjectType::Universe, "", user))
+    }
+
+    /// Checks the right to call a procedure. `function` is its row in `_func`, if it has one.
+    ///
+    /// # Errors
+    /// ACCESS_DENIED.
+    pub fn check_call(&self, uid: u32, name: &str, function: Option<&Object<'_>>) -> Result<()> {
+        let user = self.user(uid)?;
+        let need = Privilege::EXECUTE.0 | Privilege::USAGE.0;
+        if user.universe & need == need {
+            return Ok(());
+        }
+        let on_function = function.map_or(0, |function| user.on_object(uid, function));
+        let on_call = user.on(ObjectType::LuaCall, ObjectId::Entity)
+            | user.on(ObjectType::LuaCall, ObjectId::Name(name.into()));
+        if (user.universe | on_function | on_call) & need == need {
+            return Ok(());
+        }
+        Err(denied(Privilege::EXECUTE, ObjectType::Function, name, user))
+    }
+
+    /// Tells whether `uid` is admin, the owner, or holds grant rights on an object: who may give rights on it.
+    pub fn may_grant(&self, uid: u32, object: &Object<'_>) -> bool {
+        let Ok(user) = self.user(uid) else { return false };
+        self.is_admin(uid) || uid == object.owner || user.has_any(object, Privilege::GRANT.0)
+    }
+}
+
+/// The error of a missing right.
+pub fn denied(
+    wanted: Privilege,
+    object_type: ObjectType,
+    name: &str,
+    user: &User,
+) -> lycosa_proto::error::Error {
+    err!(ACCESS_DENIED, wanted.name(), object_type.name(), name, &*user.name)
+}
+
+impl User {
+    /// A user or role without rights yet.
+    pub fn new(name: &str, is_role: bool, password: Option<lycosa_proto::chap::Hash>) -> Self {
+        Self { name: name.into(), is_role, password, ..Self::default() }
+    }
+
+    /// Rights on the universe.
+    pub fn universe(&self) -> u32 {
+        self.universe
+    }
+
+    /// Rights granted on every object of a type.
+    pub fn on_entity(&self, object_type: ObjectType) -> u32 {
+        self.on(object_type, ObjectId::Entity)
+    }
+
+    /// True if the user has the role, directly or not.
+    pub fn has_role(&self, role: u32) -> bool {
+        self.roles.contains(&role)
+    }
+
+    fn on(&self, object_type: ObjectType, object: ObjectId) -> u32 {
+        self.objects.get(&(object_type, object)).copied().unwrap_or(0)
+    }
+
+    /// Rights on an object by all layers but the universe.
+    fn on_object(&self, uid: u32, object: &Object<'_>) -> u32 {
+        if uid == object.owner {
+            return ALL & !Privilege::USAGE.0;
+        }
+        self.on(object.object_type, ObjectId::Entity)
+            | self.on(object.object_type, ObjectId::Number(object.id))
+    }
+
+    /// True if any of the rights in `mask` is held on the object by any layer, or by ownership.
+    pub fn has_any(&self, object: &Object<'_>, mask: u32) -> bool {
+        let granted = self.universe
+            | self.on(object.object_type, ObjectId::Entity)
+            | self.on(object.object_type, ObjectId::Number(object.id));
+        granted & mask != 0
+    }
+
+    #[cold]
+    fn check_layers(&self, uid: u32, object: &Object<'_>, wanted: Privilege) -> Result<()> {
+        if self.universe & Privilege::USAGE.0 == 0 {
+            return Err(denied(Privilege::USAGE, ObjectType::Universe, "", self));
+        }
+        if (self.universe | self.on_object(uid, object)) & wanted.0 == wanted.0 {
+            return Ok(());
+        }
+        Err(denied(wanted, object.object_type, object.name, self))
+    }
+}

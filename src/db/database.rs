@@ -1,0 +1,269 @@
+//! The database: every space, the rights of users, the vclock, and what is not settled yet.
+//!
+//! Whoever holds it exclusively may begin a [`Txn`]; whoever shares it may read. It is moved between threads behind one
+//! lock, which is not its concern.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use lycosa_proto::err;
+use lycosa_proto::error::Result;
+use uuid::Uuid;
+
+use super::access::{Access, Object, ObjectType, Privilege};
+use super::journal::{Journal, Ticket, Vclock};
+use super::schema;
+use super::schema::space_def::SpaceDef;
+use super::space::Space;
+use super::txn::{Origin, Scratch, Txn, Undo};
+
+/// Hashes the id of a space: ids are small and few.
+#[derive(Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+}
+
+/// Spaces by id.
+pub type Spaces = HashMap<u32, Space, BuildHasherDefault<IdHasher>>;
+
+/// The longest tuple by default, bytes (`memtx_max_tuple_size`).
+pub const TUPLE_BYTES_MAX: usize = 1 << 20;
+
+/// The components of the vclock that a transaction of this instance moves.
+#[derive(Clone, Copy)]
+pub(super) struct OwnLsn {
+    global: u64,
+    local: u64,
+}
+
+impl OwnLsn {
+    pub(super) fn of(db: &Database) -> Self {
+        Self { global: db.vclock.get(db.replica_id), local: db.vclock.get(0) }
+    }
+
+    fn restore(self, db: &mut Database) {
+        db.vclock.set(db.replica_id, self.global);
+        db.vclock.set(0, self.local);
+    }
+}
+
+/// All data and schema of an instance.
+pub struct Database {
+    pub(super) spaces: Spaces,
+    pub(super) access: Access,
+    /// Grows by one with each change of spaces or indexes.
+    pub(super) schema_version: u64,
+    pub(super) vclock: Vclock,
+    /// The id of this instance in `_cluster`.
+    pub(super) replica_id: u32,
+    /// The UUID of this instance.
+    pub instance_uuid: Uuid,
+    /// The UUID of its replica set.
+    pub replicaset_uuid: Uuid,
+    /// The longest tuple, bytes (`memtx_max_tuple_size`).
+    pub tuple_bytes_max: usize,
+    /// Takes committed transactions. None during bootstrap and recovery.
+    pub(super) journal: Option<Arc<dyn Journal>>,
+    /// The newest ticket given.
+    pub(super) ticket: Ticket,
+    /// How to take back what the journal has not settled, oldest first.
+    pub(super) unsettled: VecDeque<(Ticket, OwnLsn, Undo)>,
+    /// Buffers of a transaction, kept for the next.
+    pub(super) scratch: Scratch,
+}
+
+/// Schema version of a fresh database: Tarantool's is about this after bootstrap.
+const SCHEMA_VERSION_FIRST: u64 = 1;
+
+impl Default for Database {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Database {
+    /// An empty database: nothing but the stubs of the system spaces, ready for bootstrap or recovery.
+    pub fn new() -> Self {
+        Self {
+            spaces: schema::stubs(),
+            access: Access::default(),
+            schema_version: SCHEMA_VERSION_FIRST,
+            vclock: Vclock::default(),
+            replica_id: 0,
+            instance_uuid: Uuid::nil(),
+            replicaset_uuid: Uuid::nil(),
+            tuple_bytes_max: TUPLE_BYTES_MAX,
+            journal: None,
+            ticket: Ticket(0),
+            unsettled: VecDeque::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Connects the journal: from now on commits are logged.
+    pub fn set_journal(&mut self, journal: Arc<dyn Journal>) {
+        self.journal = Some(journal);
+    }
+
+    /// The current schema version.
+    #[inline]
+    pub fn schema_version(&self) -> u64 {
+        self.schema_version
+    }
+
+    /// The vclock after the newest commit.
+    pub fn vclock(&self) -> &Vclock {
+        &self.vclock
+    }
+
+    /// Sets the vclock, at the end of recovery.
+    pub fn set_vclock(&mut self, vclock: Vclock) {
+        self.vclock = vclock;
+    }
+
+    /// The newest ticket given: what a reader must wait for to see only what is durable.
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// The id of this instance in `_cluster`; 0 if it is not registered.
+    pub fn replica_id(&self) -> u32 {
+        self.replica_id
+    }
+
+    /// The users and their rights.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Gives guest every right for as long as the process runs, or takes them back. No row changes.
+    pub fn trust_guest(&mut self, is_trusted: bool) {
+        self.access.is_guest_trusted = is_trusted;
+        schema::refresh_access(self);
+    }
+
+    /// A space by id.
+    ///
+    /// # Errors
+    /// NO_SUCH_SPACE.
+    #[inline]
+    pub fn space(&self, id: u32) -> Result<&Space> {
+        self.spaces.get(&id).ok_or_else(|| err!(NO_SUCH_SPACE, id.to_string()))
+    }
+
+    /// The id of a space by name.
+    pub fn space_id(&self, name: &str) -> Option<u32> {
+        schema::space_id_by_name(self, name)
+    }
+
+    /// A space by name.
+    ///
+    /// # Errors
+    /// NO_SUCH_SPACE.
+    pub fn space_by_name(&self, name: &str) -> Result<&Space> {
+        self.space_id(name)
+            .and_then(|id| self.spaces.get(&id))
+            .ok_or_else(|| err!(NO_SUCH_SPACE, name))
+    }
+
+    /// Every space, in no order.
+    pub fn spaces(&self) -> impl Iterator<Item = &Space> {
+        self.spaces.values()
+    }
+
+    /// Checks the right of a user to use a space.
+    ///
+    /// # Errors
+    /// ACCESS_DENIED.
+    #[inline]
+    pub fn check_space(&self, uid: u32, space: &SpaceDef, wanted: Privilege) -> Result<()> {
+        self.access.check(uid, &space_object(space), wanted)
+    }
+
+    /// Begins a transaction of a user. `now` is the time in seconds since the epoch that its rows carry.
+    #[inline]
+    pub fn begin(&mut self, uid: u32, now: f64) -> Txn<'_> {
+        Txn::new(self, uid, now, Origin::Request)
+    }
+
+    /// Begins a transaction that applies rows of a file: no access checks, nothing logged.
+    pub fn begin_recovery(&mut self) -> Txn<'_> {
+        Txn::new(self, super::access::ADMIN, 0.0, Origin::Recovery)
+    }
+
+    /// Runs `body` as one transaction: committed if it succeeds, rolled back if it fails. The ticket is what to wait for
+    /// before anybody is told of it.
+    ///
+    /// # Errors
+    /// Those of `body`.
+    pub fn transaction<T>(
+        &mut self,
+        uid: u32,
+        now: f64,
+        body: impl FnOnce(&mut Txn<'_>) -> Result<T>,
+    ) -> Result<(T, Ticket)> {
+        let mut txn = self.begin(uid, now);
+        let value = body(&mut txn)?;
+        Ok((value, txn.commit()))
+    }
+
+    /// Forgets how to take back what the journal has settled.
+    #[inline]
+    pub(super) fn forget_settled(&mut self, settled: Ticket) {
+        while self.unsettled.front().is_some_and(|(ticket, ..)| *ticket <= settled) {
+            self.unsettled.pop_front();
+        }
+    }
+
+    /// Rolls back every transaction from `from` on, newest first. Returns the newest ticket given so far: all tickets from
+    /// `from` to it have failed.
+    pub fn roll_back(&mut self, from: Ticket) -> Ticket {
+        while let Some((ticket, ..)) = self.unsettled.back()
+            && *ticket >= from
+            && let Some((_, before, undo)) = self.unsettled.pop_back()
+        {
+            self.undo(undo);
+            before.restore(self);
+        }
+        schema::refresh_access(self);
+        self.ticket
+    }
+
+    /// Takes one change back.
+    pub(super) fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Nothing => {}
+            Undo::Change { space_id, old, new } => {
+                if let Some(space) = self.spaces.get_mut(&space_id) {
+                    space.change(new.as_ref(), old.as_ref());
+                }
+            }
+            Undo::Space { id, before } => {
+                match before {
+                    Some(space) => self.spaces.insert(id, *space),
+                    None => self.spaces.remove(&id),
+                };
+                self.schema_version += 1;
+            }
+        }
+    }
+}
+
+/// A space as an object of access checks.
+#[inline]
+pub(super) fn space_object(space: &SpaceDef) -> Object<'_> {
+    Object { object_type: ObjectType::Space, id: space.id, owner: space.owner, name: &space.name }
+}

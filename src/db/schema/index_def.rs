@@ -1,0 +1,362 @@
+//! The definition of an index, parsed from a row of `_index`.
+//!
+//! Source: schema.md §5 `_index`, types-and-indexes.md §4, §6, §9; Tarantool `src/box/index_def.c`, `key_def.c`,
+//! `memtx_space.c` memtx_space_check_index_def.
+
+use lycosa_proto::err;
+use lycosa_proto::error::{Error, Result};
+use lycosa_proto::msgpack::{self, Token};
+
+use super::row::Row;
+use super::space_def::{NAME_BYTES_MAX, SpaceDef, check_identifier, cut_name};
+use crate::db::field_type::FieldType;
+use crate::db::key_def::{KeyDef, PART_MAX, Part};
+use crate::db::tuple::Tuple;
+
+/// The most indexes of a space.
+const INDEX_MAX: u64 = 128;
+/// The largest field number of a part, zero-based.
+const FIELD_NO_MAX: u64 = 32_767;
+
+/// The kind of an index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IndexType {
+    /// Ordered by key.
+    Tree,
+    /// Look-ups of whole keys.
+    Hash,
+}
+
+impl IndexType {
+    /// The name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tree => "TREE",
+            Self::Hash => "HASH",
+        }
+    }
+}
+
+/// The definition of an index.
+#[derive(Clone, Debug)]
+pub struct IndexDef {
+    /// The space.
+    pub space_id: u32,
+    /// The id in the space; 0 is the primary index.
+    pub id: u32,
+    /// The name.
+    pub name: Box<str>,
+    /// The kind.
+    pub index_type: IndexType,
+    /// Two tuples with an equal key, no part nil, cannot be.
+    pub is_unique: bool,
+    /// The parts of search keys.
+    pub key_def: KeyDef,
+}
+
+impl IndexDef {
+    /// Parses a row of `_index` for a space.
+    ///
+    /// # Errors
+    /// MODIFY_INDEX, INDEX_TYPE, WRONG_INDEX_PARTS, WRONG_INDEX_OPTIONS, NULLABLE_PRIMARY, UNSUPPORTED, IDENTIFIER.
+    pub fn parse(row: &Row<'_>, space: &SpaceDef) -> Result<Self> {
+        let name = row.str(2);
+        let wrong = |details: &str| err!(MODIFY_INDEX, name, &*space.name, details);
+        let id = row.uint(1)?;
+        if id >= INDEX_MAX {
+            return Err(wrong("index id too big"));
+        }
+        let index_type = match row.str(3).to_ascii_lowercase().as_str() {
+            "tree" => IndexType::Tree,
+            "hash" => IndexType::Hash,
+            "rtree" | "bitset" => {
+                return Err(err!(UNSUPPORTED, "Lycosa", format!("index type '{}'", row.str(3))));
+            }
+            _ => return Err(err!(INDEX_TYPE, name, &*space.name)),
+        };
+        let is_unique = parse_options(row.raw(4))?;
+        if name.len() > NAME_BYTES_MAX {
+            return Err(err!(MODIFY_INDEX, cut_name(name), &*space.name, "index name is too long"));
+        }
+        check_identifier(name)?;
+        let parts = parse_parts(row.raw(5), space, &wrong)?;
+        let def = Self {
+            space_id: space.id,
+            id: id as u32,
+            name: name.into(),
+            index_type,
+            is_unique,
+            key_def: KeyDef::new(parts),
+        };
+        def.check(space, &wrong)?;
+        Ok(def)
+    }
+
+    fn check(&self, space: &SpaceDef, wrong: &dyn Fn(&str) -> Error) -> Result<()> {
+        let parts = self.key_def.parts();
+        if self.id == 0 && !self.is_unique {
+            return Err(wrong("primary key must be unique"));
+        }
+        for (no, part) in parts.iter().enumerate() {
+            if parts[..no].iter().any(|other| other.field_no == part.field_no) {
+                return Err(wrong("same key part is indexed twice"));
+            }
+        }
+        if self.id == 0 && self.key_def.is_nullable() {
+            return Err(err!(NULLABLE_PRIMARY, &*space.name));
+        }
+        if self.index_type == IndexType::Hash {
+            if !self.is_unique {
+                return Err(wrong("HASH index must be unique"));
+            }
+            if self.key_def.is_nullable() {
+                return Err(err!(UNSUPPORTED, "HASH", "nullable parts"));
+            }
+            if let Some(no) = parts.iter().position(|part| part.is_desc) {
+                return Err(err!(
+                    WRONG_INDEX_PARTS,
+                    no + 1,
+                    "unordered indexes do not support sort_order"
+                ));
+            }
+        }
+        if let Some(part) = parts.iter().find(|part| !part.field_type.is_indexable()) {
+            return Err(wrong(&format!(
+                "field type '{}' is not supported",
+                part.field_type.name()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Checks that a row has the six fields of `_index` and nothing else.
+    ///
+    /// # Errors
+    /// WRONG_INDEX_RECORD.
+    pub fn check_record(tuple: &Tuple) -> Result<()> {
+        let row = Row(tuple);
+        let is_good = tuple.field_count() == 6
+            && matches!(
+                (0..6).map(|no| row.token(no)).collect::<Vec<_>>()[..],
+                [
+                    Token::Uint(_),
+                    Token::Uint(_),
+                    Token::Str(_),
+                    Token::Str(_),
+                    Token::Map(_),
+                    Token::Array(_)
+                ]
+            );
+        if is_good {
+            return Ok(());
+        }
+        let kinds: Vec<&str> = msgpack::items(tuple.data())
+            .map(|field| msgpack::read(&mut { field }).map_or("unknown", |token| token.kind()))
+            .collect();
+        let wanted = "space id (unsigned), index id (unsigned), name (string), type (string), options (map), parts (array)";
+        Err(err!(WRONG_INDEX_RECORD, kinds.join(", "), wanted))
+    }
+}
+
+/// Checks the options map; tells whether the index is unique.
+fn parse_options(options: &[u8]) -> Result<bool> {
+    let mut is_unique = true;
+    let wrong = |details: String| Err(err!(WRONG_INDEX_OPTIONS, details));
+    let (mut page_size, mut range_size) = (8192u64, 0u64);
+    for (key, value) in msgpack::pairs(options) {
+        let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
+            return wrong("key must be a string".to_owned());
+        };
+        let key = String::from_utf8_lossy(key);
+        let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
+        let number = msgpack::read_f64(&mut { value }).ok();
+        match (&*key, token) {
+            ("unique", Token::Bool(value)) => is_unique = value,
+            ("unique", _) => return wrong("'unique' must be boolean".to_owned()),
+            ("dimension", Token::Uint(_))
+            | ("lsn", Token::Uint(_))
+            | ("sql", _)
+            | ("hint", Token::Bool(_)) => {}
+            ("distance", Token::Str(text)) if text.eq_ignore_ascii_case(b"euclid") => {}
+            ("distance", Token::Str(text)) if text.eq_ignore_ascii_case(b"manhattan") => {}
+            ("distance", Token::Str(_)) => {
+                return wrong("distance must be either 'euclid' or 'manhattan'".to_owned());
+            }
+            ("page_size", Token::Uint(value)) => page_size = value,
+            ("range_size", Token::Uint(value)) => range_size = value,
+            ("run_count_per_level", Token::Uint(0)) => {
+                return wrong("run_count_per_level must be greater than 0".to_owned());
+            }
+            ("run_count_per_level", Token::Uint(_)) => {}
+            ("run_size_ratio", _) if number.is_some_and(|value| value <= 1.0) => {
+                return wrong("run_size_ratio must be greater than 1".to_owned());
+            }
+            ("bloom_fpr", _) if number.is_some_and(|value| value <= 0.0 || value > 1.0) => {
+                return wrong(
+                    "bloom_fpr must be greater than 0 and less than or equal to 1".to_owned(),
+                );
+            }
+            ("run_size_ratio" | "bloom_fpr", _) if number.is_some() => {}
+            ("func", Token::Uint(0)) => {}
+            ("func", Token::Uint(_)) => {
+                return Err(err!(UNSUPPORTED, "Lycosa", "functional indexes"));
+            }
+            (
+                "dimension" | "lsn" | "page_size" | "range_size" | "run_count_per_level" | "func",
+                _,
+            ) => {
+                return wrong(format!("'{key}' must be unsigned"));
+            }
+            ("hint", _) => return wrong("'hint' must be boolean".to_owned()),
+            ("distance", _) => return wrong("'distance' must be enum".to_owned()),
+            ("covers" | "layout" | "aggregates", _) => {
+                return Err(err!(UNSUPPORTED, "memtx", format!("index option '{key}'")));
+            }
+            _ => return wrong(format!("unexpected option '{key}'")),
+        }
+    }
+    if page_size == 0 || (range_size != 0 && page_size > range_size) {
+        return wrong(
+            "page_size must be greater than 0 and less than or equal to range_size".to_owned(),
+        );
+    }
+    Ok(is_unique)
+}
+
+fn parse_parts(parts: &[u8], space: &SpaceDef, wrong: &dyn Fn(&str) -> Error) -> Result<Vec<Part>> {
+    let count = msgpack::items(parts).count();
+    if count == 0 {
+        return Err(wrong("part count must be positive"));
+    }
+    if count > PART_MAX {
+        return Err(wrong("too many key parts"));
+    }
+    let is_map =
+        msgpack::items(parts).next().is_some_and(|first| msgpack::read_map(&mut { first }).is_ok());
+    let parse = if is_map { parse_map_part } else { parse_array_part };
+    msgpack::items(parts).enumerate().map(|(no, part)| parse(no + 1, part, space, wrong)).collect()
+}
+
+fn part_error(no: usize, details: &str) -> Error {
+    err!(WRONG_INDEX_PARTS, no, details)
+}
+
+/// `[field, type, ...]`: nullability comes from the format.
+fn parse_array_part(
+    no: usize,
+    part: &[u8],
+    space: &SpaceDef,
+    wrong: &dyn Fn(&str) -> Error,
+) -> Result<Part> {
+    if msgpack::read_array(&mut { part }).is_err() {
+        return Err(part_error(no, "expected an array"));
+    }
+    let mut fields =
+        msgpack::items(part).map(|field| msgpack::read(&mut { field }).unwrap_or(Token::Nil));
+    let field_no = match fields.next() {
+        None => return Err(part_error(no, "expected a non-empty array")),
+        Some(Token::Uint(field_no)) => field_no,
+        Some(_) if msgpack::items(part).count() < 2 => {
+            return Err(part_error(no, "field type is missing"));
+        }
+        Some(_) => return Err(part_error(no, "field id must be an integer")),
+    };
+    let type_name = match fields.next() {
+        None => return Err(part_error(no, "field type is missing")),
+        Some(Token::Str(name)) => String::from_utf8_lossy(name).into_owned(),
+        Some(_) => return Err(part_error(no, "field type must be a string")),
+    };
+    let field_type =
+        FieldType::parse(&type_name).ok_or_else(|| part_error(no, "unknown field type"))?;
+    let field_no = check_field_no(field_no, wrong)?;
+    let is_nullable = space.fields.get(field_no as usize).is_some_and(|field| field.is_nullable);
+    Ok(Part {
+        field_no,
+        field_type,
+        is_nullable,
+        exclude_null: false,
+        is_desc: false,
+        collation: None,
+    })
+}
+
+fn check_field_no(field_no: u64, wrong: &dyn Fn(&str) -> Error) -> Result<u32> {
+    if field_no > FIELD_NO_MAX { Err(wrong("field no is too big")) } else { Ok(field_no as u32) }
+}
+
+/// `{field: ..., type: ..., collation: ..., is_nullable: ..., ...}`.
+fn parse_map_part(
+    no: usize,
+    part: &[u8],
+    _space: &SpaceDef,
+    wrong: &dyn Fn(&str) -> Error,
+) -> Result<Part> {
+    if msgpack::read_map(&mut { part }).is_err() {
+        return Err(part_error(no, "expected a map"));
+    }
+    let mut parsed = Part {
+        field_no: 0,
+        field_type: FieldType::Any,
+        is_nullable: false,
+        exclude_null: false,
+        is_desc: false,
+        collation: None,
+    };
+    let (mut field_no, mut action) = (0, None);
+    for (key, value) in msgpack::pairs(part) {
+        let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
+            return Err(part_error(no, "expected a map with string keys"));
+        };
+        match (key, msgpack::read(&mut { value }).unwrap_or(Token::Nil)) {
+            (b"field", Token::Uint(value)) => field_no = value,
+            (b"field", _) => return Err(part_error(no, "'field' must be unsigned")),
+            (b"type", Token::Str(name)) => {
+                parsed.field_type = FieldType::parse(&String::from_utf8_lossy(name))
+                    .ok_or_else(|| part_error(no, "unknown field type"))?;
+            }
+            (b"type", _) => return Err(part_error(no, "'type' must be enum")),
+            (b"is_nullable", Token::Bool(value)) => parsed.is_nullable = value,
+            (b"exclude_null", Token::Bool(value)) => parsed.exclude_null = value,
+            (b"is_nullable" | b"exclude_null", _) => {
+                let details = format!("'{}' must be boolean", String::from_utf8_lossy(key));
+                return Err(part_error(no, &details));
+            }
+            (b"collation", Token::Uint(id)) => parsed.collation = u32::try_from(id).ok(),
+            (b"collation", _) => return Err(part_error(no, "'collation' must be unsigned")),
+            (b"sort_order", Token::Str(order)) => match order.to_ascii_lowercase().as_slice() {
+                b"asc" => {}
+                b"desc" => parsed.is_desc = true,
+                _ => return Err(part_error(no, "unknown sort order")),
+            },
+            (b"nullable_action", Token::Str(text)) => action = Some(text),
+            (b"path", Token::Str(_)) => {
+                return Err(err!(UNSUPPORTED, "Lycosa", "JSON paths in index parts"));
+            }
+            (b"path", _) => return Err(part_error(no, "'path' must be string")),
+            (key, _) => {
+                let details = format!("unexpected option '{}'", String::from_utf8_lossy(key));
+                return Err(part_error(no, &details));
+            }
+        }
+    }
+    if action
+        .is_some_and(|action| (action == b"none") != parsed.is_nullable && action != b"default")
+    {
+        return Err(part_error(no, "conflicting nullability and nullable action properties"));
+    }
+    parsed.is_nullable |= parsed.exclude_null;
+    parsed.field_no = check_field_no(field_no, wrong)?;
+    if let Some(id) = parsed.collation {
+        if !matches!(parsed.field_type, FieldType::String | FieldType::Scalar) {
+            return Err(part_error(
+                no,
+                "collation is only reasonable for 'string' and 'scalar' parts",
+            ));
+        }
+        // 0 is "none", 3 is "binary": both compare bytes.
+        if !matches!(id, 0 | 3) {
+            return Err(err!(UNSUPPORTED, "Lycosa", format!("collation {id} of index parts")));
+        }
+    }
+    Ok(parsed)
+}

@@ -1,0 +1,139 @@
+//! `_user`: users and roles; and the rights computed from `_user` and `_priv`.
+//!
+//! Source: schema.md §3, §5 `_user`; Tarantool `src/box/alter.cc` on_replace_dd_user, `src/box/user.cc`.
+
+use lycosa_proto::chap;
+use lycosa_proto::err;
+use lycosa_proto::error::Result;
+use lycosa_proto::iproto::Iterator as Kind;
+use lycosa_proto::msgpack::{self, Token, write_array, write_uint};
+
+use super::alter::{check_object, has_grants};
+use super::privilege::parse_grant;
+use super::row::Row;
+use super::space_def::{NAME_BYTES_MAX, check_identifier, cut_name};
+use super::{Change, space_id};
+use crate::db::access::{self, Grant, Object, ObjectType, Privilege, User};
+use crate::db::database::Database;
+use crate::db::key_def::Key;
+use crate::db::txn::Txn;
+
+/// The one way to log in whose data is checked.
+const AUTH_METHOD: &str = "chap-sha1";
+
+/// Computes everybody's rights anew from the rows.
+pub fn refresh_access(db: &mut Database) {
+    let rows = |id: u32| {
+        let index = db.spaces.get(&id).and_then(|space| space.primary().ok());
+        index.into_iter().flat_map(|index| index.iter())
+    };
+    let users = rows(space_id::USER).filter_map(|tuple| {
+        let row = Row(tuple);
+        let user = User::new(row.str(2), row.str(3) == "role", password(&row));
+        Some((row.uint32(0).ok()?, user))
+    });
+    let users: Vec<(u32, User)> = users.collect();
+    let grants: Vec<Grant> =
+        rows(space_id::PRIV).filter_map(|tuple| parse_grant(&Row(tuple)).ok()).collect();
+    db.access.rebuild(users, &grants);
+}
+
+/// The stored hash of a user's password, if he has a good one.
+fn password(row: &Row<'_>) -> Option<chap::Hash> {
+    chap::parse_data(auth_data(row)?)
+}
+
+/// What the auth map holds for chap-sha1.
+fn auth_data<'a>(row: &Row<'a>) -> Option<&'a [u8]> {
+    msgpack::pairs(row.raw(4)).find_map(|(key, value)| {
+        let is_method = matches!(msgpack::read(&mut { key }), Ok(Token::Str(name)) if name == AUTH_METHOD.as_bytes());
+        match msgpack::read(&mut { value }) {
+            Ok(Token::Str(data)) if is_method => Some(data),
+            _ => None,
+        }
+    })
+}
+
+/// The object of access checks that a row of `_user` is.
+fn object<'a>(row: &Row<'a>) -> Result<Object<'a>> {
+    let object_type = if row.str(3) == "role" { ObjectType::Role } else { ObjectType::User };
+    Ok(Object { object_type, id: row.uint32(0)?, owner: row.uint32(1)?, name: row.str(2) })
+}
+
+pub(super) fn on_user(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
+    match (change.old, change.new) {
+        (old, Some(new)) => {
+            check_row(&new)?;
+            let wanted = if old.is_some() { Privilege::ALTER } else { Privilege::CREATE };
+            check_object(txn, &object(&new)?, wanted)?;
+            if old.is_none() && txn.db().access.len() >= access::USER_MAX && !txn.is_recovery() {
+                return Err(err!(USER_MAX, access::USER_MAX));
+            }
+        }
+        (Some(old), None) => {
+            check_object(txn, &object(&old)?, Privilege::DROP)?;
+            check_drop(txn, &old)?;
+        }
+        (None, None) => {}
+    }
+    refresh_access(txn.db_mut());
+    Ok(())
+}
+
+/// Checks that a row of `_user` makes a user or a role.
+fn check_row(row: &Row<'_>) -> Result<()> {
+    let (name, kind) = (row.str(2), row.str(3));
+    row.uint32(0)?;
+    row.uint32(1)?;
+    if name.len() > NAME_BYTES_MAX {
+        return Err(err!(CREATE_USER, cut_name(name), "user name is too long"));
+    }
+    check_identifier(name)?;
+    if !matches!(kind, "user" | "role") {
+        return Err(err!(CREATE_USER, name, "unknown user type"));
+    }
+    let invalid = |details: &str| Err(err!(INVALID_AUTH_DATA, AUTH_METHOD, details));
+    for (key, value) in msgpack::pairs(row.raw(4)) {
+        let Ok(Token::Str(method)) = msgpack::read(&mut { key }) else { continue };
+        if method != AUTH_METHOD.as_bytes() {
+            continue;
+        }
+        let Ok(Token::Str(data)) = msgpack::read(&mut { value }) else {
+            return invalid("scramble must be string");
+        };
+        if kind == "role" {
+            return Err(err!(CREATE_ROLE, name, "authentication data can not be set for a role"));
+        }
+        if chap::parse_data(data).is_none() {
+            return invalid("invalid scramble size");
+        }
+        if row.uint32(0)? == access::GUEST && data != chap::password_data(b"").as_bytes() {
+            return Err(err!(GUEST_USER_PASSWORD));
+        }
+    }
+    Ok(())
+}
+
+fn check_drop(txn: &Txn<'_>, old: &Row<'_>) -> Result<()> {
+    let (id, name) = (old.uint32(0)?, old.str(2));
+    if id <= 3 || id == access::SUPER {
+        return Err(err!(DROP_USER, name, "the user or the role is a system"));
+    }
+    let owns = |space: u32| has_match(txn.db(), space, 1, id);
+    let has_objects = owns(space_id::SPACE)
+        || owns(space_id::FUNC)
+        || owns(space_id::SEQUENCE)
+        || owns(space_id::PRIV)
+        || has_match(txn.db(), space_id::PRIV, 0, id)
+        || (old.str(3) == "role" && has_grants(txn.db(), ObjectType::Role, id));
+    if has_objects { Err(err!(DROP_USER, name, "the user has objects")) } else { Ok(()) }
+}
+
+/// True if an index that begins with an unsigned field has an entry for `id`.
+fn has_match(db: &Database, system_space: u32, index_id: u32, id: u32) -> bool {
+    let mut key = Vec::new();
+    write_array(&mut key, 1);
+    write_uint(&mut key, u64::from(id));
+    let index = db.spaces.get(&system_space).and_then(|space| space.index(index_id).ok());
+    index.is_some_and(|index| index.select(Kind::Eq, Key::from_array(&key)).next().is_some())
+}

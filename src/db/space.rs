@@ -1,0 +1,202 @@
+//! A space: its definition, format and indexes, and how one change goes through all of them.
+//!
+//! Source: Tarantool `src/box/memtx_space.c`.
+
+use std::sync::Arc;
+
+use lycosa_proto::err;
+use lycosa_proto::error::{Error, Result};
+use lycosa_proto::msgpack::Text;
+
+use super::format::Format;
+use super::index::Index;
+use super::schema::index_def::IndexDef;
+use super::schema::space_def::SpaceDef;
+use super::tuple::Tuple;
+
+/// A space. A clone is a read view.
+#[derive(Clone)]
+pub struct Space {
+    /// The definition.
+    pub def: Arc<SpaceDef>,
+    /// What its tuples must look like.
+    pub format: Arc<Format>,
+    /// The indexes, ascending by id.
+    indexes: Vec<Index>,
+    /// The sequence that fills a field, if one is attached.
+    pub sequence: Option<AttachedSequence>,
+}
+
+/// A sequence at work in a space.
+#[derive(Clone, Copy, Debug)]
+pub struct AttachedSequence {
+    /// Its id.
+    pub id: u32,
+    /// The field that it fills, zero-based.
+    pub field_no: u32,
+    /// It was made for this space: the rights on the space are enough.
+    pub is_generated: bool,
+}
+
+/// What to do about a tuple with the same primary key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Refuse.
+    Insert,
+    /// Take its place.
+    Replace,
+}
+
+impl Space {
+    /// A space without indexes.
+    ///
+    /// # Errors
+    /// None without indexes; the signature is [`Self::rebuild_format`]'s.
+    pub fn new(def: SpaceDef) -> Result<Self> {
+        let format = Arc::new(Format::new(&def, std::iter::empty())?);
+        Ok(Self { def: Arc::new(def), format, indexes: Vec::new(), sequence: None })
+    }
+
+    /// The primary index.
+    ///
+    /// # Errors
+    /// NO_SUCH_INDEX_ID if there is none.
+    #[inline]
+    pub fn primary(&self) -> Result<&Index> {
+        self.index(0)
+    }
+
+    /// An index by id.
+    ///
+    /// # Errors
+    /// NO_SUCH_INDEX_ID.
+    #[inline]
+    pub fn index(&self, id: u32) -> Result<&Index> {
+        let found = self.indexes.iter().find(|index| index.def.id == id);
+        found.ok_or_else(|| err!(NO_SUCH_INDEX_ID, id, &*self.def.name))
+    }
+
+    /// An index by name.
+    ///
+    /// # Errors
+    /// NO_SUCH_INDEX_NAME.
+    pub fn index_by_name(&self, name: &str) -> Result<&Index> {
+        let found = self.indexes.iter().find(|index| &*index.def.name == name);
+        found.ok_or_else(|| err!(NO_SUCH_INDEX_NAME, name, &*self.def.name))
+    }
+
+    /// The indexes, ascending by id.
+    pub fn indexes(&self) -> &[Index] {
+        &self.indexes
+    }
+
+    /// Puts an index in its place; one with the same id goes.
+    pub fn put_index(&mut self, index: Index) {
+        match self.indexes.binary_search_by_key(&index.def.id, |other| other.def.id) {
+            Ok(at) => self.indexes[at] = index,
+            Err(at) => self.indexes.insert(at, index),
+        }
+    }
+
+    /// Takes an index out.
+    pub fn drop_index(&mut self, id: u32) {
+        self.indexes.retain(|index| index.def.id != id);
+    }
+
+    /// Replaces the definition of an index whose entries stay as they are.
+    pub fn set_index_def(&mut self, def: Arc<IndexDef>) {
+        if let Some(index) = self.indexes.iter_mut().find(|index| index.def.id == def.id) {
+            index.def = def;
+        }
+    }
+
+    /// Derives the format again from the definition and the indexes.
+    ///
+    /// # Errors
+    /// FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH.
+    pub fn rebuild_format(&mut self) -> Result<()> {
+        self.format =
+            Arc::new(Format::new(&self.def, self.indexes.iter().map(|index| &*index.def))?);
+        Ok(())
+    }
+
+    /// Builds an index over the tuples of the space.
+    ///
+    /// # Errors
+    /// TUPLE_FOUND if the index is unique and two tuples have the same key.
+    pub fn build_index(&self, def: Arc<IndexDef>) -> Result<Index> {
+        let primary = self.indexes.first().filter(|index| index.def.id == 0);
+        let key = primary.filter(|_| def.id != 0).map(|index| &index.def.key_def);
+        let mut index = Index::new(def, key);
+        for tuple in primary.into_iter().flat_map(Index::iter) {
+            if let Some(other) = index.find(tuple) {
+                return Err(self.duplicate(&index, other, tuple));
+            }
+            index.replace(tuple);
+        }
+        Ok(index)
+    }
+
+    /// The number of tuples.
+    pub fn len(&self) -> usize {
+        self.indexes.first().map_or(0, Index::len)
+    }
+
+    /// True without tuples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops every tuple.
+    pub fn clear(&mut self) {
+        self.indexes.iter_mut().for_each(Index::clear);
+    }
+
+    fn duplicate(&self, index: &Index, old: &Tuple, new: &Tuple) -> Error {
+        let (old, new) = (old.data(), new.data());
+        let texts = (Text(old).to_string(), Text(new).to_string());
+        err!(TUPLE_FOUND, &*index.def.name, &*self.def.name, texts.0, texts.1, old, new)
+    }
+
+    /// Puts a checked tuple into every index. Gives the tuple whose place it took. On an error nothing has changed.
+    ///
+    /// # Errors
+    /// TUPLE_FOUND; NO_SUCH_INDEX_ID without a primary index.
+    #[inline]
+    pub fn put(&mut self, new: &Tuple, mode: Mode) -> Result<Option<Tuple>> {
+        let primary = self.primary()?;
+        if self.indexes.len() == 1 && mode == Mode::Replace {
+            return Ok(self.indexes[0].replace(new));
+        }
+        let old = primary.find(new).cloned();
+        if let (Mode::Insert, Some(old)) = (mode, &old) {
+            return Err(self.duplicate(primary, old, new));
+        }
+        for index in self.indexes.iter().skip(1).filter(|index| index.def.is_unique) {
+            if let Some(other) = index.find(new)
+                && !old.as_ref().is_some_and(|old| old.is(other))
+            {
+                return Err(self.duplicate(index, other, new));
+            }
+        }
+        self.change(old.as_ref(), Some(new));
+        Ok(old)
+    }
+
+    /// Takes a tuple that is in the space out of every index.
+    pub fn remove(&mut self, old: &Tuple) {
+        self.change(Some(old), None);
+    }
+
+    /// Makes the indexes hold `new` in place of `old`, both known to be possible.
+    pub fn change(&mut self, old: Option<&Tuple>, new: Option<&Tuple>) {
+        for index in &mut self.indexes {
+            let replaced = new.and_then(|new| index.replace(new));
+            if let Some(old) = old
+                && !replaced.is_some_and(|replaced| replaced.is(old))
+            {
+                index.remove(old);
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A tuple: MsgPack as the client sent it, shared behind one word.
+//!
+//! Nothing outside this file knows the layout. It is a `triomphe::ThinArc`: reference count, length and bytes in one
+//! allocation, so an index entry is a hint and one pointer. Fields are found by walking; which fields are walked often,
+//! and whether offsets would pay, is docs/decisions/0002-tuple-layout.md.
+
+use lycosa_proto::msgpack;
+use triomphe::ThinArc;
+
+/// A MsgPack array, well-formed for as long as it lives.
+#[derive(Clone)]
+pub struct Tuple(ThinArc<(), u8>);
+
+impl Tuple {
+    /// Copies `data`, one well-formed MsgPack array.
+    pub fn new(data: &[u8]) -> Self {
+        debug_assert!(msgpack::check_all(data).is_ok());
+        Self(ThinArc::from_header_and_slice((), data))
+    }
+
+    /// The MsgPack.
+    #[inline]
+    pub fn data(&self) -> &[u8] {
+        &self.0.slice
+    }
+
+    /// The number of fields.
+    pub fn field_count(&self) -> u32 {
+        msgpack::read_array(&mut self.data()).unwrap_or(0)
+    }
+
+    /// The bytes of a field, zero-based; None beyond the end.
+    pub fn field(&self, field_no: u32) -> Option<&[u8]> {
+        let mut at = self.fields().seek(field_no)?;
+        msgpack::take(&mut at).ok()
+    }
+
+    /// A walk over the fields.
+    #[inline]
+    pub fn fields(&self) -> Fields<'_> {
+        Fields::new(self.data())
+    }
+
+    /// True if both are the same allocation.
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self.data(), other.data())
+    }
+}
+
+impl std::fmt::Debug for Tuple {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", msgpack::Text(self.data()))
+    }
+}
+
+/// A walk over the fields of an array that goes forward cheaply and starts over to go back.
+#[derive(Clone)]
+pub struct Fields<'a> {
+    /// The first field.
+    first: &'a [u8],
+    /// The field `next`.
+    rest: &'a [u8],
+    next: u32,
+    count: u32,
+}
+
+impl<'a> Fields<'a> {
+    /// A walk over `array`, a well-formed MsgPack array.
+    #[inline]
+    pub fn new(array: &'a [u8]) -> Self {
+        let mut rest = array;
+        let count = msgpack::read_array(&mut rest).unwrap_or(0);
+        Self { first: rest, rest, next: 0, count }
+    }
+
+    /// The number of fields.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The bytes from the beginning of a field on; None beyond the last.
+    #[inline]
+    pub fn seek(&mut self, field_no: u32) -> Option<&'a [u8]> {
+        if field_no >= self.count {
+            return None;
+        }
+        if field_no < self.next {
+            (self.rest, self.next) = (self.first, 0);
+        }
+        while self.next < field_no {
+            msgpack::skip(&mut self.rest).ok()?;
+            self.next += 1;
+        }
+        Some(self.rest)
+    }
+}

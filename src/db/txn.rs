@@ -1,0 +1,503 @@
+//! Transactions: statements that change tuples, all or none.
+//!
+//! ```text
+//!  begin --statement--> active --commit---> unsettled --journal wrote it--> gone
+//!                         |                     |
+//!                         +--rollback, drop     +--journal failed: Database::roll_back
+//! ```
+//!
+//! A statement either takes effect whole or not at all; a failed one leaves its transaction as it was. Each that succeeds
+//! on a space that is logged adds a row, encoded at once; LSNs come at commit.
+//!
+//! Source: protocol.md §4, §17; wal.md §2; Tarantool `src/box/txn.c`, `box.cc` box_process_rw.
+
+use lycosa_proto::err;
+use lycosa_proto::error::Result;
+use lycosa_proto::iproto::{key, request_type};
+use lycosa_proto::msgpack::{write_map, write_uint};
+use lycosa_proto::xrow::{GROUP_LOCAL, Header};
+
+use super::access::Privilege;
+use super::database::{Database, OwnLsn, space_object};
+use super::journal::Ticket;
+use super::key_def::Key;
+use super::schema;
+use super::schema::space_def::{Engine, SpaceDef};
+use super::space::{Mode, Space};
+use super::tuple::Tuple;
+use super::update::Update;
+
+/// Where a transaction comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A user: checked and logged.
+    Request,
+    /// A file: neither.
+    Recovery,
+}
+
+/// How to take one change back.
+pub enum Undo {
+    /// Nothing changed, but a row was logged.
+    Nothing,
+    /// A tuple of a space was put, replaced or removed.
+    Change {
+        /// The space.
+        space_id: u32,
+        /// What was there before.
+        old: Option<Tuple>,
+        /// What is there now.
+        new: Option<Tuple>,
+    },
+    /// A space was created, altered, truncated or dropped.
+    Space {
+        /// Its id.
+        id: u32,
+        /// What it was; None if it was not.
+        before: Option<Box<Space>>,
+    },
+}
+
+/// A row that waits for its LSN.
+struct Row {
+    row_type: u64,
+    group_id: u32,
+    /// Where its body ends in [`Scratch::bodies`].
+    end: usize,
+}
+
+/// Buffers of a transaction.
+#[derive(Default)]
+pub struct Scratch {
+    undo: Vec<Undo>,
+    rows: Vec<Row>,
+    /// The bodies of the rows one after another.
+    bodies: Vec<u8>,
+    /// The rows as the journal gets them.
+    encoded: Vec<u8>,
+}
+
+/// A transaction. Dropping it rolls it back.
+#[must_use]
+pub struct Txn<'db> {
+    db: &'db mut Database,
+    uid: u32,
+    now: f64,
+    origin: Origin,
+    scratch: Scratch,
+}
+
+impl Drop for Txn<'_> {
+    fn drop(&mut self) {
+        self.roll_back_to(0);
+        self.scratch.rows.clear();
+        self.scratch.bodies.clear();
+        self.db.scratch = std::mem::take(&mut self.scratch);
+    }
+}
+
+/// Bytes that a tuple takes beyond its data, as Tarantool 3.9 counts them for its limit.
+const TUPLE_OVERHEAD_BYTES: usize = 10;
+
+impl<'db> Txn<'db> {
+    pub(super) fn new(db: &'db mut Database, uid: u32, now: f64, origin: Origin) -> Self {
+        let scratch = std::mem::take(&mut db.scratch);
+        Self { db, uid, now, origin, scratch }
+    }
+
+    /// The database as this transaction sees it.
+    pub fn db(&self) -> &Database {
+        self.db
+    }
+
+    pub(super) fn db_mut(&mut self) -> &mut Database {
+        self.db
+    }
+
+    /// The user.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// The time that rows of this transaction carry, seconds since the epoch.
+    pub fn now(&self) -> f64 {
+        self.now
+    }
+
+    /// True for rows that come from a file.
+    pub(super) fn is_recovery(&self) -> bool {
+        self.origin == Origin::Recovery
+    }
+
+    /// A space that this user may write to.
+    #[inline]
+    fn writable(&self, space_id: u32) -> Result<&Space> {
+        let space = self.db.space(space_id)?;
+        if self.origin == Origin::Request {
+            self.db.access.check(self.uid, &space_object(&space.def), Privilege::WRITE)?;
+        }
+        match space.def.engine {
+            Engine::Memtx => Ok(space),
+            Engine::Sysview => Err(err!(VIEW_IS_RO, &*space.def.name)),
+            Engine::Blackhole => Err(err!(UNSUPPORTED, "Lycosa", "writing to blackhole spaces")),
+            Engine::Service => Err(err!(UNSUPPORTED, "Lycosa", "writing to service spaces")),
+        }
+    }
+
+    /// Inserts a tuple, a well-formed MsgPack array.
+    ///
+    /// # Errors
+    /// NO_SUCH_SPACE, ACCESS_DENIED, NO_SUCH_INDEX_ID, the format's, TUPLE_FOUND, those of DDL for system spaces.
+    #[inline]
+    pub fn insert(&mut self, space_id: u32, data: &[u8]) -> Result<Tuple> {
+        self.put(space_id, data, Mode::Insert).map(|(new, _)| new)
+    }
+
+    /// Inserts a tuple or replaces the one with its primary key.
+    ///
+    /// # Errors
+    /// As [`Self::insert`]; TUPLE_FOUND only for secondary keys.
+    #[inline]
+    pub fn replace(&mut self, space_id: u32, data: &[u8]) -> Result<Tuple> {
+        self.put(space_id, data, Mode::Replace).map(|(new, _)| new)
+    }
+
+    #[inline]
+    fn put(&mut self, space_id: u32, data: &[u8], mode: Mode) -> Result<(Tuple, Option<Tuple>)> {
+        let space = self.writable(space_id)?;
+        space.primary()?;
+        let generated = schema::sequence::fill(self, space_id, data)?;
+        let data = generated.as_deref().unwrap_or(data);
+        let new = self.check_tuple(self.db.space(space_id)?, data)?;
+        let old = self.store(space_id, &new, mode)?;
+        let row_type =
+            if mode == Mode::Insert { request_type::INSERT } else { request_type::REPLACE };
+        self.log(space_id, row_type, |body, _| {
+            write_map(body, 2);
+            write_uint(body, key::SPACE_ID);
+            write_uint(body, u64::from(space_id));
+            write_uint(body, key::TUPLE);
+            body.extend_from_slice(new.data());
+        });
+        Ok((new, old))
+    }
+
+    #[inline]
+    fn check_tuple(&self, space: &Space, data: &[u8]) -> Result<Tuple> {
+        space.format.check(data, &space.def)?;
+        let bytes = data.len() + TUPLE_OVERHEAD_BYTES;
+        if bytes > self.db.tuple_bytes_max {
+            return Err(err!(MEMTX_MAX_TUPLE_SIZE, bytes, self.db.tuple_bytes_max));
+        }
+        Ok(Tuple::new(data))
+    }
+
+    /// Puts a checked tuple into its space and does what the change of a system space means.
+    #[inline]
+    fn store(&mut self, space_id: u32, new: &Tuple, mode: Mode) -> Result<Option<Tuple>> {
+        let space = self.db.spaces.get_mut(&space_id).expect("the space was just found");
+        let old = space.put(new, mode)?;
+        self.changed(space_id, old.clone(), Some(new.clone()))?;
+        Ok(old)
+    }
+
+    #[inline]
+    fn changed(&mut self, space_id: u32, old: Option<Tuple>, new: Option<Tuple>) -> Result<()> {
+        let savepoint = self.scratch.undo.len();
+        if !schema::is_system(space_id) {
+            self.scratch.undo.push(Undo::Change { space_id, old, new });
+            return Ok(());
+        }
+        self.scratch.undo.push(Undo::Change { space_id, old: old.clone(), new: new.clone() });
+        let done = schema::on_replace(self, space_id, old.as_ref(), new.as_ref());
+        if done.is_err() {
+            self.roll_back_to(savepoint);
+        }
+        done
+    }
+
+    /// Finds the tuple that a key of a unique index means.
+    fn find(&self, space: &Space, index_id: u32, key: &Key<'_>) -> Result<Option<Tuple>> {
+        let index = space.index(index_id)?;
+        if !index.def.is_unique {
+            return Err(err!(MORE_THAN_ONE_TUPLE));
+        }
+        index.def.key_def.check_exact_key(key)?;
+        Ok(index.get(key).cloned())
+    }
+
+    /// Removes the tuple with this key (a MsgPack array) of a unique index; gives it if there was one.
+    ///
+    /// # Errors
+    /// NO_SUCH_SPACE, ACCESS_DENIED, NO_SUCH_INDEX_ID, MORE_THAN_ONE_TUPLE, EXACT_MATCH, KEY_PART_TYPE, those of DDL.
+    pub fn delete(&mut self, space_id: u32, index_id: u32, key: &[u8]) -> Result<Option<Tuple>> {
+        let space = self.writable(space_id)?;
+        let old = self.find(space, index_id, &Key::from_array(key))?;
+        if let Some(old) = &old {
+            self.db.spaces.get_mut(&space_id).expect("the space was just found").remove(old);
+            self.changed(space_id, Some(old.clone()), None)?;
+        } else {
+            self.scratch.undo.push(Undo::Nothing);
+        }
+        self.log(space_id, request_type::DELETE, |body, space| {
+            write_key(body, space, index_id, old.as_ref(), key, 0);
+        });
+        Ok(old)
+    }
+
+    /// Applies UPDATE operations (a MsgPack array) to the tuple with this key of a unique index; gives the new tuple, or None
+    /// if there is no such tuple.
+    ///
+    /// # Errors
+    /// As [`Self::delete`]; those of the operations and of the new tuple; CANT_UPDATE_PRIMARY_KEY.
+    pub fn update(
+        &mut self,
+        space_id: u32,
+        index_id: u32,
+        key: &[u8],
+        ops: &[u8],
+        index_base: u32,
+    ) -> Result<Option<Tuple>> {
+        let space = self.writable(space_id)?;
+        let old = self.find(space, index_id, &Key::from_array(key))?;
+        let mut new = None;
+        if let Some(old) = &old {
+            let data = Update::decode(ops, space, index_base)?.apply(old.data(), space, false)?;
+            let tuple = self.check_tuple(space, &data)?;
+            if !space.primary()?.is_same_key(old, &tuple) {
+                let fields = (old.data(), tuple.data());
+                return Err(err!(
+                    CANT_UPDATE_PRIMARY_KEY,
+                    &*space.def.name,
+                    space.def.id,
+                    fields.0,
+                    fields.1,
+                    ops
+                ));
+            }
+            self.store(space_id, &tuple, Mode::Replace)?;
+            new = Some(tuple);
+        } else {
+            self.scratch.undo.push(Undo::Nothing);
+        }
+        self.log(space_id, request_type::UPDATE, |body, space| {
+            write_key(
+                body,
+                space,
+                index_id,
+                old.as_ref(),
+                key,
+                if index_base == 0 { 1 } else { 2 },
+            );
+            if index_base != 0 {
+                write_uint(body, key::INDEX_BASE);
+                write_uint(body, u64::from(index_base));
+            }
+            write_uint(body, key::TUPLE);
+            body.extend_from_slice(ops);
+        });
+        Ok(new)
+    }
+
+    /// Inserts a tuple, or applies operations to the one that has its primary key. Operations that cannot be applied are
+    /// skipped; a result that would change the primary key is dropped.
+    ///
+    /// # Errors
+    /// Those of decoding the operations and of the tuple; TUPLE_FOUND for secondary keys.
+    pub fn upsert(
+        &mut self,
+        space_id: u32,
+        data: &[u8],
+        ops: &[u8],
+        index_base: u32,
+    ) -> Result<()> {
+        let space = self.writable(space_id)?;
+        let primary = space.primary()?;
+        let insert = self.check_tuple(space, data)?;
+        let update = Update::decode(ops, space, index_base)?;
+        match primary.find(&insert) {
+            None => {
+                self.store(space_id, &insert, Mode::Insert)?;
+            }
+            Some(old) => {
+                let new = self.check_tuple(space, &update.apply(old.data(), space, true)?)?;
+                if primary.is_same_key(old, &new) {
+                    self.store(space_id, &new, Mode::Replace)?;
+                } else {
+                    tracing::warn!(
+                        space = &*space.def.name,
+                        "UPSERT would change the primary key: dropped"
+                    );
+                    self.scratch.undo.push(Undo::Nothing);
+                }
+            }
+        }
+        self.log(space_id, request_type::UPSERT, |body, _| {
+            write_map(body, if index_base == 0 { 3 } else { 4 });
+            write_uint(body, key::SPACE_ID);
+            write_uint(body, u64::from(space_id));
+            if index_base != 0 {
+                write_uint(body, key::INDEX_BASE);
+                write_uint(body, u64::from(index_base));
+            }
+            write_uint(body, key::OPS);
+            body.extend_from_slice(ops);
+            write_uint(body, key::TUPLE);
+            body.extend_from_slice(data);
+        });
+        Ok(())
+    }
+
+    /// Makes `space` the space of its id, or drops the one there; remembers what was there.
+    pub(super) fn install(&mut self, id: u32, space: Option<Space>) {
+        let before = match space {
+            Some(space) => self.db.spaces.insert(id, space),
+            None => self.db.spaces.remove(&id),
+        };
+        self.scratch.undo.push(Undo::Space { id, before: before.map(Box::new) });
+    }
+
+    #[inline]
+    fn log(
+        &mut self,
+        space_id: u32,
+        row_type: u64,
+        body: impl FnOnce(&mut Vec<u8>, Option<&Space>),
+    ) {
+        if self.origin == Origin::Recovery {
+            return;
+        }
+        let space = self.db.spaces.get(&space_id);
+        if space.is_some_and(|space| space.def.is_temporary) {
+            return;
+        }
+        let group_id = if space.is_some_and(|space| space.def.is_local) { GROUP_LOCAL } else { 0 };
+        body(&mut self.scratch.bodies, space);
+        self.scratch.rows.push(Row { row_type, group_id, end: self.scratch.bodies.len() });
+    }
+
+    /// A place to roll back to: the number of changes so far.
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint { undo: self.scratch.undo.len(), rows: self.scratch.rows.len() }
+    }
+
+    /// Takes back everything after a savepoint.
+    pub fn roll_back_to_savepoint(&mut self, savepoint: Savepoint) {
+        self.roll_back_to(savepoint.undo);
+        self.scratch.rows.truncate(savepoint.rows);
+        let end = self.scratch.rows.last().map_or(0, |row| row.end);
+        self.scratch.bodies.truncate(end);
+    }
+
+    fn roll_back_to(&mut self, len: usize) {
+        if self.scratch.undo.len() == len {
+            return;
+        }
+        let mut touched_system = false;
+        while self.scratch.undo.len() > len
+            && let Some(undo) = self.scratch.undo.pop()
+        {
+            touched_system |=
+                !matches!(undo, Undo::Change { space_id, .. } if !schema::is_system(space_id));
+            self.db.undo(undo);
+        }
+        if touched_system {
+            schema::refresh_access(self.db);
+        }
+    }
+
+    /// Commits: what was done stays, its rows go to the journal. The ticket tells when they are durable.
+    pub fn commit(mut self) -> Ticket {
+        let db = &mut *self.db;
+        let scratch = &mut self.scratch;
+        let Some(journal) = db.journal.as_ref().filter(|_| self.origin == Origin::Request) else {
+            scratch.undo.clear();
+            return db.ticket;
+        };
+        let settled = journal.settled();
+        if scratch.undo.is_empty() || (scratch.rows.is_empty() && settled >= db.ticket) {
+            scratch.undo.clear();
+            return db.ticket;
+        }
+        let before = OwnLsn::of(db);
+        db.ticket.0 += 1;
+        scratch.encoded.clear();
+        encode_rows(scratch, &mut db.vclock, db.replica_id, self.now);
+        journal.append(db.ticket, &scratch.encoded, &db.vclock);
+        let journal = journal.settled();
+        let ticket = db.ticket;
+        db.unsettled.extend(scratch.undo.drain(..).map(|undo| (ticket, before, undo)));
+        db.forget_settled(journal);
+        ticket
+    }
+}
+
+/// A place in a transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Savepoint {
+    undo: usize,
+    rows: usize,
+}
+
+/// Gives the rows their LSNs and encodes them. The rows of one transaction share the LSN of its first global row as TSN.
+fn encode_rows(
+    scratch: &mut Scratch,
+    vclock: &mut super::journal::Vclock,
+    replica_id: u32,
+    now: f64,
+) {
+    let originator = |group_id| if group_id == GROUP_LOCAL { 0 } else { replica_id };
+    let is_global = |row: &&Row| row.group_id != GROUP_LOCAL;
+    let first = scratch.rows.iter().find(is_global).or(scratch.rows.first());
+    let tsn = first.map_or(0, |row| vclock.get(originator(row.group_id)) + 1);
+    let mut start = 0;
+    let last = scratch.rows.len().saturating_sub(1);
+    for (no, row) in scratch.rows.iter().enumerate() {
+        let originator = originator(row.group_id);
+        let lsn = vclock.get(originator) + 1;
+        vclock.set(originator, lsn);
+        let header = Header {
+            row_type: row.row_type,
+            replica_id: originator,
+            group_id: row.group_id,
+            lsn,
+            timestamp: now,
+            tsn,
+            is_commit: no == last,
+            flags: 0,
+        };
+        header.write(&mut scratch.encoded);
+        scratch.encoded.extend_from_slice(&scratch.bodies[start..row.end]);
+        start = row.end;
+    }
+    scratch.rows.clear();
+    scratch.bodies.clear();
+}
+
+/// Writes space and key of a DELETE or an UPDATE: the primary key of the tuple that was found, else what the request had.
+/// `more` keys follow in the map.
+fn write_key(
+    body: &mut Vec<u8>,
+    space: Option<&Space>,
+    index_id: u32,
+    old: Option<&Tuple>,
+    key_bytes: &[u8],
+    more: usize,
+) {
+    let def: Option<&SpaceDef> = space.map(|space| &*space.def);
+    let primary = space.and_then(|space| space.primary().ok());
+    let is_rebound = index_id == 0 || (old.is_some() && primary.is_some());
+    write_map(body, 2 + more + usize::from(!is_rebound));
+    write_uint(body, key::SPACE_ID);
+    write_uint(body, u64::from(def.map_or(0, |def| def.id)));
+    if !is_rebound {
+        write_uint(body, key::INDEX_ID);
+        write_uint(body, u64::from(index_id));
+    }
+    // UPDATE has INDEX_BASE before KEY only by convention of order: readers take any.
+    write_uint(body, key::KEY);
+    match (old, primary) {
+        (Some(old), Some(primary)) if index_id != 0 => primary.def.key_def.extract(old, body),
+        _ => body.extend_from_slice(key_bytes),
+    }
+}

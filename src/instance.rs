@@ -1,0 +1,371 @@
+//! A running instance: the database behind its lock, its journal, its files.
+//!
+//! ```text
+//! open:  lock the directory -> scan -> recover | bootstrap, first snapshot -> journal -> configured users -> ready
+//! write: wait for room in the journal's queue -> write lock: transaction -> release -> wait until it is durable
+//! ```
+//!
+//! Invariant: nobody is told that a transaction succeeded before the journal says that it is durable. A guard of the lock
+//! is never held across an await: guards are not `Send`, and what is spawned must be.
+
+mod credentials;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lycosa_proto::err;
+use lycosa_proto::error::Result;
+use lycosa_proto::iproto::{Body, request_type};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use uuid::Uuid;
+
+use crate::config::{Config, WalMode};
+use crate::db::access::ADMIN;
+use crate::db::journal::{RollBack, Ticket, Vclock};
+use crate::db::schema::bootstrap;
+use crate::db::schema::space_def::Engine;
+use crate::db::space::Space;
+use crate::db::{Database, Txn};
+use crate::wal::checkpoint::{self, Checkpoint};
+use crate::wal::disk::{DirLock, Disk};
+use crate::wal::journal::{Journal, Mode, Options};
+use crate::wal::recovery::{Delivery, Position, Scan, lock_dir};
+use crate::wal::xlog::Row;
+use crate::wal::{self};
+
+/// The version that the greeting shows.
+pub const VERSION: &str = "3.9.0";
+
+/// Why an instance does not start: one line for whoever started it.
+#[derive(Debug)]
+pub enum StartError {
+    /// A directory cannot be made.
+    Directory(PathBuf, std::io::Error),
+    /// The files: damaged, locked, of another instance, unreadable.
+    Files(wal::Error),
+    /// The rows of a fresh database, or the configured users, were refused.
+    Schema(lycosa_proto::error::Error),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(path, error) => {
+                write!(f, "can't make directory '{}': {error}", path.display())
+            }
+            Self::Files(error) => error.fmt(f),
+            Self::Schema(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<wal::Error> for StartError {
+    fn from(error: wal::Error) -> Self {
+        Self::Files(error)
+    }
+}
+
+impl From<lycosa_proto::error::Error> for StartError {
+    fn from(error: lycosa_proto::error::Error) -> Self {
+        Self::Schema(error)
+    }
+}
+
+/// The database with what makes it durable.
+pub struct Instance {
+    shared: Arc<Shared>,
+    journal: Arc<Journal>,
+    disk: Arc<dyn Disk>,
+    snap_dir: PathBuf,
+    wal_dir: PathBuf,
+    /// Snapshots to keep.
+    snapshot_count: u64,
+    uuid: Uuid,
+    /// A checkpoint is being written.
+    is_checkpointing: AtomicBool,
+    /// When the process became ready.
+    started: std::time::Instant,
+    /// Held for as long as the instance lives.
+    _locks: Vec<DirLock>,
+}
+
+/// The part that the journal calls back.
+struct Shared {
+    db: RwLock<Database>,
+}
+
+impl RollBack for Shared {
+    fn roll_back(&self, from: Ticket, forget: &mut dyn FnMut(Ticket)) {
+        let mut db = self.db.write();
+        forget(db.roll_back(from));
+    }
+}
+
+/// Seconds since the epoch.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+impl Instance {
+    /// Opens the directories of a configuration: recovers what they hold, or bootstraps.
+    ///
+    /// # Errors
+    /// [`StartError`]: anything that stands in the way; nothing is served then.
+    pub fn open(config: &Config, disk: Arc<dyn Disk>) -> std::result::Result<Self, StartError> {
+        for dir in [&config.wal.dir, &config.snapshot.dir] {
+            std::fs::create_dir_all(dir)
+                .map_err(|error| StartError::Directory(dir.clone(), error))?;
+        }
+        let mut locks = vec![lock_dir(&*disk, &config.wal.dir)?];
+        if std::fs::canonicalize(&config.wal.dir).ok()
+            != std::fs::canonicalize(&config.snapshot.dir).ok()
+        {
+            locks.push(lock_dir(&*disk, &config.snapshot.dir)?);
+        }
+        let mut db = Database::new();
+        db.tuple_bytes_max = usize::try_from(config.memtx.max_tuple_size).unwrap_or(usize::MAX);
+        let scan = Scan::new(
+            disk.clone(),
+            &config.snapshot.dir,
+            &config.wal.dir,
+            config.database.instance_uuid,
+        )?;
+        let (uuid, position) = if scan.is_empty() {
+            bootstrap_files(config, &*disk, &mut db)?
+        } else {
+            recover(scan, &mut db)?
+        };
+        let options = Options {
+            mode: match config.wal.mode {
+                WalMode::None => Mode::None,
+                WalMode::Write => Mode::Write,
+                WalMode::Fsync => Mode::Fsync,
+            },
+            max_bytes: config.wal.max_size,
+            queue_max_bytes: match config.wal.queue_max_size {
+                0 => usize::MAX,
+                bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+            },
+            ..Options::new(config.wal.dir.clone(), uuid)
+        };
+        let journal = Arc::new(Journal::open(disk.clone(), options, position)?);
+        db.set_journal(journal.clone());
+        db.trust_guest(config.guest_is_trusted());
+        let shared = Arc::new(Shared { db: RwLock::new(db) });
+        let target: std::sync::Weak<Shared> = Arc::downgrade(&shared);
+        journal.set_rollback_target(target);
+        let instance = Self {
+            shared,
+            journal,
+            disk,
+            snap_dir: config.snapshot.dir.clone(),
+            wal_dir: config.wal.dir.clone(),
+            snapshot_count: config.snapshot.count,
+            uuid,
+            is_checkpointing: AtomicBool::new(false),
+            started: std::time::Instant::now(),
+            _locks: locks,
+        };
+        instance.write_blocking(|txn| credentials::apply(txn, &config.credentials.users))?;
+        Ok(instance)
+    }
+
+    /// The UUID of the instance.
+    pub fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    /// Time since the instance was opened.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The database, to read.
+    #[inline]
+    pub fn read(&self) -> RwLockReadGuard<'_, Database> {
+        self.shared.db.read()
+    }
+
+    /// The database, to write. Whoever commits must wait for the ticket before telling anybody; [`Self::transaction`] does
+    /// all of it.
+    #[inline]
+    pub fn write(&self) -> RwLockWriteGuard<'_, Database> {
+        self.shared.db.write()
+    }
+
+    /// The journal, to wait for tickets.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Runs `body` as one transaction of a user and waits until it is durable.
+    ///
+    /// # Errors
+    /// Those of `body`, after which nothing has changed; ER_WAL_IO if the journal could not write.
+    pub async fn transaction<T: Send>(
+        &self,
+        uid: u32,
+        body: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send,
+    ) -> Result<T> {
+        if self.journal.is_full() {
+            self.journal.ready().await;
+        }
+        let (value, ticket) = {
+            let mut db = self.write();
+            db.transaction(uid, now(), body)?
+        };
+        self.journal.wait(ticket).await?;
+        Ok(value)
+    }
+
+    /// The same on a thread that may block, at start.
+    fn write_blocking<T>(&self, body: impl FnOnce(&mut Txn<'_>) -> Result<T>) -> Result<T> {
+        let (value, ticket) = self.write().transaction(ADMIN, now(), body)?;
+        self.journal.flush();
+        self.journal.result(ticket)?;
+        Ok(value)
+    }
+
+    /// Writes a snapshot of everything that is committed now, and removes files that nothing needs any more. Blocks; to be
+    /// called on a thread that may. Writers go on meanwhile.
+    ///
+    /// # Errors
+    /// CHECKPOINT_IN_PROGRESS; SYSTEM with what the disk said; the error of a transaction in the snapshot that could not be
+    /// made durable.
+    pub fn checkpoint(&self) -> Result<PathBuf> {
+        if self.is_checkpointing.swap(true, Ordering::AcqRel) {
+            return Err(err!(CHECKPOINT_IN_PROGRESS));
+        }
+        let done = self.write_checkpoint();
+        self.is_checkpointing.store(false, Ordering::Release);
+        done
+    }
+
+    fn write_checkpoint(&self) -> Result<PathBuf> {
+        let (view, ticket) = {
+            let db = self.read();
+            (ReadView::of(&db), db.ticket())
+        };
+        // What is in the view must be durable before the snapshot may say so.
+        self.journal.flush();
+        self.journal.result(ticket)?;
+        let failed = |error: wal::Error| err!(SYSTEM, error.to_string());
+        let path = view.save(&*self.disk, &self.snap_dir, self.uuid).map_err(failed)?;
+        self.journal.rotate().map_err(failed)?;
+        let keep = usize::try_from(self.snapshot_count).unwrap_or(usize::MAX);
+        match checkpoint::collect_garbage(&*self.disk, &self.snap_dir, &self.wal_dir, keep) {
+            Ok(removed) => {
+                removed.iter().for_each(|path| tracing::info!("removed '{}'", path.display()))
+            }
+            Err(error) => tracing::error!("can't remove old files: {error}"),
+        }
+        Ok(path)
+    }
+
+    /// Closes the journal; nothing may be written afterwards.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn close(&self) -> wal::Result<()> {
+        self.journal.shutdown()
+    }
+}
+
+/// Everything that a snapshot holds, as it was at one moment.
+struct ReadView {
+    vclock: Vclock,
+    /// Ascending by id.
+    spaces: Vec<Space>,
+}
+
+impl ReadView {
+    fn of(db: &Database) -> Self {
+        let is_kept = |space: &&Space| space.def.engine == Engine::Memtx && !space.def.is_temporary;
+        let mut spaces: Vec<Space> = db.spaces().filter(is_kept).cloned().collect();
+        spaces.sort_by_key(|space| space.def.id);
+        Self { vclock: db.vclock().clone(), spaces }
+    }
+
+    /// Writes the snapshot; gives its path. One of the same vclock stays as it is.
+    fn save(&self, disk: &dyn Disk, dir: &std::path::Path, uuid: Uuid) -> wal::Result<PathBuf> {
+        let file_type = wal::xlog::FileType::Snap;
+        let path = dir.join(wal::xlog::file_name(&self.vclock, file_type));
+        let Some(mut snapshot) = Checkpoint::start(disk, dir, uuid, &self.vclock, now())? else {
+            return Ok(path);
+        };
+        for space in &self.spaces {
+            let group_id = u32::from(space.def.is_local);
+            let Ok(primary) = space.primary() else { continue };
+            for tuple in primary.iter() {
+                snapshot.push(space.def.id, group_id, tuple.data())?;
+            }
+        }
+        snapshot.finish()
+    }
+}
+
+/// Makes a fresh database and its first snapshot.
+fn bootstrap_files(
+    config: &Config,
+    disk: &dyn Disk,
+    db: &mut Database,
+) -> std::result::Result<(Uuid, Position), StartError> {
+    let uuid = config.database.instance_uuid.unwrap_or_else(Uuid::new_v4);
+    bootstrap::run(db, uuid, Uuid::new_v4())?;
+    tracing::info!("bootstrapped instance {uuid}");
+    ReadView::of(db).save(disk, &config.snapshot.dir, uuid)?;
+    Ok((uuid, Position::default()))
+}
+
+/// Applies what the files hold.
+fn recover(scan: Scan, db: &mut Database) -> std::result::Result<(Uuid, Position), StartError> {
+    if let Some(uuid) = scan.instance() {
+        db.instance_uuid = uuid;
+    }
+    let outcome = scan.recover(&mut |delivery| match delivery {
+        Delivery::SnapshotRow(row) => apply_rows(db, std::iter::once(row)),
+        Delivery::SnapshotEnd => Ok(()),
+        Delivery::Transaction(transaction) => apply_rows(db, transaction.rows()),
+    })?;
+    db.set_vclock(outcome.position.vclock.clone());
+    Ok((outcome.instance, outcome.position))
+}
+
+/// Applies the rows of one transaction of a file.
+fn apply_rows<'a>(db: &mut Database, rows: impl Iterator<Item = Row<'a>>) -> Result<()> {
+    let mut txn = db.begin_recovery();
+    for row in rows {
+        apply_row(&mut txn, &row)?;
+    }
+    txn.commit();
+    Ok(())
+}
+
+fn apply_row(txn: &mut Txn<'_>, row: &Row<'_>) -> Result<()> {
+    let body = Body::decode(row.body)?;
+    let space_id = body.space_id;
+    let empty: &[u8] = &[0x90];
+    let (key, tuple) = (body.key.unwrap_or(empty), body.tuple.unwrap_or(empty));
+    match row.header.row_type {
+        request_type::INSERT => txn.insert(space_id, tuple).map(|_| ()),
+        request_type::REPLACE => txn.replace(space_id, tuple).map(|_| ()),
+        request_type::UPDATE => {
+            txn.update(space_id, body.index_id, key, tuple, body.index_base).map(|_| ())
+        }
+        request_type::DELETE => txn.delete(space_id, body.index_id, key).map(|_| ()),
+        request_type::UPSERT => {
+            txn.upsert(space_id, tuple, body.ops.unwrap_or(empty), body.index_base)
+        }
+        // Rows of Tarantool's synchronous replication: with one server there is nothing to confirm.
+        request_type::NOP
+        | request_type::RAFT
+        | request_type::RAFT_PROMOTE
+        | request_type::RAFT_DEMOTE
+        | request_type::RAFT_CONFIRM => Ok(()),
+        other => Err(err!(UNKNOWN_REQUEST_TYPE, other)),
+    }
+}

@@ -1,0 +1,161 @@
+//! What a procedure answers: `true` and a value, or `false` and a map from a code to its text.
+//!
+//! Source: authman.md section 2.
+
+use lycosa_proto::msgpack::{write_array, write_bool, write_map, write_str};
+
+use super::model::{Credential, User};
+
+macro_rules! refusals {
+    ($($code:literal $Name:ident $text:literal)*) => {
+        /// Why a procedure refuses.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Refusal {
+            $(#[doc = $text] $Name = $code,)*
+        }
+
+        impl Refusal {
+            /// Every refusal in the order of codes.
+            pub const ALL: &'static [Self] = &[$(Self::$Name),*];
+
+            /// The text that goes with the code.
+            pub fn text(self) -> &'static str {
+                match self { $(Self::$Name => $text,)* }
+            }
+        }
+    };
+}
+
+refusals! {
+    1 UserNotFound "User not found"
+    2 UserAlreadyExists "User already exists"
+    3 InvalidParams "Invalid params"
+    4 UserNotActive "User not activated"
+    5 WrongPassword "Wrong password"
+    6 WrongActivationCode "Wrong activation code"
+    7 WrongSessionSign "Wrong session sign"
+    8 NotAuthenticated "User is not authenticated"
+    9 WrongRestoreToken "Wrong restore token"
+    10 UserAlreadyActive "User already active"
+    11 WrongAuthCode "Wrong auth code"
+    12 ImproperlyConfigured "Wrong config passed"
+    13 WrongProvider "Wrong social provider"
+    14 WeakPassword "Password to weak"
+    15 SocialAuthError "Error during getting user info"
+    16 OauthAppAlreadyExists "oauth app already exists"
+    17 OauthAppNotFound "oauth app not found"
+    18 OauthConsumerNotFound "OAUTH consumer not found"
+    19 OauthMaxAppsReached "Max oauth apps limit reached"
+    20 OauthCodeNotFound "OAUTH authorization code not found"
+    21 OauthAccessTokenNotFound "OAUTH access token not found"
+}
+
+impl Refusal {
+    /// The code.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// What a procedure gives when it does not refuse.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Nothing but success.
+    Done,
+    /// A text.
+    Text(String),
+    /// A user who is logged in.
+    User {
+        /// The user.
+        user: Box<User>,
+        /// The signed session to use from now on.
+        session: String,
+        /// How a provider knows the user.
+        social: Option<Social>,
+    },
+}
+
+/// How a provider knows a user, as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Social {
+    /// The provider's name.
+    pub provider: String,
+    /// The user's id there.
+    pub social_id: String,
+}
+
+impl From<Credential> for Social {
+    fn from(credential: Credential) -> Self {
+        Self { provider: credential.provider, social_id: credential.social_id }
+    }
+}
+
+/// A procedure's answer.
+pub type Answer = Result<Reply, Refusal>;
+
+/// Writes the two values of an answer as an array: `[true, value]` or `[false, {'3': 'Invalid params'}]`.
+pub fn write_answer(answer: &Answer, out: &mut Vec<u8>) {
+    write_array(out, 2);
+    write_bool(out, answer.is_ok());
+    match answer {
+        Ok(reply) => write_reply(reply, out),
+        Err(refusal) => {
+            write_map(out, 1);
+            write_str(out, refusal.code().to_string());
+            write_str(out, refusal.text());
+        }
+    }
+}
+
+fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
+    match reply {
+        Reply::Done => write_bool(out, true),
+        Reply::Text(text) => write_str(out, text),
+        Reply::User { user, session, social } => {
+            write_map(out, 5 + usize::from(social.is_some()));
+            write_str(out, "id");
+            write_str(out, &user.id);
+            write_str(out, "email");
+            write_str(out, &user.email);
+            write_str(out, "is_active");
+            write_bool(out, user.is_active);
+            write_str(out, "profile");
+            out.extend_from_slice(user.profile.as_msgpack());
+            if let Some(social) = social {
+                write_str(out, "social");
+                write_map(out, 2);
+                write_str(out, "provider");
+                write_str(out, &social.provider);
+                write_str(out, "social_id");
+                write_str(out, &social.social_id);
+            }
+            write_str(out, "session");
+            write_str(out, session);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_places_in_the_table() {
+        for (place, refusal) in Refusal::ALL.iter().enumerate() {
+            assert_eq!(usize::from(refusal.code()), place + 1);
+        }
+    }
+
+    #[test]
+    fn answers_as_clients_see_them() {
+        let check = |answer: Answer, expected: &str| {
+            let mut out = Vec::new();
+            write_answer(&answer, &mut out);
+            assert_eq!(lycosa_proto::msgpack::Text(&out).to_string(), expected);
+        };
+        check(Ok(Reply::Done), "[true, true]");
+        check(Ok(Reply::Text("x".into())), r#"[true, "x"]"#);
+        check(Err(Refusal::InvalidParams), r#"[false, {"3": "Invalid params"}]"#);
+        check(Err(Refusal::WeakPassword), r#"[false, {"14": "Password to weak"}]"#);
+    }
+}

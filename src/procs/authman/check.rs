@@ -1,0 +1,185 @@
+//! What becomes of a login session: it is checked, renewed, dropped.
+//!
+//! ```text
+//! check --> refused: bad, unknown, ended, user gone or not active
+//!       --> same session                          nothing is due
+//!       --> new common session                    less than session_update_timedelta left
+//!       --> provider asked --> new social session social_check_time has passed
+//!                          --> refused            no answer, or another person
+//! ```
+//!
+//! Source: authman.md section 6, `check_auth`, `drop_session`.
+
+use lycosa_proto::error::Result;
+use rmpv::Value;
+
+use super::answer::{Answer, Refusal, Reply};
+use super::args;
+use super::model::{Accounts, Credential, LoginSession, Store, User};
+use super::provider::Person;
+use super::session::Signed;
+use super::{Authman, Drawn};
+
+/// A session that holds, with whom it stands for.
+struct Held {
+    user: User,
+    /// Of a social session.
+    credential: Option<Credential>,
+}
+
+/// What a session that holds needs.
+enum Due {
+    Nothing(Reply),
+    Renewal,
+    Recheck(Credential),
+}
+
+/// A result inside a transaction: the database may fail, the session may be refused.
+type Judged<T> = Result<std::result::Result<T, Refusal>>;
+
+/// Takes the value out of a [`Judged`], or returns its refusal.
+macro_rules! held {
+    ($judged:expr) => {
+        match $judged? {
+            Ok(value) => value,
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    };
+}
+
+impl Authman {
+    /// Checks a login session.
+    ///
+    /// In: session: str. Out: the user with `session`, the one to use from now on; `social` too if it is a social one.
+    /// Refuses: 3 not text; 7 not signed by us or dropped; 1 user or credential gone; 4 user not active; 8 ended, or the
+    /// provider does not confirm the person.
+    pub async fn check_auth(
+        &self,
+        args: &[Value],
+        store: &impl Store,
+        drawn: Drawn<'_>,
+    ) -> Result<Answer> {
+        let Some(text) = args::text(args, 0) else { return Ok(Err(Refusal::InvalidParams)) };
+        let Some(signed) = Signed::parse(text) else { return Ok(Err(Refusal::WrongSessionSign)) };
+        let due = store.read(|accounts| self.due(accounts, &signed, text, drawn.now)).await;
+        match held!(due) {
+            Due::Nothing(reply) => Ok(Ok(reply)),
+            Due::Renewal => {
+                store.write(|accounts| self.renew(accounts, &signed, None, drawn)).await
+            }
+            Due::Recheck(credential) => {
+                let Some(person) = self.confirm(&credential).await else {
+                    return Ok(Err(Refusal::NotAuthenticated));
+                };
+                store.write(|accounts| self.renew(accounts, &signed, Some(person), drawn)).await
+            }
+        }
+    }
+
+    /// Drops a login session, so that it does not hold any more.
+    ///
+    /// In: session: str. Out: true. Refuses: 3 not text; 7 not signed by us or dropped before.
+    pub async fn drop_session(&self, args: &[Value], store: &impl Store) -> Result<Answer> {
+        let Some(text) = args::text(args, 0) else { return Ok(Err(Refusal::InvalidParams)) };
+        let Some(signed) = Signed::parse(text) else { return Ok(Err(Refusal::WrongSessionSign)) };
+        let drop_it = |accounts: &mut dyn Accounts| {
+            held!(self.row(accounts, &signed));
+            accounts.delete_session(&signed.sid)?;
+            Ok(Ok(Reply::Done))
+        };
+        store.write(drop_it).await
+    }
+
+    /// The row of a session that we signed.
+    fn row(&self, accounts: &dyn Accounts, signed: &Signed<'_>) -> Judged<LoginSession> {
+        let row = accounts.session(&signed.sid)?;
+        let genuine = row.filter(|row| signed.is_genuine(row.code.expose(), &self.session_secret));
+        Ok(genuine.ok_or(Refusal::WrongSessionSign))
+    }
+
+    /// Whom a session stands for, if it holds.
+    fn hold(&self, accounts: &dyn Accounts, signed: &Signed<'_>, now: u64) -> Judged<Held> {
+        let row = held!(self.row(accounts, signed));
+        let Some(user) = accounts.user(&row.user_id)? else {
+            return Ok(Err(Refusal::UserNotFound));
+        };
+        if !user.is_active {
+            return Ok(Err(Refusal::UserNotActive));
+        }
+        let credential = match (signed.is_social, &row.credential_id) {
+            (false, _) => None,
+            (true, None) => return Ok(Err(Refusal::UserNotFound)),
+            (true, Some(id)) => match accounts.credential(id)? {
+                None => return Ok(Err(Refusal::UserNotFound)),
+                found => found,
+            },
+        };
+        if signed.exp <= now as f64 {
+            return Ok(Err(Refusal::NotAuthenticated));
+        }
+        Ok(Ok(Held { user, credential }))
+    }
+
+    /// What a session needs; `text` is the session as it came.
+    fn due(
+        &self,
+        accounts: &dyn Accounts,
+        signed: &Signed<'_>,
+        text: &str,
+        now: u64,
+    ) -> Judged<Due> {
+        let held = held!(self.hold(accounts, signed, now));
+        let renewal = now as f64 + self.session_update_timedelta.as_secs_f64();
+        match held.credential {
+            Some(credential) if signed.update <= now as f64 => {
+                return Ok(Ok(Due::Recheck(credential)));
+            }
+            None if signed.exp <= renewal => return Ok(Ok(Due::Renewal)),
+            _ => {}
+        }
+        reply(accounts, held.user, text.to_owned(), signed.is_social)
+            .map(|reply| Ok(Due::Nothing(reply)))
+    }
+
+    /// Asks the provider whether the credential still stands for the same person.
+    async fn confirm(&self, credential: &Credential) -> Option<Person> {
+        let provider = self.provider(&credential.provider)?;
+        match provider.profile(&credential.token).await {
+            Ok(person) if person.id == credential.social_id => Some(person),
+            Ok(_) => {
+                tracing::warn!("{}: a token stands for another person now", provider.name());
+                None
+            }
+            Err(error) => {
+                tracing::warn!("{}: no profile: {error}", provider.name());
+                None
+            }
+        }
+    }
+
+    /// Makes a new session in place of one that holds; `person` brings the user up to date.
+    fn renew(
+        &self,
+        accounts: &mut dyn Accounts,
+        signed: &Signed<'_>,
+        person: Option<Person>,
+        drawn: Drawn<'_>,
+    ) -> Judged<Reply> {
+        let Held { mut user, credential } = held!(self.hold(accounts, signed, drawn.now));
+        if let Some(person) = person {
+            user.profile = person.profile;
+            user.email = person.email.unwrap_or(user.email);
+        }
+        user.session_update_ts = Some(drawn.now);
+        accounts.put_user(&user)?;
+        let credential_id = credential.as_ref().map(|credential| credential.id.as_str());
+        let session = self.open_session(accounts, &user.id, credential_id, drawn)?;
+        reply(accounts, user, session, signed.is_social).map(Ok)
+    }
+}
+
+fn reply(accounts: &dyn Accounts, user: User, session: String, is_social: bool) -> Result<Reply> {
+    let credential = if is_social { accounts.first_credential(&user.id)? } else { None };
+    let social = credential.map(Into::into);
+    Ok(Reply::User { user: Box::new(user), session, social })
+}

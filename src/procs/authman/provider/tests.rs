@@ -1,0 +1,150 @@
+use lycosa_proto::msgpack::Text;
+
+use super::*;
+use crate::config::Config;
+use crate::http::stub::{Answer, Stub};
+
+/// The provider `name` whose addresses lead to `stub`.
+fn provider(name: &str, stub: &Stub) -> Provider {
+    let yaml = format!(
+        "roles_cfg: {{authman: {{request_timeout: 20, {name}: {{client_id: 'C D', client_secret: s&t, \
+         redirect_uri: 'http://localhost:8000/?a=b', endpoints: {{token_url: '{}', profile_url: '{}'}}}}}}}}",
+        stub.url("/token"),
+        stub.url("/me"),
+    );
+    let config = Config::from_yaml(&yaml).unwrap();
+    named(&config, name)
+}
+
+fn named(config: &Config, name: &str) -> Provider {
+    let all = Provider::all(&config.roles_cfg.authman, &Http::new().unwrap());
+    all.into_iter().find(|provider| provider.name() == name).unwrap()
+}
+
+/// A server that answers on each path with a fixed body.
+async fn answering(token: &'static str, me: &'static str) -> Stub {
+    let answer = move |request: &str| {
+        let body =
+            if request.split(' ').nth(1).unwrap().starts_with("/token") { token } else { me };
+        Answer::new(200, body)
+    };
+    Stub::start(answer).await
+}
+
+#[tokio::test]
+async fn facebook_asks_as_the_table_says() {
+    let stub = answering(
+        r#"{"access_token": "T&1"}"#,
+        r#"{"id": "fb1", "email": "FB@x.com", "first_name": "A", "last_name": "B"}"#,
+    )
+    .await;
+    let provider = provider("facebook", &stub);
+    let exchanged = provider.exchange("a code").await.unwrap();
+    assert_eq!(exchanged, Exchanged { token: Secret::new("T&1"), email: None });
+    let person = provider.profile(&exchanged.token).await.unwrap();
+    assert_eq!((person.id.as_str(), person.email.as_deref()), ("fb1", Some("fb@x.com")));
+    let profile = Text(person.profile.as_msgpack()).to_string();
+    assert_eq!(profile, r#"{"first_name": "A", "last_name": "B"}"#);
+    assert_eq!(
+        stub.lines(),
+        [
+            "GET /token?client_id=C+D&redirect_uri=http%3A%2F%2Flocalhost%3A8000%2F%3Fa%3Db\
+             &client_secret=s%26t&code=a+code",
+            "GET /me?access_token=T%261&fields=email%2Cfirst_name%2Clast_name",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn google_refreshes_the_token_before_the_profile() {
+    let stub = answering(
+        r#"{"access_token": "short", "refresh_token": "long"}"#,
+        r#"{"id": "g1", "email": "g@x", "given_name": "A", "family_name": null}"#,
+    )
+    .await;
+    let provider = provider("google", &stub);
+    let exchanged = provider.exchange("c").await.unwrap();
+    assert_eq!(exchanged.token, Secret::new("long"));
+    let person = provider.profile(&exchanged.token).await.unwrap();
+    let profile = Text(person.profile.as_msgpack()).to_string();
+    assert_eq!(profile, r#"{"first_name": "A", "last_name": null}"#);
+    assert_eq!(stub.lines(), ["POST /token", "POST /token", "GET /me?access_token=short"]);
+    let bodies = stub.requests();
+    assert!(bodies[0].ends_with("&client_secret=s%26t&code=c&grant_type=authorization_code"));
+    assert!(bodies[1].ends_with(
+        "client_id=C+D&client_secret=s%26t&refresh_token=long&grant_type=refresh_token"
+    ));
+}
+
+#[tokio::test]
+async fn vk_gives_the_email_with_the_token_and_a_number_as_id() {
+    let stub = answering(
+        r#"{"access_token": "t", "email": "VK@x"}"#,
+        r#"{"response": [{"id": 17, "first_name": "A"}]}"#,
+    )
+    .await;
+    let provider = provider("vk", &stub);
+    let exchanged = provider.exchange("c").await.unwrap();
+    assert_eq!(exchanged.email.as_deref(), Some("vk@x"));
+    let person = provider.profile(&exchanged.token).await.unwrap();
+    assert_eq!((person.id.as_str(), person.email), ("17", None));
+    assert_eq!(Text(person.profile.as_msgpack()).to_string(), r#"{"first_name": "A"}"#);
+}
+
+#[test]
+fn consent_pages() {
+    let check = |name: &str, state: Option<&str>, expected: &str| {
+        let yaml = format!(
+            "roles_cfg: {{authman: {{{name}: {{client_id: FB, redirect_uri: 'http://x:80/a?b'}}}}}}"
+        );
+        let provider = named(&Config::from_yaml(&yaml).unwrap(), name);
+        assert_eq!(provider.consent_url(state), expected);
+    };
+    let facebook = "https://www.facebook.com/v2.8/dialog/oauth?client_id=FB\
+                    &redirect_uri=http://x:80/a?b&scope=email";
+    check("facebook", None, facebook);
+    check("facebook", Some("s t&x=1#+%"), &format!("{facebook}&state=s%20t%26x%3D1%23%2B%25"));
+    check(
+        "google",
+        None,
+        "https://accounts.google.com/o/oauth2/v2/auth?client_id=FB&redirect_uri=http://x:80/a?b\
+         &response_type=code&scope=email&access_type=offline&prompt=consent",
+    );
+    check(
+        "vk",
+        None,
+        "https://oauth.vk.com/authorize?client_id=FB&display=page&redirect_uri=http://x:80/a?b\
+         &scope=offline,email&response_type=code&v=5.62",
+    );
+}
+
+#[test]
+fn the_consent_page_may_be_elsewhere() {
+    let yaml = "roles_cfg: {authman: {vk: {endpoints: {consent_url: 'https://x/y?z=1'}}}}";
+    let url = named(&Config::from_yaml(yaml).unwrap(), "vk").consent_url(None);
+    assert!(url.starts_with("https://x/y?z=1&client_id=&display=page&"), "{url}");
+}
+
+#[tokio::test]
+async fn answers_that_do_not_help() {
+    use ProviderError::{Http, Missing, NotJson};
+    let check =
+        async |name: &str, status: u16, body: &'static str, expected: [ProviderError; 2]| {
+            let stub = Stub::start(move |_| Answer::new(status, body)).await;
+            let provider = provider(name, &stub);
+            let token = provider.exchange("c").await.unwrap_err();
+            let profile = provider.profile(&Secret::new("t")).await.unwrap_err();
+            assert_eq!([token, profile], expected, "{name} {status} {body}");
+        };
+    let status = |status| [Http(HttpError::Status(status)), Http(HttpError::Status(status))];
+    check("facebook", 400, "{}", status(400)).await;
+    check("facebook", 201, "{}", status(201)).await;
+    check("facebook", 200, "Expected", [NotJson, NotJson]).await;
+    check("facebook", 200, "{}", [Missing("access_token"), Missing("id")]).await;
+    check("facebook", 200, "[]", [Missing("access_token"), Missing("id")]).await;
+    let wrong = r#"{"access_token": "", "id": 17}"#;
+    check("facebook", 200, wrong, [Missing("access_token"), Missing("id")]).await;
+    check("google", 200, "{}", [Missing("refresh_token"), Missing("access_token")]).await;
+    let empty = r#"{"response": []}"#;
+    check("vk", 200, empty, [Missing("access_token"), Missing("profile")]).await;
+}

@@ -1,0 +1,110 @@
+//! Stored procedures in Rust: the registry that CALL looks names up in, and what a procedure gets.
+//!
+//! A procedure is an async function: every stretch that touches data is a closure given to [`Context::transaction`] or
+//! [`Context::read`], one closure, one transaction; between closures it may await. It ends when its session does: its
+//! future is dropped at an await, so no transaction is ever half done.
+//!
+//! Access: CALL needs the right to execute the function. Inside, a procedure acts as admin, as functions of Tarantool do
+//! that run with their owner's rights; what the caller may touch beyond that is the procedure's to check.
+
+pub mod authman;
+pub mod session;
+pub mod values;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use lycosa_proto::error::Result;
+
+pub use session::Session;
+pub use values::{Args, Values};
+
+use crate::db::access::ADMIN;
+use crate::db::{Database, Txn};
+use crate::instance::Instance;
+
+/// What a running procedure is.
+pub type Running = Pin<Box<dyn Future<Output = Result<Values>> + Send>>;
+
+/// What a procedure gets.
+#[derive(Clone)]
+pub struct Context {
+    /// The instance.
+    pub instance: Arc<Instance>,
+    /// Who calls.
+    pub session: Arc<Session>,
+}
+
+impl Context {
+    /// Runs `body` as one transaction with admin's rights and waits until it is durable.
+    ///
+    /// # Errors
+    /// Those of `body`, after which nothing has changed; ER_WAL_IO if the journal could not write.
+    pub async fn transaction<T: Send>(
+        &self,
+        body: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send,
+    ) -> Result<T> {
+        self.instance.transaction(ADMIN, body).await
+    }
+
+    /// Reads.
+    pub fn read<T>(&self, body: impl FnOnce(&Database) -> T) -> T {
+        body(&self.instance.read())
+    }
+}
+
+/// An application: a group of procedures under one first name.
+pub trait Module: Send + Sync {
+    /// The first name of its procedures: `queue` of `queue.tube.x:put`.
+    fn name(&self) -> &'static str;
+
+    /// Makes ready what the application keeps: its spaces, what it must know after a restart. Called once, before any
+    /// connection is served, on a thread that may block inside of a runtime.
+    fn start<'a>(
+        &'a self,
+        instance: &'a Arc<Instance>,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+    /// Begins a procedure. None if there is none of this name, which is the whole one.
+    fn call(&self, context: &Context, name: &str, args: Args) -> Option<Running>;
+
+    /// A session has ended; its procedures are gone already.
+    fn on_disconnect(&self, instance: &Arc<Instance>, session: &Arc<Session>);
+}
+
+/// The applications that run.
+#[derive(Default)]
+pub struct Registry {
+    modules: Vec<Arc<dyn Module>>,
+}
+
+impl Registry {
+    /// Adds an application.
+    pub fn add(&mut self, module: Arc<dyn Module>) {
+        self.modules.push(module);
+    }
+
+    /// Makes every application ready.
+    ///
+    /// # Errors
+    /// Those of the applications.
+    pub async fn start(&self, instance: &Arc<Instance>) -> Result<()> {
+        for module in &self.modules {
+            module.start(instance).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins the procedure of a name. None if there is none.
+    pub fn call(&self, context: &Context, name: &str, args: Args) -> Option<Running> {
+        let first = name.split(['.', ':']).next().unwrap_or(name);
+        let module = self.modules.iter().find(|module| module.name() == first)?;
+        module.call(context, name, args)
+    }
+
+    /// Tells every application that a session has ended.
+    pub fn on_disconnect(&self, instance: &Arc<Instance>, session: &Arc<Session>) {
+        self.modules.iter().for_each(|module| module.on_disconnect(instance, session));
+    }
+}

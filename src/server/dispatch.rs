@@ -1,0 +1,433 @@
+//! Requests to replies: the one path that all take.
+//!
+//! A [`Run`] is a stretch of requests of one connection under one hold of the database lock: shared while they read,
+//! exclusive from the first that writes on. Each is checked in Tarantool's order: form, type, schema version, rights.
+//!
+//! Source: protocol.md §3, §4; Tarantool `src/box/iproto.cc` tx_process*.
+
+use std::sync::Arc;
+
+use lycosa_proto::err;
+use lycosa_proto::error::{Error, Result};
+use lycosa_proto::iproto::{
+    self, Body, Data, Feature, Header, Reply, key, request_type, write_empty, write_error, write_id,
+};
+use lycosa_proto::msgpack::{
+    self, Token, write_array, write_bool, write_map, write_str, write_uint,
+};
+use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
+
+use super::Shared;
+use super::auth;
+use super::connection::Call;
+use crate::db::access::{Object, ObjectType, Privilege};
+use crate::db::journal::Ticket;
+use crate::db::schema;
+use crate::db::{Database, Select, Tuple};
+use crate::instance::now;
+use crate::procs::{Args, Context, Session};
+
+/// The version of the protocol that IPROTO_ID tells.
+const PROTOCOL_VERSION: u64 = 10;
+/// What IPROTO_ID offers: what works.
+const FEATURES: &[Feature] = &[Feature::SPACE_AND_INDEX_NAMES];
+
+/// A hold of the database lock.
+enum Guard<'a> {
+    None,
+    Read(RwLockReadGuard<'a, Database>),
+    Write(RwLockWriteGuard<'a, Database>),
+}
+
+/// A write whose reply must not leave before its ticket is settled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingWrite {
+    /// The ticket.
+    pub(super) ticket: Ticket,
+    /// The request.
+    pub(super) sync: u64,
+    /// Where its reply stands in the output.
+    pub(super) start: usize,
+    /// Where it ends.
+    pub(super) end: usize,
+}
+
+/// A stretch of requests.
+pub(super) struct Run<'a> {
+    shared: &'a Arc<Shared>,
+    session: &'a Arc<Session>,
+    guard: Guard<'a>,
+    /// The output buffer.
+    out: &'a mut Vec<u8>,
+    /// Writes of this stretch, in order.
+    writes: &'a mut Vec<PendingWrite>,
+    /// The time of this stretch.
+    now: Option<f64>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        shared: &'a Arc<Shared>,
+        session: &'a Arc<Session>,
+        out: &'a mut Vec<u8>,
+        writes: &'a mut Vec<PendingWrite>,
+    ) -> Self {
+        Self { shared, session, guard: Guard::None, out, writes, now: None }
+    }
+
+    /// Bytes of replies so far.
+    pub(super) fn output_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Lets go of the lock, so that others get it between long stretches.
+    pub(super) fn release(&mut self) {
+        self.guard = Guard::None;
+    }
+
+    #[inline]
+    fn db(&mut self) -> &Database {
+        if matches!(self.guard, Guard::None) {
+            self.guard = Guard::Read(self.shared.instance.read());
+        }
+        match &self.guard {
+            Guard::Read(guard) => guard,
+            Guard::Write(guard) => guard,
+            Guard::None => unreachable!("the lock was just taken"),
+        }
+    }
+
+    #[inline]
+    fn db_mut(&mut self) -> &mut Database {
+        if !matches!(self.guard, Guard::Write(_)) {
+            self.guard = Guard::None;
+            self.guard = Guard::Write(self.shared.instance.write());
+        }
+        match &mut self.guard {
+            Guard::Write(guard) => guard,
+            _ => unreachable!("the lock was just taken"),
+        }
+    }
+
+    /// Answers one packet (its bytes after the length). A call that has begun is returned.
+    #[inline]
+    pub(super) fn packet(&mut self, packet: &[u8]) -> Option<Call> {
+        match Header::decode(packet) {
+            Ok(header) => self.request(&header),
+            Err((sync, error)) => {
+                self.fail(sync, &error);
+                None
+            }
+        }
+    }
+
+    /// Writes an error packet.
+    #[cold]
+    pub(super) fn fail(&mut self, sync: u64, error: &Error) {
+        let version = self.db().schema_version();
+        write_error(self.out, sync, version, error);
+    }
+
+    #[inline]
+    fn request(&mut self, header: &Header<'_>) -> Option<Call> {
+        let start = self.out.len();
+        let done = match header.request_type {
+            request_type::SELECT => self.select(header),
+            request_type::INSERT
+            | request_type::REPLACE
+            | request_type::UPDATE
+            | request_type::DELETE
+            | request_type::UPSERT => self.write(header, start),
+            request_type::PING => self.check_version(header).map(|()| self.empty(header)),
+            request_type::CALL | request_type::CALL_16 => match self.call(header) {
+                Ok(call) => return Some(call),
+                Err(error) => Err(error),
+            },
+            request_type::AUTH => self.auth(header),
+            request_type::ID => self.id(header),
+            request_type::VOTE => self.check_version(header).map(|()| self.vote(header)),
+            request_type::VOTE_DEPRECATED => {
+                self.check_version(header).map(|()| self.vote_deprecated(header))
+            }
+            other => self.check_version(header).and(Err(self.refuse(other))),
+        };
+        if let Err(error) = done {
+            self.out.truncate(start);
+            self.fail(header.sync, &error);
+        }
+        None
+    }
+
+    /// The error for a request type that is not served.
+    #[cold]
+    fn refuse(&mut self, code: u64) -> Error {
+        let uid = self.session.uid();
+        let what = match code {
+            request_type::EVAL => "EVAL",
+            request_type::EXECUTE => "SQL",
+            request_type::PREPARE => "SQL",
+            request_type::INSERT_ARROW => return err!(UNSUPPORTED, "CE version", "arrow format"),
+            request_type::JOIN
+            | request_type::SUBSCRIBE
+            | request_type::FETCH_SNAPSHOT
+            | request_type::REGISTER => "replication",
+            _ => return err!(UNKNOWN_REQUEST_TYPE, code),
+        };
+        let wanted = if what == "replication" { Privilege::READ } else { Privilege::EXECUTE };
+        match self.db().access().check_universe(uid, wanted) {
+            Ok(()) => err!(UNSUPPORTED, "Lycosa", what),
+            Err(denied) => denied,
+        }
+    }
+
+    #[inline]
+    fn check_version(&mut self, header: &Header<'_>) -> Result<()> {
+        let current = self.db().schema_version();
+        if header.schema_version == 0 || header.schema_version == current {
+            return Ok(());
+        }
+        // The two stand the wrong way round in Tarantool's text too.
+        Err(err!(WRONG_SCHEMA_VERSION, header.schema_version, current))
+    }
+
+    fn empty(&mut self, header: &Header<'_>) {
+        let version = self.db().schema_version();
+        write_empty(self.out, header.sync, version);
+    }
+
+    #[inline]
+    fn select(&mut self, header: &Header<'_>) -> Result<()> {
+        let body = Body::decode(header.body)?;
+        body.require(&[key::SPACE_ID, key::LIMIT, key::KEY])?;
+        self.check_version(header)?;
+        let uid = self.session.uid();
+        self.db();
+        let (db, out) = match &self.guard {
+            Guard::Read(guard) => (&**guard, &mut *self.out),
+            Guard::Write(guard) => (&**guard, &mut *self.out),
+            Guard::None => unreachable!("the lock was just taken"),
+        };
+        let space_id = resolve_space(db, &body)?;
+        let select = Select {
+            space_id,
+            index_id: resolve_index(db, space_id, &body)?,
+            iterator: body.iterator,
+            offset: body.offset,
+            limit: body.limit,
+            key: body.key.unwrap_or(&[0x90]),
+        };
+        let reply = Reply::start(out, 0, header.sync, db.schema_version());
+        let data = Data::start(out);
+        let count = db.select(uid, &select, |tuple| out.extend_from_slice(tuple.data()))?;
+        data.finish(out, count);
+        reply.finish(out);
+        Ok(())
+    }
+
+    #[inline]
+    fn write(&mut self, header: &Header<'_>, start: usize) -> Result<()> {
+        let body = Body::decode(header.body)?;
+        body.require(match header.request_type {
+            request_type::INSERT | request_type::REPLACE => &[key::SPACE_ID, key::TUPLE],
+            request_type::UPDATE => &[key::SPACE_ID, key::KEY, key::TUPLE],
+            request_type::UPSERT => &[key::SPACE_ID, key::TUPLE, key::OPS],
+            _ => &[key::SPACE_ID, key::KEY],
+        })?;
+        self.db_mut();
+        self.check_version(header)?;
+        let uid = self.session.uid();
+        let now = *self.now.get_or_insert_with(now);
+        let db = self.db_mut();
+        let space_id = resolve_space(db, &body)?;
+        let index_id = match header.request_type {
+            request_type::UPDATE | request_type::DELETE => resolve_index(db, space_id, &body)?,
+            _ => 0,
+        };
+        let mut txn = db.begin(uid, now);
+        let (key, tuple) = (body.key.unwrap_or(&[0x90]), body.tuple.unwrap_or(&[0x90]));
+        let tuple: Option<Tuple> = match header.request_type {
+            request_type::INSERT => Some(txn.insert(space_id, tuple)?),
+            request_type::REPLACE => Some(txn.replace(space_id, tuple)?),
+            request_type::UPDATE => txn.update(space_id, index_id, key, tuple, body.index_base)?,
+            request_type::DELETE => txn.delete(space_id, index_id, key)?,
+            _ => {
+                txn.upsert(space_id, tuple, body.ops.unwrap_or(&[0x90]), body.index_base)?;
+                None
+            }
+        };
+        let ticket = txn.commit();
+        let version = db.schema_version();
+        let reply = Reply::start(self.out, 0, header.sync, version);
+        let data = Data::start(self.out);
+        if let Some(tuple) = &tuple {
+            self.out.extend_from_slice(tuple.data());
+        }
+        data.finish(self.out, u32::from(tuple.is_some()));
+        reply.finish(self.out);
+        self.writes.push(PendingWrite { ticket, sync: header.sync, start, end: self.out.len() });
+        Ok(())
+    }
+
+    fn call(&mut self, header: &Header<'_>) -> Result<Call> {
+        if header.body.is_empty() {
+            return Err(err!(INVALID_MSGPACK, "missing request body"));
+        }
+        let body = Body::decode(header.body)?;
+        body.require(&[key::FUNCTION_NAME])?;
+        self.check_version(header)?;
+        let name = body.function_name.unwrap_or_default();
+        let uid = self.session.uid();
+        let text = String::from_utf8_lossy(name);
+        let db = self.db();
+        let row = schema::function_by_name(db, &text);
+        let function = row.map(|row| Object {
+            object_type: ObjectType::Function,
+            id: row.id,
+            owner: row.owner,
+            name: &text,
+        });
+        db.access().check_call(uid, &text, function.as_ref())?;
+        // A procedure may write: the lock must be free when it is polled.
+        self.release();
+        let context =
+            Context { instance: self.shared.instance.clone(), session: self.session.clone() };
+        let args = Args::new(body.tuple.unwrap_or(&[0x90]));
+        let running = self
+            .shared
+            .registry
+            .call(&context, &text, args)
+            .ok_or_else(|| err!(NO_SUCH_PROC, &*text))?;
+        Ok(Call {
+            sync: header.sync,
+            is_call_16: header.request_type == request_type::CALL_16,
+            running,
+        })
+    }
+
+    fn auth(&mut self, header: &Header<'_>) -> Result<()> {
+        if header.body.is_empty() {
+            return Err(err!(INVALID_MSGPACK, "missing request body"));
+        }
+        let body = Body::decode(header.body)?;
+        body.require(&[key::TUPLE, key::USER_NAME])?;
+        self.check_version(header)?;
+        let session = self.session;
+        auth::authenticate(self.db(), session, &body)?;
+        self.empty(header);
+        Ok(())
+    }
+
+    fn id(&mut self, header: &Header<'_>) -> Result<()> {
+        let bad = || err!(INVALID_MSGPACK, "request body");
+        if msgpack::read_map(&mut { header.body }).is_err() {
+            return Err(bad());
+        }
+        for (name, value) in msgpack::pairs(header.body) {
+            let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
+            match (msgpack::read(&mut { name }), token) {
+                (Ok(Token::Uint(key::VERSION)), Token::Uint(_)) => {}
+                (Ok(Token::Uint(key::FEATURES)), Token::Array(_)) => {
+                    let is_uint = |item: &[u8]| msgpack::read_uint(&mut { item }).is_ok();
+                    if !msgpack::items(value).all(is_uint) {
+                        return Err(bad());
+                    }
+                }
+                (Ok(Token::Uint(key::AUTH_TYPE)), Token::Str(_)) => {}
+                (Ok(Token::Uint(key::VERSION | key::FEATURES | key::AUTH_TYPE)), _) => {
+                    return Err(bad());
+                }
+                _ => {}
+            }
+        }
+        self.check_version(header)?;
+        let version = self.db().schema_version();
+        let reply = Reply::start(self.out, 0, header.sync, version);
+        write_id(self.out, PROTOCOL_VERSION, FEATURES, auth::METHOD);
+        reply.finish(self.out);
+        Ok(())
+    }
+
+    fn vote(&mut self, header: &Header<'_>) {
+        let db = self.db();
+        let (version, vclock) = (db.schema_version(), db.vclock().clone());
+        let instance = self.shared.instance.uuid().to_string();
+        let out = &mut *self.out;
+        let reply = Reply::start(out, 0, header.sync, version);
+        write_map(out, 1);
+        write_uint(out, key::BALLOT);
+        write_map(out, 9);
+        let flag = |out: &mut Vec<u8>, name: u64, value: bool| {
+            write_uint(out, name);
+            write_bool(out, value);
+        };
+        // is_ro_cfg, is_ro, is_anon, is_booted, vclock, gc_vclock, can_lead, leader's uuid, registered uuids
+        flag(out, 1, false);
+        flag(out, 4, false);
+        flag(out, 5, false);
+        flag(out, 6, true);
+        for name in [2, 3] {
+            write_uint(out, name);
+            write_vclock(out, &vclock);
+        }
+        flag(out, 7, false);
+        write_uint(out, 8);
+        write_str(out, &instance);
+        write_uint(out, 9);
+        write_array(out, 1);
+        write_str(out, &instance);
+        reply.finish(out);
+    }
+
+    fn vote_deprecated(&mut self, header: &Header<'_>) {
+        let db = self.db();
+        let (version, vclock) = (db.schema_version(), db.vclock().clone());
+        let reply = Reply::start(self.out, 0, header.sync, version);
+        write_map(self.out, 1);
+        write_uint(self.out, key::VCLOCK);
+        write_vclock(self.out, &vclock);
+        reply.finish(self.out);
+    }
+}
+
+fn write_vclock(out: &mut Vec<u8>, vclock: &crate::db::journal::Vclock) {
+    write_map(out, vclock.iter().count());
+    for (id, lsn) in vclock.iter() {
+        write_uint(out, u64::from(id));
+        write_uint(out, lsn);
+    }
+}
+
+/// The space of a request: its name wins over its id.
+#[inline]
+fn resolve_space(db: &Database, body: &Body<'_>) -> Result<u32> {
+    let Some(name) = body.space_name else { return Ok(body.space_id) };
+    let name = String::from_utf8_lossy(name);
+    db.space_id(&name).ok_or_else(|| err!(NO_SUCH_SPACE, &*name))
+}
+
+/// The index of a request: its name wins over its id.
+#[inline]
+fn resolve_index(db: &Database, space_id: u32, body: &Body<'_>) -> Result<u32> {
+    let Some(name) = body.index_name else { return Ok(body.index_id) };
+    let index = db.space(space_id)?.index_by_name(&String::from_utf8_lossy(name))?;
+    Ok(index.def.id)
+}
+
+/// Writes the reply of a call that has ended.
+pub(super) fn finish_call(shared: &Shared, out: &mut Vec<u8>, call: CallEnd) {
+    let version = shared.instance.read().schema_version();
+    match call.result {
+        Ok(values) => {
+            let values = if call.is_call_16 { values.into_call_16() } else { values };
+            iproto::write_data(out, call.sync, version, values.count(), values.bytes());
+        }
+        Err(error) => write_error(out, call.sync, version, &error),
+    }
+}
+
+/// How a call ended.
+pub(super) struct CallEnd {
+    pub(super) sync: u64,
+    pub(super) is_call_16: bool,
+    pub(super) result: Result<crate::procs::Values>,
+}

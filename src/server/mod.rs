@@ -1,0 +1,121 @@
+//! The network side: listeners, worker threads, connections.
+//!
+//! ```text
+//! accept (first worker) --least loaded--> worker thread: one single-threaded runtime, its connections' tasks
+//! connection: socket -> input buffer -> dispatch (under the database lock, in runs) -> output buffer -> socket
+//! ```
+//!
+//! A connection stays on its worker: nothing hops between threads but wake-ups that procedures ask for. All limits are
+//! named: connections, bytes of a packet, requests in flight.
+
+mod auth;
+mod connection;
+mod dispatch;
+mod listener;
+mod worker;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::watch;
+
+use crate::config::Iproto;
+use crate::instance::Instance;
+use crate::procs::Registry;
+
+/// What every connection shares.
+pub struct Shared {
+    /// The instance.
+    pub instance: Arc<Instance>,
+    /// The applications.
+    pub registry: Registry,
+    /// Limits.
+    limits: Limits,
+    /// The number of the newest session.
+    session_id: AtomicU64,
+    /// Connections that are open.
+    connections: AtomicUsize,
+    /// True once the server is to stop.
+    stop: watch::Sender<bool>,
+}
+
+/// Limits of connections.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Connections open at once.
+    connections: usize,
+    /// Bytes of a packet.
+    packet_bytes: u64,
+    /// Bytes that are read at once.
+    readahead: usize,
+    /// Procedures of one connection that may be running.
+    in_flight: usize,
+}
+
+/// A server that accepts connections.
+pub struct Server {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    workers: Vec<worker::Worker>,
+}
+
+impl Server {
+    /// Starts to listen on the configured addresses and to serve on the configured number of threads.
+    ///
+    /// # Errors
+    /// What the system says of an address, with the address; of a thread that cannot be started.
+    pub fn start(
+        config: &Iproto,
+        instance: Arc<Instance>,
+        registry: Registry,
+    ) -> std::io::Result<Self> {
+        let limits = Limits {
+            connections: usize::try_from(config.connections_max).unwrap_or(usize::MAX),
+            packet_bytes: config.packet_bytes_max,
+            readahead: usize::try_from(config.readahead).unwrap_or(usize::MAX),
+            in_flight: usize::try_from(config.net_msg_max).unwrap_or(usize::MAX),
+        };
+        let shared = Arc::new(Shared {
+            instance,
+            registry,
+            limits,
+            session_id: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
+            stop: watch::channel(false).0,
+        });
+        let sockets = config
+            .listen
+            .iter()
+            .map(|address| listener::bind(*address).map_err(|error| named(*address, &error)))
+            .collect::<std::io::Result<Vec<_>>>()?;
+        let addresses =
+            sockets.iter().map(std::net::TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let threads = config.threads.0.max(1);
+        let workers = (0..threads)
+            .map(|no| worker::Worker::start(no, shared.clone()))
+            .collect::<std::io::Result<Vec<_>>>()?;
+        listener::start(&shared, sockets, &workers);
+        Ok(Self { shared, addresses, workers })
+    }
+
+    /// The addresses that the server listens on, ports that were 0 resolved.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Stops: no new connections, the requests at work end, connections close. Returns when all threads are done.
+    pub fn stop(self) {
+        self.shared.stop.send_replace(true);
+        self.workers.into_iter().for_each(worker::Worker::join);
+    }
+}
+
+fn named(address: SocketAddr, error: &std::io::Error) -> std::io::Error {
+    std::io::Error::new(error.kind(), format!("can't listen on {address}: {error}"))
+}

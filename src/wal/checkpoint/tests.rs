@@ -1,0 +1,133 @@
+//! Snapshots read back, interrupted, and collected.
+
+use rustix::io::Errno;
+
+use super::*;
+use crate::wal::disk::faults::{MemoryDisk, Op};
+use crate::wal::xlog::{Blocks, End, Reader};
+
+const INSTANCE: Uuid = Uuid::from_u128(7);
+
+fn vclock(lsn: u64) -> Vclock {
+    let mut vclock = Vclock::default();
+    vclock.set(1, lsn);
+    vclock
+}
+
+fn snap(disk: &MemoryDisk, lsn: u64, count: u32) -> Result<Option<PathBuf>> {
+    let rows = (0..count).map(|id| {
+        let mut tuple = vec![0x92];
+        write_uint(&mut tuple, u64::from(id));
+        lycosa_proto::msgpack::write_str(&mut tuple, "x".repeat(id as usize % 100));
+        (512 + id / 1000, id % 2, tuple)
+    });
+    write(disk, Path::new("d"), INSTANCE, &vclock(lsn), 1.5, rows)
+}
+
+fn xlog(disk: &MemoryDisk, lsn: u64) {
+    let meta = Meta::new(FileType::Xlog, INSTANCE, vclock(lsn));
+    disk.put(Path::new("d").join(file_name(&meta.vclock, FileType::Xlog)), meta.text().as_bytes());
+}
+
+#[test]
+fn a_snapshot_reads_back_and_is_durable() {
+    let disk = MemoryDisk::new();
+    let path = snap(&disk, 5, 20_000).expect("a snapshot").expect("a path");
+    disk.crash();
+    assert_eq!(disk.paths(), std::slice::from_ref(&path));
+    let mut reader = Reader::open(&disk, &path, FileType::Snap).expect("a file");
+    assert_eq!(reader.meta().vclock, vclock(5));
+    let mut lsn = 0;
+    let mut offsets = Vec::new();
+    while let Some(row) = reader.next_row().expect("a row") {
+        assert_eq!((row.header.lsn, row.header.timestamp), (lsn, 1.5));
+        assert_eq!((row.header.row_type, row.header.group_id), (2, lsn as u32 % 2));
+        let head =
+            [&[0x82, 0x10, 0xce, 0, 0][..], &(512 + lsn as u16 / 1000).to_be_bytes(), &[0x21]];
+        assert!(row.body.starts_with(&head.concat()));
+        lsn += 1;
+        offsets.push(reader.offset());
+    }
+    assert_eq!((lsn, reader.end()), (20_000, Some(End::Marker)));
+    offsets.dedup();
+    assert!(offsets.len() > 5, "{offsets:?}");
+}
+
+#[test]
+fn a_snapshot_of_real_size_is_compressed_and_a_small_one_is_not() {
+    let disk = MemoryDisk::new();
+    let check = |lsn, count, magic: &[u8]| {
+        let path = snap(&disk, lsn, count).expect("a snapshot").expect("a path");
+        let bytes = disk.get(path).expect("a file");
+        let start = bytes.windows(2).position(|pair| pair == b"\n\n").expect("an end") + 2;
+        assert_eq!(&bytes[start..start + 4], magic);
+    };
+    check(1, 1, &[0xd5, 0xba, 0x0b, 0xab]);
+    check(2, 1000, &[0xd5, 0xba, 0x0b, 0xba]);
+    check(3, 0, &[0xd5, 0x10, 0xad, 0xed]);
+}
+
+#[test]
+fn a_second_snapshot_of_a_vclock_is_none() {
+    let disk = MemoryDisk::new();
+    let path = snap(&disk, 5, 10).expect("a snapshot").expect("a path");
+    let bytes = disk.get(&path);
+    assert_eq!(snap(&disk, 5, 1).expect("no failure"), None);
+    assert_eq!(disk.get(&path), bytes);
+}
+
+#[test]
+fn a_failure_leaves_nothing_behind() {
+    for (op, calls) in [(Op::Open, 2), (Op::Write, 3), (Op::Sync, 1), (Op::Rename, 1)] {
+        for nth in 1..=calls {
+            let disk = MemoryDisk::new();
+            disk.fail(op, nth, Errno::IO);
+            snap(&disk, 5, 10).expect_err("a failure");
+            assert_eq!(disk.paths(), Vec::<PathBuf>::new(), "{op:?} {nth}");
+            snap(&disk, 5, 10).expect("a snapshot").expect("a path");
+        }
+    }
+    let disk = MemoryDisk::new();
+    disk.set_capacity(Some(3000));
+    assert!(snap(&disk, 5, 20_000).expect_err("a full disk").is_out_of_space());
+    assert_eq!(disk.paths(), Vec::<PathBuf>::new());
+    let dropped = Checkpoint::start(&disk, Path::new("d"), INSTANCE, &vclock(1), 1.0);
+    drop(dropped.expect("a start"));
+    assert_eq!(disk.paths(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn garbage_is_what_the_snapshots_kept_do_not_need() {
+    let check = |snaps: &[u64], xlogs: &[u64], keep, expected: &[&str]| {
+        let disk = MemoryDisk::new();
+        snaps.iter().for_each(|lsn| drop(snap(&disk, *lsn, 1).expect("a snapshot")));
+        xlogs.iter().for_each(|lsn| xlog(&disk, *lsn));
+        let dir = Path::new("d");
+        let removed = collect_garbage(&disk, dir, dir, keep).expect("a collection");
+        let short = |path: &PathBuf| {
+            let name = path.file_name().expect("a name").to_string_lossy();
+            name.trim_start_matches('0').to_owned()
+        };
+        let left: Vec<String> = disk.paths().iter().map(short).collect();
+        assert_eq!(left, expected);
+        assert_eq!(removed.len(), snaps.len() + xlogs.len() - left.len());
+    };
+    // wal.md section 7: one row for each snapshot.
+    check(&[1, 2, 3, 4], &[1, 2, 3], 2, &["3.snap", "3.xlog", "4.snap"]);
+    check(&[1, 2, 3, 4], &[1, 2, 3], 1, &["3.xlog", "4.snap"]);
+    check(&[5, 9], &[1, 7], 2, &["1.xlog", "5.snap", "7.xlog", "9.snap"]);
+    check(&[5, 9], &[1, 7, 9, 10], 1, &["9.snap", "9.xlog", "10.xlog"]);
+    check(&[5], &[1, 3], 2, &["1.xlog", "3.xlog", "5.snap"]);
+    check(&[], &[1, 3], 2, &["1.xlog", "3.xlog"]);
+    check(&[2], &[5], 1, &["2.snap", "5.xlog"]);
+}
+
+#[test]
+fn a_journal_with_a_bad_meta_stops_the_collection() {
+    let disk = MemoryDisk::new();
+    [1, 2, 3].iter().for_each(|lsn| drop(snap(&disk, *lsn, 1).expect("a snapshot")));
+    disk.put("d/00000000000000000003.xlog", Blocks::default().seal());
+    let dir = Path::new("d");
+    collect_garbage(&disk, dir, dir, 1).expect_err("damage");
+    assert_eq!(disk.paths().len(), 4);
+}

@@ -1,0 +1,192 @@
+//! The file that the journal is writing, and the change from one to the next.
+//!
+//! ```text
+//! Closed ----first batch--+--> Open --too long, rotate--> Closed
+//! Reusable --first batch--'
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::super::disk::Disk;
+use super::super::recovery::{Position, Reusable};
+use super::super::xlog::{Blocks, FileType, Meta, Writer, file_name};
+use super::super::{Error, Result};
+use super::{Abort, Mode, Options};
+use crate::db::journal::Vclock;
+
+/// Where the journal's rows go.
+pub(super) struct JournalFile {
+    disk: Arc<dyn Disk>,
+    options: Options,
+    current: Current,
+    /// The vclock after the last row that was written.
+    vclock: Vclock,
+    /// The vclock of the newest file in the directory; None if there is none.
+    newest: Option<Vclock>,
+    /// Makes the file before the current one durable, in mode write.
+    closing: Option<JoinHandle<()>>,
+    abort: Abort,
+}
+
+enum Current {
+    /// There is no file that takes rows.
+    Closed,
+    /// A file from before the start that has no rows yet.
+    Reusable(Reusable),
+    /// The file that takes rows.
+    Open(Writer),
+}
+
+impl JournalFile {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        position: Position,
+        abort: Abort,
+    ) -> Self {
+        let Position { vclock, newest_xlog, reusable } = position;
+        let current = reusable.map_or(Current::Closed, Current::Reusable);
+        Self { disk, options, current, vclock, newest: newest_xlog, closing: None, abort }
+    }
+
+    /// Writes a batch that leads to `vclock`. After a failure [`JournalFile::repair`] must be called.
+    pub(super) fn write(&mut self, blocks: &mut Blocks, vclock: &Vclock) -> Result<()> {
+        if !blocks.is_empty() {
+            if matches!(&self.current, Current::Open(file) if file.len() >= self.options.max_bytes)
+            {
+                self.close()?;
+            }
+            let must_sync = self.options.mode == Mode::Fsync;
+            let file = self.open()?;
+            file.append(blocks.seal())?;
+            if must_sync {
+                let synced = file.sync();
+                self.trust(synced)?;
+            }
+        }
+        self.vclock.clone_from(vclock);
+        Ok(())
+    }
+
+    /// Cuts off what a failed write has left behind.
+    pub(super) fn repair(&self) -> Result<()> {
+        match &self.current {
+            Current::Open(file) => file.cut_back(),
+            Current::Closed | Current::Reusable(_) => Ok(()),
+        }
+    }
+
+    /// Closes the current file if it has rows.
+    pub(super) fn rotate(&mut self) -> Result<()> {
+        self.close()
+    }
+
+    /// Closes the current file and leaves an empty, closed one that names the vclock.
+    pub(super) fn shutdown(&mut self) -> Result<()> {
+        self.close()?;
+        self.join();
+        if self.options.mode == Mode::None || self.vclock.signature() == 0 {
+            return Ok(());
+        }
+        if matches!(&self.current, Current::Reusable(file) if file.is_closed) {
+            return Ok(());
+        }
+        self.open()?;
+        self.close()?;
+        self.join();
+        Ok(())
+    }
+
+    /// The file that takes rows: the current one, or the next.
+    fn open(&mut self) -> Result<&mut Writer> {
+        let file = match std::mem::replace(&mut self.current, Current::Closed) {
+            Current::Open(file) => file,
+            Current::Closed => self.create()?,
+            Current::Reusable(reusable) => {
+                match Writer::reopen(&*self.disk, &reusable.path, reusable.len) {
+                    Ok(file) => file,
+                    Err(error) => {
+                        self.current = Current::Reusable(reusable);
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        self.current = Current::Open(file);
+        match &mut self.current {
+            Current::Open(file) => Ok(file),
+            Current::Closed | Current::Reusable(_) => unreachable!("it was opened just now"),
+        }
+    }
+
+    fn create(&mut self) -> Result<Writer> {
+        let mut meta = Meta::new(FileType::Xlog, self.options.instance, self.vclock.clone());
+        meta.prev_vclock.clone_from(&self.newest);
+        let path: PathBuf = self.options.dir.join(file_name(&self.vclock, FileType::Xlog));
+        let mut file = Writer::create(&*self.disk, &path, &meta)?;
+        if let Err(error) = file.publish(&*self.disk) {
+            file.discard(&*self.disk);
+            return Err(error);
+        }
+        if self.options.mode == Mode::Fsync {
+            self.trust(file.sync_name(&*self.disk))?;
+        }
+        self.newest = Some(meta.vclock);
+        Ok(file)
+    }
+
+    /// Ends the current file. It stays current, and can be tried again, if its marker cannot be written.
+    fn close(&mut self) -> Result<()> {
+        let Current::Open(file) = &mut self.current else { return Ok(()) };
+        file.end()?;
+        if let Current::Open(file) = std::mem::replace(&mut self.current, Current::Closed) {
+            self.sync_in_background(file);
+        }
+        Ok(())
+    }
+
+    /// Makes a closed file durable. Writers need not wait for that unless they waited for each row.
+    fn sync_in_background(&mut self, file: Writer) {
+        let (disk, abort) = (self.disk.clone(), self.abort.clone());
+        let sync = move || {
+            if let Err(error) = file.sync().and_then(|()| file.sync_name(&*disk)) {
+                fail(&error, &abort);
+            }
+        };
+        self.join();
+        if self.options.mode == Mode::Fsync {
+            return sync();
+        }
+        match std::thread::Builder::new().name("wal-close".into()).spawn(sync) {
+            Ok(thread) => self.closing = Some(thread),
+            Err(error) => tracing::warn!("a closed journal was not made durable: {error}"),
+        }
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.closing.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that closes a journal has panicked");
+            (self.abort)();
+        }
+    }
+
+    /// Aborts if something that had to become durable may not have.
+    fn trust(&self, result: Result<()>) -> Result<()> {
+        result.inspect_err(|error| fail(error, &self.abort))
+    }
+}
+
+impl Drop for JournalFile {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+fn fail(error: &Error, abort: &Abort) {
+    tracing::error!("the journal can no longer be trusted: {error}");
+    abort();
+}

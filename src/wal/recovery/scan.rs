@@ -1,0 +1,168 @@
+//! Which files there are.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::super::disk::{DirLock, Disk, Open};
+use super::super::xlog::{END_MARKER, FileType, INPROGRESS, Meta, Reader, signature};
+use super::super::{Damage, Error, Result};
+
+/// What the directories of an instance hold.
+pub struct Scan {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) wal_dir: PathBuf,
+    /// The newest good snapshot; None if there is none.
+    pub(super) snapshot: Option<Found>,
+    /// All journals, oldest first.
+    pub(super) xlogs: Vec<Found>,
+}
+
+/// A file with what recovery needs of its meta.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Found {
+    pub(in super::super) path: PathBuf,
+    pub(in super::super) instance: Uuid,
+    pub(in super::super) vclock: crate::db::journal::Vclock,
+    pub(in super::super) prev_vclock: Option<crate::db::journal::Vclock>,
+}
+
+/// Locks the WAL directory for this process until the lock is dropped.
+///
+/// Errors: [`Error::Locked`] if another process has it.
+pub fn lock_dir(disk: &dyn Disk, dir: &Path) -> Result<DirLock> {
+    disk.lock_dir(dir).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => Error::Locked(dir.to_owned()),
+        _ => Error::io("lock", dir)(error),
+    })
+}
+
+impl Scan {
+    /// Lists the directories, which may be the same, and reads the meta of each file. Removes leftovers `*.inprogress`.
+    ///
+    /// Errors: a journal whose meta is damaged, or whose name is not its vclock's; files of different instances; files
+    /// of another instance than `instance`, if that is given; snapshots none of which is good; journals without any
+    /// snapshot.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        snap_dir: &Path,
+        wal_dir: &Path,
+        instance: Option<Uuid>,
+    ) -> Result<Self> {
+        for dir in [snap_dir, wal_dir] {
+            remove_inprogress(&*disk, dir)?;
+        }
+        let mut newest_fault = None;
+        let mut snapshot: Option<Found> = None;
+        for path in paths(&*disk, snap_dir, FileType::Snap)?.into_iter().rev() {
+            match good_snapshot(&*disk, &path) {
+                Ok(found) => match &snapshot {
+                    Some(newest) => same_instance(&found, newest.instance)?,
+                    None => snapshot = Some(found),
+                },
+                Err(error @ Error::Damaged { .. }) => {
+                    tracing::error!("snapshot passed over: {error}");
+                    newest_fault.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let xlogs = paths(&*disk, wal_dir, FileType::Xlog)?;
+        let Some(newest) = &snapshot else {
+            return match (newest_fault, xlogs.is_empty()) {
+                (Some(error), _) => Err(error),
+                (None, true) => {
+                    Ok(Self { disk, wal_dir: wal_dir.to_owned(), snapshot, xlogs: Vec::new() })
+                }
+                (None, false) => Err(Error::NoSnapshot(wal_dir.to_owned())),
+            };
+        };
+        if let Some(expected) = instance
+            && expected != newest.instance
+        {
+            return Err(Error::ConfiguredInstance { expected, found: newest.instance });
+        }
+        let read = |path: PathBuf| {
+            let found = read_meta(&*disk, &path, FileType::Xlog)?;
+            same_instance(&found, newest.instance)?;
+            Ok(found)
+        };
+        let xlogs = xlogs.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+        Ok(Self { disk, wal_dir: wal_dir.to_owned(), snapshot, xlogs })
+    }
+
+    /// Whether there is nothing to recover: the instance is new and has to be bootstrapped.
+    pub fn is_empty(&self) -> bool {
+        self.snapshot.is_none()
+    }
+
+    /// The instance that the files are of.
+    pub fn instance(&self) -> Option<Uuid> {
+        self.snapshot.as_ref().map(|snapshot| snapshot.instance)
+    }
+}
+
+/// Paths of the files of that type in `dir`, oldest first.
+pub(in super::super) fn paths(
+    disk: &dyn Disk,
+    dir: &Path,
+    file_type: FileType,
+) -> Result<Vec<PathBuf>> {
+    let mut names = disk.list(dir).map_err(Error::io("list", dir))?;
+    names.retain(|name| signature(name, file_type).is_some());
+    // Names have equally many digits.
+    names.sort_unstable();
+    Ok(names.into_iter().map(|name| dir.join(name)).collect())
+}
+
+/// Reads the meta of a file and compares its vclock with its name.
+pub(in super::super) fn read_meta(
+    disk: &dyn Disk,
+    path: &Path,
+    file_type: FileType,
+) -> Result<Found> {
+    let reader = Reader::open(disk, path, file_type)?;
+    let Meta { instance, vclock, prev_vclock, .. } = reader.meta().clone();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if signature(name, file_type) != Some(vclock.signature()) {
+        return Err(Error::damaged(path, 0, Damage::Signature(Box::new(vclock))));
+    }
+    Ok(Found { path: path.to_owned(), instance, vclock, prev_vclock })
+}
+
+/// The meta of a snapshot that has its end marker.
+fn good_snapshot(disk: &dyn Disk, path: &Path) -> Result<Found> {
+    let found = read_meta(disk, path, FileType::Snap)?;
+    let mut tail = [0; END_MARKER.len()];
+    let file = disk.open(path, Open::Read).map_err(Error::io("open", path))?;
+    let len = file.len().map_err(Error::io("read", path))?;
+    let offset = len.saturating_sub(tail.len() as u64);
+    let count = file.read_at(&mut tail, offset).map_err(Error::io("read", path))?;
+    if count == tail.len() && tail == END_MARKER {
+        Ok(found)
+    } else {
+        Err(Error::damaged(path, offset, Damage::NoEnd))
+    }
+}
+
+fn same_instance(found: &Found, expected: Uuid) -> Result<()> {
+    if found.instance == expected {
+        return Ok(());
+    }
+    Err(Error::Instance { path: found.path.clone(), expected, found: found.instance })
+}
+
+fn remove_inprogress(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    for name in disk.list(dir).map_err(Error::io("list", dir))? {
+        let Some(final_name) = name.strip_suffix(INPROGRESS) else { continue };
+        let is_ours = [FileType::Xlog, FileType::Snap]
+            .into_iter()
+            .any(|file_type| signature(final_name, file_type).is_some());
+        if is_ours {
+            let path = dir.join(&name);
+            disk.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
