@@ -62,7 +62,7 @@ const LAYERS: [Layer; 7] = [
         name: "server",
         uses: &["server", "config", "db", "instance", "procs"],
         tests_use: &["wal"],
-        never: &["std::fs"],
+        never: &["OpenOptions"],
     },
 ];
 
