@@ -259,7 +259,7 @@ impl Instance {
         let keep = usize::try_from(self.snapshot_count).unwrap_or(usize::MAX);
         match checkpoint::collect_garbage(&*self.disk, &self.snap_dir, &self.wal_dir, keep) {
             Ok(removed) => {
-                removed.iter().for_each(|path| tracing::info!("removed '{}'", path.display()))
+                removed.iter().for_each(|path| tracing::info!("removed '{}'", path.display()));
             }
             Err(error) => tracing::error!("can't remove old files: {error}"),
         }

@@ -325,9 +325,9 @@ impl<'a> Body<'a> {
     /// MISSING_REQUEST_FIELD for the first that is not.
     #[inline]
     pub fn require(&self, names: &[u64]) -> Result<()> {
-        let absent =
-            |name: u64| !self.has(name) && !(name == key::SPACE_ID && self.has(key::SPACE_NAME));
-        match names.iter().find(|&&name| absent(name)) {
+        let is_there =
+            |name: u64| self.has(name) || (name == key::SPACE_ID && self.has(key::SPACE_NAME));
+        match names.iter().find(|&&name| !is_there(name)) {
             Some(&name) => Err(err!(MISSING_REQUEST_FIELD, key_name(name))),
             None => Ok(()),
         }

@@ -105,6 +105,7 @@ impl<'a> Iterator for Lexer<'a> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
     fn check(path: &str, wanted: Result<Vec<Step<'_>>, usize>) {
         assert_eq!(Lexer::new(path.as_bytes()).collect::<Result<Vec<_>, _>>(), wanted, "{path}");
     }
