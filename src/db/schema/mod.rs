@@ -1,6 +1,6 @@
 //! The schema as rows: system spaces, and what a change of their rows does.
 //!
-//! Nothing else creates a space: bootstrap, recovery and requests all come through [`on_replace`]. One table maps each
+//! Nothing else creates a space: bootstrap, recovery and requests all come through `on_replace`. One table maps each
 //! system space to its trigger; a trigger validates the change and carries it out, remembering how to take it back.
 //!
 //! Source: schema.md; Tarantool `src/box/schema_def.h`, `src/box/alter.cc`.
