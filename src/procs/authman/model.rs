@@ -8,7 +8,7 @@ use std::future::Future;
 
 use lycosa_proto::error::Result;
 
-pub use login::{Credential, LoginSession};
+pub use login::{Credential, LoginSession, Password, RestoreToken};
 pub use row::{Row, with_rest};
 pub use user::{Profile, User, user_type};
 
@@ -16,6 +16,15 @@ pub use user::{Profile, User, user_type};
 pub trait Accounts {
     /// The user with this id.
     fn user(&self, id: &str) -> Result<Option<User>>;
+
+    /// The user of type common with this email, which is in lower case.
+    fn common_user(&self, email: &str) -> Result<Option<User>>;
+
+    /// The user's password.
+    fn password(&self, user_id: &str) -> Result<Option<Password>>;
+
+    /// The user's token for a new password.
+    fn restore_token(&self, user_id: &str) -> Result<Option<RestoreToken>>;
 
     /// The credential with this id.
     fn credential(&self, id: &str) -> Result<Option<Credential>>;
@@ -36,8 +45,23 @@ pub trait Accounts {
 
 /// The rows, inside one transaction that may change them. What a row has beyond the fields that we know stays.
 pub trait AccountsMut: Accounts {
+    /// Inserts a user; an error of the database if the id is taken.
+    fn insert_user(&mut self, user: &User) -> Result<()>;
+
     /// Inserts or replaces a user.
     fn put_user(&mut self, user: &User) -> Result<()>;
+
+    /// Deletes a user with every row that stands for them, down to what their applications gave out.
+    fn delete_user(&mut self, user_id: &str) -> Result<()>;
+
+    /// Inserts or replaces a password.
+    fn put_password(&mut self, password: &Password) -> Result<()>;
+
+    /// Inserts or replaces a token for a new password.
+    fn put_restore_token(&mut self, token: &RestoreToken) -> Result<()>;
+
+    /// Deletes the user's token for a new password, if it is there.
+    fn delete_restore_token(&mut self, user_id: &str) -> Result<()>;
 
     /// Inserts or replaces a credential.
     fn put_credential(&mut self, credential: &Credential) -> Result<()>;
@@ -47,6 +71,9 @@ pub trait AccountsMut: Accounts {
 
     /// Deletes a login session, if it is there.
     fn delete_session(&mut self, sid: &str) -> Result<()>;
+
+    /// Deletes every login session of a user.
+    fn delete_sessions(&mut self, user_id: &str) -> Result<()>;
 }
 
 /// The database: runs one closure as one transaction.

@@ -25,8 +25,12 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Fields<'a, I> {
     }
 
     pub(super) fn text(&mut self) -> Option<String> {
-        let bytes = read_str(&mut self.raw()?).ok()?;
-        std::str::from_utf8(bytes).ok().map(str::to_owned)
+        String::from_utf8(self.bytes()?).ok()
+    }
+
+    /// A text that need not be UTF-8.
+    pub(super) fn bytes(&mut self) -> Option<Vec<u8>> {
+        read_str(&mut self.raw()?).ok().map(<[u8]>::to_vec)
     }
 
     pub(super) fn uint(&mut self) -> Option<u64> {

@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Secret;
+use crate::procs::authman::password::PasswordHash;
 
 fn check<R: Row + PartialEq + std::fmt::Debug>(row: &R, text: &str) {
     let mut tuple = Vec::new();
@@ -51,6 +52,23 @@ fn rows_are_tuples_of_the_lua_application() {
         token: Secret::new("t"),
     };
     check(&credential, r#"["k", "u", "facebook", "1", "t"]"#);
+
+    let token = RestoreToken { user_id: "u".into(), token: Secret::new("t") };
+    check(&token, r#"["u", "t"]"#);
+    let hash = PasswordHash::stored(b"h".to_vec());
+    let password = Password { id: "p".into(), user_id: "u".into(), hash };
+    check(&password, r#"["p", "u", "h"]"#);
+}
+
+#[test]
+fn a_hash_need_not_be_utf_8() {
+    let hash = PasswordHash::stored(vec![0xff; 32]);
+    let password = Password { id: "p".into(), user_id: "u".into(), hash };
+    let mut tuple = Vec::new();
+    password.write(&mut tuple);
+    assert_eq!(tuple[..5], [0x93, 0xa1, b'p', 0xa1, b'u']);
+    assert_eq!(tuple[5..7], [0xd9, 32]);
+    assert_eq!(Password::read(&tuple), Some(password));
 }
 
 #[test]
@@ -73,11 +91,15 @@ fn known_fields_are_those_of_the_space() {
     check::<User>();
     check::<Credential>();
     check::<LoginSession>();
+    check::<Password>();
+    check::<RestoreToken>();
 }
 
 #[test]
 fn rows_of_others_are_none() {
     assert_eq!(LoginSession::read(&[0x90]), None);
     assert_eq!(Credential::read(&[0xc0]), None);
+    assert_eq!(Password::read(&[0x93, 0xa1, b'p', 0xa1, b'u', 1]), None);
+    assert_eq!(RestoreToken::read(&[0x91, 0xa1, b'u']), None);
     assert_eq!(User::read(&[0x93, 0x01, 0x02, 0x03]), None);
 }

@@ -43,8 +43,15 @@ impl Profile {
         Self(vec![0xc0])
     }
 
-    /// The names that are there. JSON null becomes nil; an empty Lua table is an array.
+    /// The names that are there, as JSON, whose null becomes nil.
     pub fn new(names: &[(&str, &serde_json::Value)]) -> Self {
+        let encoded = |value| rmp_serde::to_vec(value).expect("JSON fits into MsgPack");
+        let names: Vec<_> = names.iter().map(|(key, value)| (*key, encoded(*value))).collect();
+        Self::from_msgpack(names.iter().map(|(key, value)| (*key, value.as_slice())))
+    }
+
+    /// The names that are there, each a MsgPack value. Without any it is an array, as an empty Lua table.
+    pub fn from_msgpack<'a>(names: impl ExactSizeIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut out = Vec::new();
         match names.len() {
             0 => write_array(&mut out, 0),
@@ -52,7 +59,7 @@ impl Profile {
         }
         for (key, value) in names {
             write_str(&mut out, key);
-            rmp_serde::encode::write(&mut out, value).expect("JSON fits into MsgPack");
+            out.extend_from_slice(value);
         }
         Self(out)
     }
