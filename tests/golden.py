@@ -113,7 +113,8 @@ class Fresh:
         if self.kind == "tarantool":
             self.server = Tarantool(self.directory.name, port)
         else:
-            # Without the applications, whose spaces would show in the answers.
+            # Without the applications, whose spaces would show in the answers, and with a guest who may do
+            # everything as admin may, the grant to itself included.
             self.server = Lycosa(self.directory.name, port, roles=(), users={})
         self.server.start()
 

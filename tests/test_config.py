@@ -86,7 +86,9 @@ def test_a_mistake_is_one_clear_line(tmp_path, name):
 def test_a_role_that_a_user_cannot_have(tmp_path):
     """Which roles there are is known once the data is loaded, so the line comes last and not alone."""
     users = {"ann": {"password": "hidden", "roles": ["juggler"]}}
-    status, lines = try_start(tmp_path, json.dumps(config.lycosa(free_port(), tmp_path, users=users)))
+    status, lines = try_start(
+        tmp_path, json.dumps(config.lycosa(free_port(), tmp_path, users=users))
+    )
     assert status == 1
     assert "credentials.users.ann" in lines[-1] and "juggler" in lines[-1], lines
     assert not [line for line in lines if "hidden" in line]

@@ -1,11 +1,14 @@
 //! A connection: bytes in, requests out, replies in, bytes out.
 //!
 //! ```text
-//!        +--> read --> execute what is whole, under the lock --> wait until its writes are durable --> send --+
-//!        |                                   |                                                              |
-//!        |                                   +-- calls that wait go on beside all this; their replies join  |
-//!        +----------------------------------------------------------------------------------------------------+
+//!    +--> read --> round: execute what is whole, under the lock --> others' turn --> wait until durable --> send --+
+//!    |                                   |                                                                       |
+//!    |                                   +-- calls that wait go on beside all this; their replies join           |
+//!    +-----------------------------------------------------------------------------------------------------------+
 //! ```
+//!
+//! Between executing and sending, the other connections of the thread that have something to do have their turn: what
+//! they write joins one batch of the journal, and replies leave together, which wakes clients once instead of often.
 //!
 //! Backpressure: while replies are not taken or too many calls run, nothing is read. A peer that closes its sending side
 //! is gone, as in Tarantool: its calls are dropped, replies that wait are not sent.
@@ -22,16 +25,15 @@ use lycosa_proto::chap::{SALT_BYTES, greeting};
 use lycosa_proto::iproto::{Frame, frame, write_error};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 use super::Shared;
 use super::dispatch::{CallEnd, PendingWrite, Run, finish_call};
 use crate::instance::VERSION;
 use crate::procs::{Running, Session};
 
-/// Requests under one hold of the lock.
-const RUN_REQUESTS_MAX: usize = 64;
-/// Bytes of replies that count as another request of a run.
+/// Requests of a round.
+const ROUND_REQUESTS_MAX: usize = 64;
+/// Bytes of replies that count as another request of a round.
 const OUTPUT_BYTES_PER_REQUEST: usize = 64 << 10;
 /// Reads in a row that need not wait, after which others have their turn.
 const STREAK_MAX: u32 = 2;
@@ -39,6 +41,12 @@ const STREAK_MAX: u32 = 2;
 const FIRST_READ_BYTES: usize = 512;
 /// Memory that an idle buffer keeps.
 const BUFFER_IDLE_BYTES_MAX: usize = 256 << 10;
+/// Writes of a round from which on it is a batch.
+const WRITE_BATCH: usize = 4;
+/// Batches of writes, more than other rounds, after which a connection counts as a batch writer.
+const WRITER_SCORE: u32 = 4;
+/// The worker where batch writers live.
+const WRITERS_HOME: usize = 0;
 
 /// A procedure that runs.
 pub(super) struct Call {
@@ -56,19 +64,58 @@ impl Future for Call {
     }
 }
 
-/// Serves a connection until it ends.
-pub(super) async fn serve(shared: &Arc<Shared>, stream: std::net::TcpStream) {
-    if let Ok(mut connection) = Connection::open(shared, stream) {
-        let _ = connection.run().await;
-        let Connection { session, calls, .. } = connection;
-        // Its procedures end first: what they hold is free when the applications hear of it.
-        drop(calls);
-        shared.registry.on_disconnect(&shared.instance, &session);
-    }
-    shared.connections.fetch_sub(1, Ordering::Relaxed);
+/// A connection between two workers: nothing is at work, all replies are sent.
+pub(super) struct Moving {
+    stream: std::net::TcpStream,
+    session: Arc<Session>,
+    /// Bytes that were read and not executed.
+    input: Vec<u8>,
+    writer_score: u32,
 }
 
-/// Why a connection ends.
+/// Serves a new connection on worker `no` until it ends, or is to move to another worker.
+pub(super) async fn serve_new(
+    shared: &Arc<Shared>,
+    no: usize,
+    stream: std::net::TcpStream,
+) -> Option<(usize, Moving)> {
+    let connection = Connection::open(shared, no, stream).ok()?;
+    serve(connection).await
+}
+
+/// Serves a connection that comes from another worker.
+pub(super) async fn serve_moving(
+    shared: &Arc<Shared>,
+    no: usize,
+    moving: Moving,
+) -> Option<(usize, Moving)> {
+    let session = moving.session.clone();
+    match Connection::resume(shared, no, moving) {
+        Ok(connection) => serve(connection).await,
+        Err(_) => {
+            shared.registry.on_disconnect(&shared.instance, &session);
+            None
+        }
+    }
+}
+
+async fn serve(mut connection: Connection<'_>) -> Option<(usize, Moving)> {
+    let end = connection.run().await;
+    let Connection { shared, session, calls, stream, mut input, done, writer_score, .. } =
+        connection;
+    if let Err(End::Moving(target)) = end
+        && let Ok(stream) = stream.into_std()
+    {
+        input.drain(..done);
+        return Some((target, Moving { stream, session, input, writer_score }));
+    }
+    // Its procedures end first: what they hold is free when the applications hear of it.
+    drop(calls);
+    shared.registry.on_disconnect(&shared.instance, &session);
+    None
+}
+
+/// Why a worker is done with a connection.
 #[derive(Debug)]
 enum End {
     /// The peer has closed, or the socket has failed.
@@ -77,6 +124,8 @@ enum End {
     Broken,
     /// The server stops.
     Stopping,
+    /// The connection goes on at another worker.
+    Moving(usize),
 }
 
 impl From<std::io::Error> for End {
@@ -100,11 +149,27 @@ fn took(read: std::io::Result<usize>) -> Result<(), End> {
     }
 }
 
+/// Lets every task of this thread that is ready have its turn, once. Cheaper than tokio's `yield_now`, which asks the
+/// system for events in between.
+async fn others_turn() {
+    let mut is_done = false;
+    std::future::poll_fn(|cx| {
+        if is_done {
+            return Poll::Ready(());
+        }
+        is_done = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 struct Connection<'a> {
     shared: &'a Arc<Shared>,
+    /// The worker that serves it.
+    worker: usize,
     session: Arc<Session>,
     stream: TcpStream,
-    stop: watch::Receiver<bool>,
     /// Bytes that were read; those before `done` are executed.
     input: Vec<u8>,
     done: usize,
@@ -118,28 +183,40 @@ struct Connection<'a> {
     is_broken: bool,
     /// Reads in a row that did not have to wait.
     streak: u32,
+    /// How much of a batch writer it is.
+    writer_score: u32,
 }
 
 impl<'a> Connection<'a> {
-    fn open(shared: &'a Arc<Shared>, stream: std::net::TcpStream) -> std::io::Result<Self> {
+    fn open(
+        shared: &'a Arc<Shared>,
+        worker: usize,
+        stream: std::net::TcpStream,
+    ) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
-        let peer = stream.peer_addr()?;
-        let stream = TcpStream::from_std(stream)?;
         let salt: [u8; SALT_BYTES] = rand::random();
         let id = shared.session_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let hello = greeting(VERSION, &shared.instance.uuid(), &salt);
+        let session = Arc::new(Session::new(id, stream.peer_addr()?, salt));
+        let moving = Moving { stream, session, input: Vec::new(), writer_score: 0 };
+        let mut connection = Self::resume(shared, worker, moving)?;
+        connection.out.extend(greeting(VERSION, &shared.instance.uuid(), &salt));
+        Ok(connection)
+    }
+
+    fn resume(shared: &'a Arc<Shared>, worker: usize, moving: Moving) -> std::io::Result<Self> {
         Ok(Self {
             shared,
-            session: Arc::new(Session::new(id, peer, salt)),
-            stream,
-            stop: shared.stop.subscribe(),
-            input: Vec::new(),
+            worker,
+            session: moving.session,
+            stream: TcpStream::from_std(moving.stream)?,
+            input: moving.input,
             done: 0,
-            out: hello.to_vec(),
+            out: Vec::new(),
             writes: Vec::new(),
             calls: FuturesUnordered::new(),
             is_broken: false,
             streak: 0,
+            writer_score: moving.writer_score,
         })
     }
 
@@ -150,10 +227,27 @@ impl<'a> Connection<'a> {
             if self.is_broken && self.calls.is_empty() {
                 return Err(End::Broken);
             }
+            if self.shared.is_stopping.load(Ordering::Relaxed) {
+                return Err(End::Stopping);
+            }
+            if let Some(target) = self.elsewhere() {
+                return Err(End::Moving(target));
+            }
             if !self.execute() {
                 self.wait().await?;
             }
         }
+    }
+
+    /// The worker that the connection should go to now, if not this one.
+    fn elsewhere(&self) -> Option<usize> {
+        if !self.calls.is_empty() || self.is_broken {
+            return None;
+        }
+        if self.writer_score >= WRITER_SCORE {
+            return (self.worker != WRITERS_HOME).then_some(WRITERS_HOME);
+        }
+        self.shared.balance.loads[self.worker].take_eviction()
     }
 
     /// True if calls may begin.
@@ -161,7 +255,7 @@ impl<'a> Connection<'a> {
         self.calls.len() < self.shared.limits.in_flight
     }
 
-    /// Waits for something to do: bytes, a call that ends, the end of the server.
+    /// Waits for something to do: bytes, or a call that ends.
     async fn wait(&mut self) -> Result<(), End> {
         self.shrink();
         let wants_input = self.has_room() && !self.is_broken;
@@ -180,11 +274,13 @@ impl<'a> Connection<'a> {
             }
         }
         self.streak = 0;
+        if self.calls.is_empty() {
+            return took(self.stream.read_buf(&mut self.input).await);
+        }
         let event = tokio::select! {
             biased;
-            Some(end) = self.calls.next(), if !self.calls.is_empty() => Event::CallEnded(end),
+            Some(end) = self.calls.next() => Event::CallEnded(end),
             read = self.stream.read_buf(&mut self.input), if wants_input => Event::Read(read),
-            _ = self.stop.wait_for(|is_stopping| *is_stopping) => return Err(End::Stopping),
         };
         match event {
             Event::CallEnded(end) => {
@@ -221,11 +317,11 @@ impl<'a> Connection<'a> {
 
     /// Executes whole requests of the input. True if it did something.
     fn execute(&mut self) -> bool {
-        let (mut count, start, was_broken) = (0, self.done, self.is_broken);
+        let (mut weight, mut count, was_broken) = (0, 0, self.is_broken);
         let mut run = Run::new(self.shared, &self.session, &mut self.out, &mut self.writes);
         while self.calls.len() < self.shared.limits.in_flight
             && !self.is_broken
-            && count < RUN_REQUESTS_MAX
+            && weight < ROUND_REQUESTS_MAX
         {
             let rest = &self.input[self.done..];
             match frame(rest, self.shared.limits.packet_bytes) {
@@ -234,8 +330,9 @@ impl<'a> Connection<'a> {
                         self.calls.push(call);
                     }
                     self.done += total;
+                    count += 1;
                     // Long replies count for more: what gathers in memory stays bounded.
-                    count += 1 + run.output_bytes() / OUTPUT_BYTES_PER_REQUEST;
+                    weight += 1 + run.output_bytes() / OUTPUT_BYTES_PER_REQUEST;
                 }
                 Ok(Frame::Incomplete { need }) => {
                     if need > self.input.capacity() {
@@ -251,12 +348,26 @@ impl<'a> Connection<'a> {
                 }
             }
         }
-        self.done > start || self.is_broken != was_broken
+        drop(run);
+        if count > 0 {
+            self.shared.balance.loads[self.worker].count(count);
+            self.writer_score = match self.writes.len() >= WRITE_BATCH {
+                true => (self.writer_score + 1).min(2 * WRITER_SCORE),
+                false => self.writer_score.saturating_sub(1),
+            };
+        }
+        count > 0 || self.is_broken != was_broken
     }
 
-    /// Waits until every write is durable; those that failed get their error in place of their reply.
+    /// Waits until every write is durable; those that failed get their error in place of their reply. Others have their
+    /// turn in any case.
     async fn settle(&mut self) {
-        let Some(last) = self.writes.last() else { return };
+        let Some(last) = self.writes.last() else {
+            if !self.out.is_empty() {
+                others_turn().await;
+            }
+            return;
+        };
         let journal = self.shared.instance.journal();
         let _ = journal.wait(last.ticket).await;
         if self.writes.iter().any(|write| journal.result(write.ticket).is_err()) {
@@ -290,10 +401,7 @@ impl<'a> Connection<'a> {
             match self.stream.try_write(&self.out[sent..]) {
                 Ok(len) => sent += len,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    tokio::select! {
-                        ready = self.stream.writable() => ready?,
-                        _ = self.stop.wait_for(|is_stopping| *is_stopping) => return Err(End::Stopping),
-                    }
+                    self.stream.writable().await?
                 }
                 Err(error) => return Err(error.into()),
             }

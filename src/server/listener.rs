@@ -9,7 +9,7 @@ use lycosa_proto::err;
 use lycosa_proto::iproto::write_error;
 
 use super::Shared;
-use super::worker::{Job, Worker, WorkerHandle};
+use super::worker::Job;
 
 /// Connections that the system keeps until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -28,24 +28,8 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener
     Ok(socket.into())
 }
 
-/// Sets the first worker to accept on every socket.
-pub(super) fn start(
-    _shared: &Arc<Shared>,
-    sockets: Vec<std::net::TcpListener>,
-    workers: &[Worker],
-) {
-    let handles: Vec<WorkerHandle> = workers.iter().map(Worker::handle).collect();
-    for socket in sockets {
-        handles[0].give(Job::Listen(socket, handles.clone()));
-    }
-}
-
 /// Accepts until the server stops.
-pub(super) async fn accept(
-    shared: Arc<Shared>,
-    socket: std::net::TcpListener,
-    workers: Vec<WorkerHandle>,
-) {
+pub(super) async fn accept(shared: Arc<Shared>, socket: std::net::TcpListener) {
     let listener = match tokio::net::TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("can't listen: {error}"),
@@ -64,8 +48,7 @@ pub(super) async fn accept(
             }
             Ok(stream) => {
                 shared.connections.fetch_add(1, Ordering::Relaxed);
-                let least = workers.iter().min_by_key(|worker| worker.load());
-                least.expect("there is a worker").give(Job::Connection(stream));
+                shared.give(shared.balance.place(), Job::Connection(stream));
             }
             Err(error) => {
                 // EMFILE and the like pass when connections close; a connection that is gone is nobody's concern.

@@ -1,14 +1,15 @@
 //! The network side: listeners, worker threads, connections.
 //!
 //! ```text
-//! accept (first worker) --least loaded--> worker thread: one single-threaded runtime, its connections' tasks
+//! accept (first worker) --> worker thread: one single-threaded runtime, its connections' tasks
 //! connection: socket -> input buffer -> dispatch (under the database lock, in runs) -> output buffer -> socket
 //! ```
 //!
-//! A connection stays on its worker: nothing hops between threads but wake-ups that procedures ask for. All limits are
-//! named: connections, bytes of a packet, requests in flight.
+//! A request is read, executed and answered on one thread; a connection changes its worker only between requests, when
+//! [`balance`] says so. All limits are named: connections, bytes of a packet, requests in flight.
 
 mod auth;
+mod balance;
 mod connection;
 mod dispatch;
 mod listener;
@@ -16,7 +17,7 @@ mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
@@ -36,8 +37,24 @@ pub struct Shared {
     session_id: AtomicU64,
     /// Connections that are open.
     connections: AtomicUsize,
+    /// Which worker serves what.
+    balance: balance::Balance,
+    /// Where each worker takes its jobs from.
+    jobs: Vec<worker::Jobs>,
     /// True once the server is to stop.
     stop: watch::Sender<bool>,
+    /// The same, to look at between requests.
+    is_stopping: AtomicBool,
+}
+
+impl Shared {
+    /// Gives a worker a job. It is dropped if the worker has stopped.
+    fn give(&self, worker: usize, job: worker::Job) {
+        if !matches!(job, worker::Job::Listen(_)) {
+            self.balance.loads[worker].connections.fetch_add(1, Ordering::Relaxed);
+        }
+        let _ = self.jobs[worker].send(job);
+    }
 }
 
 /// Limits of connections.
@@ -63,6 +80,8 @@ pub struct Server {
 impl Server {
     /// Starts to listen on the configured addresses and to serve on the configured number of threads.
     ///
+    /// To be called inside a runtime, which then watches over the load.
+    ///
     /// # Errors
     /// What the system says of an address, with the address; of a thread that cannot be started.
     pub fn start(
@@ -76,13 +95,19 @@ impl Server {
             readahead: usize::try_from(config.readahead).unwrap_or(usize::MAX),
             in_flight: usize::try_from(config.net_msg_max).unwrap_or(usize::MAX),
         };
+        let threads = config.threads.0.max(1);
+        let (jobs, receivers): (Vec<_>, Vec<_>) =
+            (0..threads).map(|_| tokio::sync::mpsc::unbounded_channel()).unzip();
         let shared = Arc::new(Shared {
             instance,
             registry,
             limits,
             session_id: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
+            balance: balance::Balance::new(threads),
+            jobs,
             stop: watch::channel(false).0,
+            is_stopping: AtomicBool::new(false),
         });
         let sockets = config
             .listen
@@ -91,11 +116,13 @@ impl Server {
             .collect::<std::io::Result<Vec<_>>>()?;
         let addresses =
             sockets.iter().map(std::net::TcpListener::local_addr).collect::<Result<_, _>>()?;
-        let threads = config.threads.0.max(1);
-        let workers = (0..threads)
-            .map(|no| worker::Worker::start(no, shared.clone()))
+        let workers = receivers
+            .into_iter()
+            .enumerate()
+            .map(|(no, jobs)| worker::Worker::start(no, shared.clone(), jobs))
             .collect::<std::io::Result<Vec<_>>>()?;
-        listener::start(&shared, sockets, &workers);
+        sockets.into_iter().for_each(|socket| shared.give(0, worker::Job::Listen(socket)));
+        tokio::spawn(balance::run(shared.clone()));
         Ok(Self { shared, addresses, workers })
     }
 
@@ -109,8 +136,14 @@ impl Server {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
+    /// Requests answered since the start.
+    pub fn requests(&self) -> u64 {
+        self.shared.balance.requests()
+    }
+
     /// Stops: no new connections, the requests at work end, connections close. Returns when all threads are done.
     pub fn stop(self) {
+        self.shared.is_stopping.store(true, Ordering::Relaxed);
         self.shared.stop.send_replace(true);
         self.workers.into_iter().for_each(worker::Worker::join);
     }

@@ -2,66 +2,50 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
-use super::{Shared, connection, listener};
+use super::connection::{self, Moving};
+use super::{Shared, listener};
+
+/// How long connections have for the round of requests that they are at, when the server stops.
+const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// A worker thread.
 pub(super) struct Worker {
     thread: JoinHandle<()>,
-    handle: WorkerHandle,
-}
-
-/// What others need to give a worker something to do.
-#[derive(Clone)]
-pub(super) struct WorkerHandle {
-    jobs: mpsc::UnboundedSender<Job>,
-    /// Connections that it has.
-    load: Arc<AtomicUsize>,
 }
 
 /// Something to do.
 pub(super) enum Job {
-    /// Serve a connection.
+    /// Serve a new connection.
     Connection(TcpStream),
+    /// Serve a connection that another worker gives away.
+    Moving(Box<Moving>),
     /// Accept connections and share them out.
-    Listen(std::net::TcpListener, Vec<WorkerHandle>),
+    Listen(std::net::TcpListener),
 }
 
-impl WorkerHandle {
-    /// Connections that the worker has.
-    pub(super) fn load(&self) -> usize {
-        self.load.load(Ordering::Relaxed)
-    }
-
-    /// Gives the worker a job; dropped if it has stopped.
-    pub(super) fn give(&self, job: Job) {
-        if matches!(job, Job::Connection(_)) {
-            self.load.fetch_add(1, Ordering::Relaxed);
-        }
-        let _ = self.jobs.send(job);
-    }
-}
+/// Where jobs for a worker go.
+pub(super) type Jobs = mpsc::UnboundedSender<Job>;
 
 impl Worker {
-    /// Starts a worker.
-    pub(super) fn start(no: usize, shared: Arc<Shared>) -> std::io::Result<Self> {
-        let (jobs, receiver) = mpsc::unbounded_channel();
-        let load = Arc::new(AtomicUsize::new(0));
+    /// Starts worker `no`, which takes its jobs from `jobs`.
+    pub(super) fn start(
+        no: usize,
+        shared: Arc<Shared>,
+        jobs: mpsc::UnboundedReceiver<Job>,
+    ) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let handle = WorkerHandle { jobs, load: load.clone() };
-        let thread = std::thread::Builder::new()
-            .name(format!("iproto-{no}"))
-            .spawn(move || runtime.block_on(run(shared, receiver, load)))?;
-        Ok(Self { thread, handle })
-    }
-
-    /// How to give it jobs.
-    pub(super) fn handle(&self) -> WorkerHandle {
-        self.handle.clone()
+        let thread = std::thread::Builder::new().name(format!("iproto-{no}")).spawn(move || {
+            shared.balance.loads[no].enter();
+            runtime.block_on(run(no, shared, jobs));
+        })?;
+        Ok(Self { thread })
     }
 
     /// Waits until it has stopped.
@@ -72,27 +56,51 @@ impl Worker {
     }
 }
 
-async fn run(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>, load: Arc<AtomicUsize>) {
+async fn run(no: usize, shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let mut stop = shared.stop.subscribe();
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             _ = stop.wait_for(|is_stopping| *is_stopping) => break,
-            Some(job) = jobs.recv() => match job {
-                Job::Connection(stream) => {
-                    let (shared, load) = (shared.clone(), load.clone());
-                    tasks.spawn(async move {
-                        connection::serve(&shared, stream).await;
-                        load.fetch_sub(1, Ordering::Relaxed);
-                    });
-                }
-                Job::Listen(socket, workers) => {
-                    tasks.spawn(listener::accept(shared.clone(), socket, workers));
-                }
-            },
+            Some(job) = jobs.recv() => begin(no, &shared, &mut tasks, job),
             Some(_) = tasks.join_next() => {}
         }
     }
-    // Connections end by themselves when they see that the server stops.
-    while tasks.join_next().await.is_some() {}
+    // Connections at work see the flag and end; those that only wait are cut off.
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_GRACE, all).await.is_err() {
+        tasks.shutdown().await;
+    }
+}
+
+fn begin(no: usize, shared: &Arc<Shared>, tasks: &mut JoinSet<()>, job: Job) {
+    let shared = shared.clone();
+    match job {
+        Job::Listen(socket) => {
+            tasks.spawn(listener::accept(shared, socket));
+        }
+        Job::Connection(stream) => {
+            tasks.spawn(async move {
+                let moving = connection::serve_new(&shared, no, stream).await;
+                leave(&shared, no, moving);
+            });
+        }
+        Job::Moving(moving) => {
+            tasks.spawn(async move {
+                let moving = connection::serve_moving(&shared, no, *moving).await;
+                leave(&shared, no, moving);
+            });
+        }
+    }
+}
+
+/// A connection leaves a worker: for another, or for good.
+fn leave(shared: &Shared, no: usize, moving: Option<(usize, Moving)>) {
+    shared.balance.loads[no].connections.fetch_sub(1, Ordering::Relaxed);
+    match moving {
+        Some((target, moving)) => shared.give(target, Job::Moving(Box::new(moving))),
+        None => {
+            shared.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }

@@ -45,7 +45,7 @@ class AsyncConnection:
 
     def send(self, type_, body):
         """Sends a request at once; the result is a future reply."""
-        if self.ended:
+        if self.ended or self.writer.is_closing():
             raise Closed("end of stream")
         sync = next(self.syncs)
         future = asyncio.get_running_loop().create_future()

@@ -25,7 +25,10 @@ def lycosa(
     if "authman" in roles:
         facebook = dict(PROVIDER)
         if provider is not None:
-            facebook |= {"token_url": provider.token_url, "profile_url": provider.profile_url}
+            facebook["endpoints"] = {
+                "token_url": provider.token_url,
+                "profile_url": provider.profile_url,
+            }
         config["roles_cfg"] = {"authman": {"facebook": facebook, "request_timeout": 1}}
     return merged(config, extra or {})
 
