@@ -9,6 +9,7 @@
 //! is never held across an await: guards are not `Send`, and what is spawned must be.
 
 mod credentials;
+mod schedule;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use lycosa_proto::iproto::{Body, request_type};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uuid::Uuid;
 
+use self::schedule::Schedule;
 use crate::config::{Config, WalMode};
 use crate::db::access::ADMIN;
 use crate::db::journal::{RollBack, Ticket, Vclock};
@@ -87,6 +89,8 @@ pub struct Instance {
     uuid: Uuid,
     /// A checkpoint is being written.
     is_checkpointing: AtomicBool,
+    /// When checkpoints are due by themselves.
+    schedule: Schedule,
     /// When the process became ready.
     started: std::time::Instant,
     /// Held for as long as the instance lives.
@@ -167,6 +171,7 @@ impl Instance {
             snapshot_count: config.snapshot.count,
             uuid,
             is_checkpointing: AtomicBool::new(false),
+            schedule: Schedule::new(&config.snapshot.by),
             started: std::time::Instant::now(),
             _locks: locks,
         };
@@ -240,6 +245,7 @@ impl Instance {
         if self.is_checkpointing.swap(true, Ordering::AcqRel) {
             return Err(err!(CHECKPOINT_IN_PROGRESS));
         }
+        self.schedule.begun(self.read().vclock().signature(), self.journal.written_bytes());
         let done = self.write_checkpoint();
         self.is_checkpointing.store(false, Ordering::Release);
         done
@@ -264,6 +270,11 @@ impl Instance {
             Err(error) => tracing::error!("can't remove old files: {error}"),
         }
         Ok(path)
+    }
+
+    /// True if a checkpoint should be written now, by time or by what was written since the last one.
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.schedule.is_due(self.read().vclock().signature(), self.journal.written_bytes())
     }
 
     /// Closes the journal; nothing may be written afterwards.

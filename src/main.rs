@@ -116,6 +116,9 @@ fn applications(config: &Config) -> Result<Registry, String> {
     Ok(registry)
 }
 
+/// Between two looks whether a snapshot is due.
+const CHECKPOINT_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The signals that the server knows.
 struct Signals {
     terminate: Signal,
@@ -132,23 +135,32 @@ impl Signals {
         })
     }
 
-    /// Takes snapshots on SIGUSR1 until SIGTERM or SIGINT comes.
+    /// Takes snapshots on SIGUSR1 and when they are due, until SIGTERM or SIGINT comes.
     async fn until_stopped(mut self, instance: &Arc<Instance>) {
+        let mut look = tokio::time::interval(CHECKPOINT_LOOK);
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return tracing::info!("SIGTERM: stopping"),
                 _ = self.interrupt.recv() => return tracing::info!("SIGINT: stopping"),
-                _ = self.checkpoint.recv() => {
-                    let instance = instance.clone();
-                    tokio::task::spawn_blocking(move || {
-                        if let Err(error) = instance.checkpoint() {
-                            tracing::error!("can't take a snapshot: {error}");
-                        }
-                    });
+                _ = self.checkpoint.recv() => checkpoint(instance),
+                _ = look.tick() => {
+                    if instance.is_checkpoint_due() {
+                        checkpoint(instance);
+                    }
                 }
             }
         }
     }
+}
+
+/// Takes a snapshot on a thread of its own.
+fn checkpoint(instance: &Arc<Instance>) {
+    let instance = instance.clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = instance.checkpoint() {
+            tracing::error!("can't take a snapshot: {error}");
+        }
+    });
 }
 
 /// Raises the limit of open files to what the system allows: every connection is one.
