@@ -24,8 +24,8 @@ use uuid::Uuid;
 use crate::config::{Config, WalMode};
 use crate::db::access::ADMIN;
 use crate::db::journal::{RollBack, Ticket, Vclock};
-use crate::db::schema::bootstrap;
 use crate::db::schema::space_def::Engine;
+use crate::db::schema::{bootstrap, sequence, space_id};
 use crate::db::space::Space;
 use crate::db::{Database, Txn};
 use crate::wal::checkpoint::{self, Checkpoint};
@@ -280,6 +280,8 @@ struct ReadView {
     vclock: Vclock,
     /// Ascending by id.
     spaces: Vec<Space>,
+    /// The values of sequences as rows, which the space of such rows need not have.
+    sequence_rows: Vec<Vec<u8>>,
 }
 
 impl ReadView {
@@ -287,7 +289,7 @@ impl ReadView {
         let is_kept = |space: &&Space| space.def.engine == Engine::Memtx && !space.def.is_temporary;
         let mut spaces: Vec<Space> = db.spaces().filter(is_kept).cloned().collect();
         spaces.sort_by_key(|space| space.def.id);
-        Self { vclock: db.vclock().clone(), spaces }
+        Self { vclock: db.vclock().clone(), spaces, sequence_rows: sequence::rows(db) }
     }
 
     /// Writes the snapshot; gives its path. One of the same vclock stays as it is.
@@ -300,6 +302,12 @@ impl ReadView {
         for space in &self.spaces {
             let group_id = u32::from(space.def.is_local);
             let Ok(primary) = space.primary() else { continue };
+            if space.def.id == space_id::SEQUENCE_DATA {
+                for row in &self.sequence_rows {
+                    snapshot.push(space.def.id, group_id, row)?;
+                }
+                continue;
+            }
             for tuple in primary.iter() {
                 snapshot.push(space.def.id, group_id, tuple.data())?;
             }

@@ -10,7 +10,7 @@ pub mod bootstrap;
 pub mod index_def;
 mod privilege;
 mod row;
-pub(super) mod sequence;
+pub mod sequence;
 pub mod space_def;
 mod user;
 pub mod views;

@@ -15,7 +15,6 @@ use super::space_def::{NAME_BYTES_MAX, check_identifier, cut_name};
 use super::{Change, space_id};
 use crate::db::access::{self, Grant, Object, ObjectType, Privilege, User};
 use crate::db::database::Database;
-use crate::db::index::Index;
 use crate::db::key_def::Key;
 use crate::db::txn::Txn;
 
@@ -26,7 +25,7 @@ const AUTH_METHOD: &str = "chap-sha1";
 pub fn refresh_access(db: &mut Database) {
     let rows = |id: u32| {
         let index = db.spaces.get(&id).and_then(|space| space.primary().ok());
-        index.into_iter().flat_map(Index::iter)
+        index.into_iter().flat_map(super::super::index::Index::iter)
     };
     let users = rows(space_id::USER).filter_map(|tuple| {
         let row = Row(tuple);
