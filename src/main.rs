@@ -9,6 +9,7 @@ use lycosa::config::{Config, ConfigError, LogFormat, LogTo, Role};
 use lycosa::instance::Instance;
 use lycosa::procs::Registry;
 use lycosa::procs::authman::AuthmanModule;
+use lycosa::procs::boxed::BoxModule;
 use lycosa::procs::queue::Queue;
 use lycosa::server::Server;
 use lycosa::wal::disk::OsDisk;
@@ -103,6 +104,7 @@ fn run(config: &Config) -> Result<(), String> {
 /// The applications that the configuration wants.
 fn applications(config: &Config) -> Result<Registry, String> {
     let mut registry = Registry::default();
+    registry.add(Arc::new(BoxModule));
     if config.roles.contains(&Role::Queue) {
         registry.add(Arc::new(Queue::new()));
     }
