@@ -135,11 +135,11 @@ options! {
 
     /// Settings of accounts and login.
     struct Authman {
-        /// Secret in activation codes; none draws one at each start, and older codes stop working.
+        /// Secret in activation codes; none draws one, which the database keeps.
         activation_secret: Option<Secret> = "", hostile "";
         /// Secret in the signature of login sessions; none draws one, which the database keeps.
         session_secret: Option<Secret> = "", hostile "";
-        /// Secret in restore tokens; none draws one at each start.
+        /// Secret in restore tokens; none draws one, which the database keeps.
         restore_secret: Option<Secret> = "", hostile "";
         /// Life of a login session.
         session_lifetime: Duration = "604800" [0 to 3153600000 "seconds"], hostile "0";

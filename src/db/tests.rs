@@ -155,3 +155,16 @@ fn a_sequence_fills_its_field() {
     run(&mut db, |txn| txn.insert(512, &mp(r#"[null,"c"]"#))).expect("101");
     assert_eq!(all(&db, 0, Kind::All, "[]"), [r#"[1, "a"]"#, r#"[100, "b"]"#, r#"[101, "c"]"#]);
 }
+
+#[test]
+fn an_update_far_beyond_the_end_is_refused_before_it_takes_memory() {
+    let mut db = with_space();
+    run(&mut db, |txn| txn.insert(512, &mp(r#"[1,"a"]"#))).expect("new");
+    for ops in [r#"[["=",2147483647,1]]"#, r#"[["!",1000000000,1]]"#] {
+        let update = run(&mut db, |txn| txn.update(512, 0, &mp("[1]"), &mp(ops), 0));
+        assert_eq!(update.expect_err("too long").code(), 110);
+        let upsert = run(&mut db, |txn| txn.upsert(512, &mp(r#"[1,"a"]"#), &mp(ops), 0));
+        assert_eq!(upsert.expect_err("too long").code(), 110);
+    }
+    assert_eq!(all(&db, 0, Kind::All, "[]"), [r#"[1, "a"]"#]);
+}

@@ -262,7 +262,12 @@ impl<'db> Txn<'db> {
         let old = self.find(space, index_id, &Key::from_array(key))?;
         let mut new = None;
         if let Some(old) = &old {
-            let data = Update::decode(ops, space, index_base)?.apply(old.data(), space, false)?;
+            let data = Update::decode(ops, space, index_base)?.apply(
+                old.data(),
+                space,
+                false,
+                self.db.tuple_bytes_max,
+            )?;
             let tuple = self.check_tuple(space, &data)?;
             if !space.primary()?.is_same_key(old, &tuple) {
                 let fields = (old.data(), tuple.data());
@@ -320,7 +325,10 @@ impl<'db> Txn<'db> {
                 self.store(space_id, &insert, Mode::Insert)?;
             }
             Some(old) => {
-                let new = self.check_tuple(space, &update.apply(old.data(), space, true)?)?;
+                let new = self.check_tuple(
+                    space,
+                    &update.apply(old.data(), space, true, self.db.tuple_bytes_max)?,
+                )?;
                 if primary.is_same_key(old, &new) {
                     self.store(space_id, &new, Mode::Replace)?;
                 } else {

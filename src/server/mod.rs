@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A request is read, executed and answered on one thread; a connection changes its worker only between requests, when
-//! [`balance`] says so. All limits are named: connections, bytes of a packet, requests in flight.
+//! `balance` says so. All limits are named: connections, bytes of a packet, requests in flight.
 
 mod auth;
 mod balance;

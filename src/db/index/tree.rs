@@ -353,7 +353,6 @@ pub struct Cursor<'a, T> {
 
 impl<'a, T: Clone> Cursor<'a, T> {
     /// Steps over the next item and gives it.
-    #[expect(clippy::should_implement_trait, reason = "a cursor goes both ways")]
     #[inline]
     pub fn step(&mut self) -> Option<&'a T> {
         if self.at == self.leaf.len() && !self.next_leaf() {

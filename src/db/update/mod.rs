@@ -11,7 +11,7 @@ mod path;
 use std::borrow::Cow;
 
 use lycosa_proto::err;
-use lycosa_proto::error::{Error, Result};
+use lycosa_proto::error::{Error, Result, kind};
 use lycosa_proto::msgpack::{self, Token, write_array, write_bin, write_map, write_str};
 
 use super::field_type::FieldType;
@@ -90,11 +90,19 @@ impl<'a> Update<'a> {
     /// # Errors
     /// Those of the operations: NO_SUCH_FIELD_NO, NO_SUCH_FIELD_NAME, UPDATE_FIELD, UPDATE_ARG_TYPE, UPDATE_SPLICE,
     /// UPDATE_INTEGER_OVERFLOW, UPDATE_DECIMAL_OVERFLOW.
-    pub fn apply(&self, old: &[u8], space: &Space, is_upsert: bool) -> Result<Vec<u8>> {
+    /// MEMTX_MAX_TUPLE_SIZE if a field so far beyond the end is set that the fields between would take more than
+    /// `bytes_max`; this one not even UPSERT skips.
+    pub fn apply(
+        &self,
+        old: &[u8],
+        space: &Space,
+        is_upsert: bool,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>> {
         let mut fields: Vec<Value<'_>> = msgpack::items(old).map(Cow::Borrowed).collect();
         for op in &self.0 {
-            match op.apply(&mut fields, space) {
-                Err(error) if is_upsert => {
+            match op.apply(&mut fields, space, bytes_max) {
+                Err(error) if is_upsert && error.kind() != kind::MEMTX_MAX_TUPLE_SIZE => {
                     tracing::debug!(space = &*space.def.name, %error, "UPSERT operation skipped");
                 }
                 done => done?,
@@ -263,7 +271,7 @@ impl<'a> Op<'a> {
         }
     }
 
-    fn apply(&self, fields: &mut Vec<Value<'_>>, space: &Space) -> Result<()> {
+    fn apply(&self, fields: &mut Vec<Value<'_>>, space: &Space, bytes_max: usize) -> Result<()> {
         let count = fields.len() as i64;
         let at = match self.field_no {
             no if no >= 0 => no,
@@ -281,6 +289,10 @@ impl<'a> Op<'a> {
         }
         match self.code {
             Code::Assign | Code::Insert => {
+                // Every field takes a byte at least: refuse before the memory is taken.
+                if at > bytes_max {
+                    return Err(err!(MEMTX_MAX_TUPLE_SIZE, at, bytes_max));
+                }
                 while fields.len() < at {
                     fields.push(Cow::Borrowed(&[0xc0]));
                 }
