@@ -172,17 +172,19 @@ fn create_tube(
     match space {
         Some(space) => check_space(space, driver)?,
         None => {
+            driver.check(options)?;
             let (engine, is_temporary) = (&*options.engine, options.is_temporary);
             ddl::create_space(txn, NewSpace { name, engine, is_temporary }, driver.layout())?;
         }
     }
-    let mut row = Vec::with_capacity(64 + name.len() + options.stored.len());
+    let stored = options.stored(driver.has_times());
+    let mut row = Vec::with_capacity(64 + name.len() + stored.len());
     write_array(&mut row, 5);
     write_str(&mut row, name);
     write_uint(&mut row, next_tube_id(txn.db(), services)?);
     write_str(&mut row, name);
     write_str(&mut row, driver.name());
-    row.extend_from_slice(&options.stored);
+    row.extend_from_slice(&stored);
     txn.insert(services.queue, &row)
 }
 

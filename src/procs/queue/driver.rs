@@ -10,7 +10,9 @@ use lycosa_proto::err;
 use lycosa_proto::error::Result;
 
 use super::fifo::Fifo;
+use super::fifottl::Fifottl;
 use super::layout::Layout;
+use super::options::TubeOptions;
 use super::work::Work;
 use crate::db::Tuple;
 
@@ -25,6 +27,38 @@ pub(super) trait Driver: Send + Sync {
 
     /// The field with what the client put.
     fn data_field(&self) -> u32;
+
+    /// Rows have the fields and the index of [`super::timed`].
+    fn has_times(&self) -> bool {
+        false
+    }
+
+    /// Checks the options of a new tube.
+    ///
+    /// # Errors
+    /// PROC_LUA: the type cannot do this.
+    fn check(&self, options: &TubeOptions) -> Result<()> {
+        let _ = options;
+        Ok(())
+    }
+
+    /// True if there is no room for another task.
+    ///
+    /// # Errors
+    /// Those of the space.
+    fn is_full(&self, work: &Work<'_, '_>) -> Result<bool> {
+        let _ = work;
+        Ok(false)
+    }
+
+    /// Keeps up with a task whose state was changed by somebody else than the driver.
+    ///
+    /// # Errors
+    /// Those of the spaces.
+    fn follow(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {
+        let _ = (work, task);
+        Ok(())
+    }
 
     /// Stores a task; `data` and `options` are MsgPack as the client sent it, None if it sent none.
     ///
@@ -83,10 +117,11 @@ pub(super) trait Driver: Send + Sync {
 }
 
 /// The types that are there.
-static DRIVERS: &[&dyn Driver] = &[&Fifo];
+static DRIVERS: &[&dyn Driver] =
+    &[&Fifo, &Fifottl { is_limited: false }, &Fifottl { is_limited: true }];
 
 /// Types of the rock that are to come.
-const PLANNED: &[&str] = &["fifottl", "limfifottl", "utube", "utubettl"];
+const PLANNED: &[&str] = &["utube", "utubettl"];
 
 /// The driver of a type; None if there is none.
 pub(super) fn find(tube_type: &str) -> Option<&'static dyn Driver> {

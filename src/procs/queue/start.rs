@@ -43,6 +43,10 @@ pub(super) fn start(txn: &mut Txn<'_>, tubes: &Tubes) -> Result<()> {
     let services = tubes.set_services(services);
     for tube in tubes.all(txn.db()) {
         let released = operations::release_all(&mut Work { txn, tube: &tube, services })?;
+        if tube.driver.has_times() {
+            // Whatever is due, the timer finds it.
+            tubes.timer.schedule(tube.id, 0);
+        }
         if released > 0 {
             tracing::info!("queue: released {released} tasks of tube {}", tube.name);
         }

@@ -17,7 +17,9 @@ use parking_lot::RwLock;
 
 use super::driver;
 use super::row;
-use super::tube::Tube;
+use super::settings::Settings;
+use super::timer::Timer;
+use super::tube::{Place, Tube};
 use crate::db::index::Index;
 use crate::db::{Database, Key, Tuple};
 
@@ -43,6 +45,8 @@ pub(super) struct Tubes {
     services: OnceLock<Services>,
     /// Tubes that were found in `_queue`.
     by_name: RwLock<HashMap<Box<str>, Arc<Tube>>>,
+    /// When something happens in them.
+    pub(super) timer: Arc<Timer>,
 }
 
 impl Tubes {
@@ -80,13 +84,15 @@ impl Tubes {
         let found = self.row(db, name).and_then(|row| {
             let space_id = db.space_id(row::text(row, 2))?;
             let driver = driver::find(row::text(row, 3))?;
-            Some(Tube::new(name, row::uint(row, 1), space_id, driver))
+            let settings = Settings::parse(row::raw(row, 4));
+            let place = Place { name, id: row::uint(row, 1), space_id };
+            Some(Tube::new(place, driver, settings, self.timer.clone()))
         });
         let mut by_name = self.by_name.write();
         let known = by_name.get(name).cloned();
         let Some(found) = found else {
             by_name.remove(name);
-            known.into_iter().for_each(|gone| gone.waiters.call_all());
+            known.into_iter().for_each(|gone| gone.call_all());
             return None;
         };
         let tube = match known {
@@ -94,7 +100,7 @@ impl Tubes {
             replaced => {
                 let found = Arc::new(found);
                 by_name.insert(name.into(), found.clone());
-                replaced.into_iter().for_each(|gone| gone.waiters.call_all());
+                replaced.into_iter().for_each(|gone| gone.call_all());
                 found
             }
         };
@@ -102,9 +108,14 @@ impl Tubes {
         Some(tube)
     }
 
-    /// Calls the consumers of every tube: tasks may be READY again that nobody was called for.
+    /// Calls whoever waits at any tube: tasks may be READY again that nobody was called for.
     pub(super) fn call_all(&self) {
-        self.by_name.read().values().for_each(|tube| tube.waiters.call_all());
+        self.by_name.read().values().for_each(|tube| tube.call_all());
+    }
+
+    /// A transaction has failed that may have been at work on any tube.
+    pub(super) fn doubt(&self) {
+        self.by_name.read().values().for_each(|tube| tube.doubt());
     }
 
     /// Finds a tube by its number.
