@@ -9,6 +9,7 @@ use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::msgpack::{Token, write_array, write_map, write_str, write_uint};
 
+use super::buffer;
 use super::ddl::{self, NewSpace};
 use super::driver::{self, Driver};
 use super::options::TubeOptions;
@@ -129,7 +130,7 @@ impl Call {
             let wanted = self.args.token(0);
             sessions::identify(txn, &self.tubes, &self.services, connection_id, wanted)
         });
-        let session = session.await?;
+        let session = session.await.inspect_err(|_| self.tubes.doubt())?;
         Ok(Values::one(|out| write_str(out, session)))
     }
 }
@@ -175,6 +176,13 @@ fn create_tube(
             driver.check(options)?;
             let (engine, is_temporary) = (&*options.engine, options.is_temporary);
             ddl::create_space(txn, NewSpace { name, engine, is_temporary }, driver.layout())?;
+        }
+    }
+    if let Some(layout) = driver.side_layout(&options.settings()) {
+        let name = &*buffer::name(name);
+        if txn.db().space_by_name(name).is_err() {
+            let (engine, is_temporary) = (&*options.engine, options.is_temporary);
+            ddl::create_space(txn, NewSpace { name, engine, is_temporary }, layout)?;
         }
     }
     let stored = options.stored(driver.has_times());

@@ -93,6 +93,7 @@ impl Call {
             }
             let mut work = Work { txn, tube: &self.tube, services: &self.services };
             let value = body(&mut work)?;
+            self.tube.trust();
             is_committed = true;
             Ok(value)
         });

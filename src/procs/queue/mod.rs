@@ -4,7 +4,8 @@
 //! queue.create_tube(name, type, options)      api        functions of the module
 //! queue.tube.NAME:put(data), :take(timeout)   methods    one call of a tube's method: arguments, waits, reply
 //!                                             operations what it does in a transaction: who may, what is counted
-//!                                             driver     how the tube's type does it; fifo, fifottl
+//!                                             driver     how the tube's type does it; fifo, fifottl, utube
+//!                                             lanes, buffer  whose turn it is among sub-queues
 //! time passes                                 timer      expiry does what rows say is due; timed, times
 //! ```
 //!
@@ -19,13 +20,16 @@
 //! Source: queue.md; queue/abstract.lua.
 
 mod api;
+mod buffer;
 mod ddl;
 mod driver;
 mod expiry;
 mod fifo;
 mod fifottl;
 mod grant;
+mod lanes;
 mod layout;
+mod lua_text;
 mod methods;
 mod operations;
 mod options;
@@ -41,6 +45,7 @@ mod timer;
 mod times;
 mod tube;
 mod tubes;
+mod utube;
 mod waiters;
 mod work;
 
@@ -89,6 +94,7 @@ impl Module for Queue {
         instance: &'a Arc<Instance>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
         Box::pin(async move {
+            self.tubes.set_instance(instance);
             instance.transaction(ADMIN, |txn| start::start(txn, &self.tubes)).await?;
             let timer = timer::run(Arc::downgrade(instance), self.tubes.clone());
             self.timer.get_or_init(|| tokio::spawn(timer).abort_handle());

@@ -162,7 +162,9 @@ pub(super) fn delete(work: &mut Work<'_, '_>, id: Option<&[u8]>) -> Result<Tuple
 /// Those of the spaces.
 pub(super) fn truncate(work: &mut Work<'_, '_>) -> Result<()> {
     taken::remove_all(work)?;
-    ddl::truncate_space(work.txn, work.tube.space_id)?;
+    for space_id in work.tube.space_ids() {
+        ddl::truncate_space(work.txn, space_id)?;
+    }
     work.tube.producers.call_all();
     Ok(())
 }
@@ -191,7 +193,9 @@ pub(super) fn drop_tube(work: &mut Work<'_, '_>) -> Result<()> {
     if taken::is_any(work)? {
         return Err(err!(PROC_LUA, "There are taken tasks in the tube"));
     }
-    ddl::drop_space(work.txn, work.tube.space_id)?;
+    for space_id in work.tube.space_ids() {
+        ddl::drop_space(work.txn, space_id)?;
+    }
     let key = row::str_key(work.tube.name.as_bytes());
     work.txn.delete(work.services.queue, 0, &key).map(|_| ())
 }

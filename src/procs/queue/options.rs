@@ -6,6 +6,7 @@ use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::msgpack::{self, Token, write_bool, write_map, write_str, write_uint};
 
+use super::settings::Settings;
 use super::times;
 
 /// What a client wants of a new tube.
@@ -58,6 +59,11 @@ impl TubeOptions {
             parsed.kept.push((key.to_vec(), value.to_vec()));
         }
         Ok(parsed)
+    }
+
+    /// What the options mean to a driver.
+    pub(super) fn settings(&self) -> Settings {
+        Settings::parse(&self.map(&[]))
     }
 
     /// What `_queue` keeps of a tube of a type: the map as given without what cannot be kept, `if_not_exists` and the times

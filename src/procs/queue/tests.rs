@@ -5,6 +5,7 @@ mod fifottl;
 mod replies;
 mod sessions;
 mod tubes;
+mod utube;
 mod waiting;
 
 use std::future::poll_fn;

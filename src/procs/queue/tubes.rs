@@ -11,10 +11,11 @@
 //! Locks: the map's is taken inside of the database's or alone, and nothing is locked while it is held.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::RwLock;
 
+use super::buffer;
 use super::driver;
 use super::row;
 use super::settings::Settings;
@@ -22,6 +23,7 @@ use super::timer::Timer;
 use super::tube::{Place, Tube};
 use crate::db::index::Index;
 use crate::db::{Database, Key, Tuple};
+use crate::instance::Instance;
 
 /// Ids of the spaces that the queue keeps for itself.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,8 @@ pub(super) struct Tubes {
     services: OnceLock<Services>,
     /// Tubes that were found in `_queue`.
     by_name: RwLock<HashMap<Box<str>, Arc<Tube>>>,
+    /// The instance; None until the queue starts.
+    instance: OnceLock<Weak<Instance>>,
     /// When something happens in them.
     pub(super) timer: Arc<Timer>,
 }
@@ -58,6 +62,11 @@ impl Tubes {
     /// Says where the spaces of the queue are. Later calls do nothing.
     pub(super) fn set_services(&self, services: Services) -> &Services {
         self.services.get_or_init(|| services)
+    }
+
+    /// Says of which instance the tubes are. Later calls do nothing.
+    pub(super) fn set_instance(&self, instance: &Arc<Instance>) {
+        self.instance.get_or_init(|| Arc::downgrade(instance));
     }
 
     /// A tube that is known already. Whoever uses it checks it with [`Self::is_current`].
@@ -85,8 +94,13 @@ impl Tubes {
             let space_id = db.space_id(row::text(row, 2))?;
             let driver = driver::find(row::text(row, 3))?;
             let settings = Settings::parse(row::raw(row, 4));
-            let place = Place { name, id: row::uint(row, 1), space_id };
-            Some(Tube::new(place, driver, settings, self.timer.clone()))
+            let side_space_id = match driver.side_layout(&settings) {
+                Some(_) => Some(db.space_id(&buffer::name(name))?),
+                None => None,
+            };
+            let place = Place { name, id: row::uint(row, 1), space_id, side_space_id };
+            let instance = self.instance.get().cloned().unwrap_or_default();
+            Some(Tube::new(place, driver, settings, self.timer.clone(), instance))
         });
         let mut by_name = self.by_name.write();
         let known = by_name.get(name).cloned();
