@@ -9,6 +9,7 @@
 //! is never held across an await: guards are not `Send`, and what is spawned must be.
 
 mod credentials;
+mod schedule;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,11 +22,12 @@ use lycosa_proto::iproto::{Body, request_type};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uuid::Uuid;
 
+use self::schedule::Schedule;
 use crate::config::{Config, WalMode};
 use crate::db::access::ADMIN;
 use crate::db::journal::{RollBack, Ticket, Vclock};
-use crate::db::schema::bootstrap;
 use crate::db::schema::space_def::Engine;
+use crate::db::schema::{bootstrap, sequence, space_id};
 use crate::db::space::Space;
 use crate::db::{Database, Txn};
 use crate::wal::checkpoint::{self, Checkpoint};
@@ -87,6 +89,8 @@ pub struct Instance {
     uuid: Uuid,
     /// A checkpoint is being written.
     is_checkpointing: AtomicBool,
+    /// When checkpoints are due by themselves.
+    schedule: Schedule,
     /// When the process became ready.
     started: std::time::Instant,
     /// Held for as long as the instance lives.
@@ -167,6 +171,7 @@ impl Instance {
             snapshot_count: config.snapshot.count,
             uuid,
             is_checkpointing: AtomicBool::new(false),
+            schedule: Schedule::new(&config.snapshot.by),
             started: std::time::Instant::now(),
             _locks: locks,
         };
@@ -240,6 +245,7 @@ impl Instance {
         if self.is_checkpointing.swap(true, Ordering::AcqRel) {
             return Err(err!(CHECKPOINT_IN_PROGRESS));
         }
+        self.schedule.begun(self.read().vclock().signature(), self.journal.written_bytes());
         let done = self.write_checkpoint();
         self.is_checkpointing.store(false, Ordering::Release);
         done
@@ -259,11 +265,16 @@ impl Instance {
         let keep = usize::try_from(self.snapshot_count).unwrap_or(usize::MAX);
         match checkpoint::collect_garbage(&*self.disk, &self.snap_dir, &self.wal_dir, keep) {
             Ok(removed) => {
-                removed.iter().for_each(|path| tracing::info!("removed '{}'", path.display()))
+                removed.iter().for_each(|path| tracing::info!("removed '{}'", path.display()));
             }
             Err(error) => tracing::error!("can't remove old files: {error}"),
         }
         Ok(path)
+    }
+
+    /// True if a checkpoint should be written now, by time or by what was written since the last one.
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.schedule.is_due(self.read().vclock().signature(), self.journal.written_bytes())
     }
 
     /// Closes the journal; nothing may be written afterwards.
@@ -280,6 +291,8 @@ struct ReadView {
     vclock: Vclock,
     /// Ascending by id.
     spaces: Vec<Space>,
+    /// The values of sequences as rows, which the space of such rows need not have.
+    sequence_rows: Vec<Vec<u8>>,
 }
 
 impl ReadView {
@@ -287,7 +300,7 @@ impl ReadView {
         let is_kept = |space: &&Space| space.def.engine == Engine::Memtx && !space.def.is_temporary;
         let mut spaces: Vec<Space> = db.spaces().filter(is_kept).cloned().collect();
         spaces.sort_by_key(|space| space.def.id);
-        Self { vclock: db.vclock().clone(), spaces }
+        Self { vclock: db.vclock().clone(), spaces, sequence_rows: sequence::rows(db) }
     }
 
     /// Writes the snapshot; gives its path. One of the same vclock stays as it is.
@@ -300,6 +313,12 @@ impl ReadView {
         for space in &self.spaces {
             let group_id = u32::from(space.def.is_local);
             let Ok(primary) = space.primary() else { continue };
+            if space.def.id == space_id::SEQUENCE_DATA {
+                for row in &self.sequence_rows {
+                    snapshot.push(space.def.id, group_id, row)?;
+                }
+                continue;
+            }
             for tuple in primary.iter() {
                 snapshot.push(space.def.id, group_id, tuple.data())?;
             }

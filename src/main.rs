@@ -9,6 +9,7 @@ use lycosa::config::{Config, ConfigError, LogFormat, LogTo, Role};
 use lycosa::instance::Instance;
 use lycosa::procs::Registry;
 use lycosa::procs::authman::AuthmanModule;
+use lycosa::procs::boxed::BoxModule;
 use lycosa::procs::queue::Queue;
 use lycosa::server::Server;
 use lycosa::wal::disk::OsDisk;
@@ -103,6 +104,7 @@ fn run(config: &Config) -> Result<(), String> {
 /// The applications that the configuration wants.
 fn applications(config: &Config) -> Result<Registry, String> {
     let mut registry = Registry::default();
+    registry.add(Arc::new(BoxModule));
     if config.roles.contains(&Role::Queue) {
         registry.add(Arc::new(Queue::new()));
     }
@@ -113,6 +115,9 @@ fn applications(config: &Config) -> Result<Registry, String> {
     }
     Ok(registry)
 }
+
+/// Between two looks whether a snapshot is due.
+const CHECKPOINT_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The signals that the server knows.
 struct Signals {
@@ -130,23 +135,32 @@ impl Signals {
         })
     }
 
-    /// Takes snapshots on SIGUSR1 until SIGTERM or SIGINT comes.
+    /// Takes snapshots on SIGUSR1 and when they are due, until SIGTERM or SIGINT comes.
     async fn until_stopped(mut self, instance: &Arc<Instance>) {
+        let mut look = tokio::time::interval(CHECKPOINT_LOOK);
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return tracing::info!("SIGTERM: stopping"),
                 _ = self.interrupt.recv() => return tracing::info!("SIGINT: stopping"),
-                _ = self.checkpoint.recv() => {
-                    let instance = instance.clone();
-                    tokio::task::spawn_blocking(move || {
-                        if let Err(error) = instance.checkpoint() {
-                            tracing::error!("can't take a snapshot: {error}");
-                        }
-                    });
+                _ = self.checkpoint.recv() => checkpoint(instance),
+                _ = look.tick() => {
+                    if instance.is_checkpoint_due() {
+                        checkpoint(instance);
+                    }
                 }
             }
         }
     }
+}
+
+/// Takes a snapshot on a thread of its own.
+fn checkpoint(instance: &Arc<Instance>) {
+    let instance = instance.clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = instance.checkpoint() {
+            tracing::error!("can't take a snapshot: {error}");
+        }
+    });
 }
 
 /// Raises the limit of open files to what the system allows: every connection is one.

@@ -25,6 +25,7 @@ def wrong(code, text):
 
 
 INVALID = wrong(3, "Invalid params")
+NOT_FOUND = wrong(1, "User not found")
 WRONG_SIGN = wrong(7, "Wrong session sign")
 WRONG_CODE = wrong(11, "Wrong auth code")
 NO_PROFILE = wrong(15, "Error during getting user info")
@@ -210,10 +211,45 @@ def test_account_transcript(auth):
     assert auth.complete_registration(email, code, PASSWORD) == wrong(10, "User already active")
     assert auth.registration(email) == wrong(2, "User already exists")
     assert auth.auth(email, "Wrong0ne") == wrong(5, "Wrong password")
-    assert auth.auth("nope@test.ru", PASSWORD) == wrong(1, "User not found")
+    assert auth.auth("nope@test.ru", PASSWORD) == NOT_FOUND
     session = auth.auth(email, PASSWORD)[1]["session"]
     assert payload_of(session)["type"] == "common"
     assert auth.check_auth(session) == [True, active | {"session": session}]
+
+
+def test_registration_with_an_id_of_the_callers(auth):
+    own = f"id-{fresh_email()}"
+    assert auth.registration(fresh_email(), own)[1]["id"] == own
+    with pytest.raises(ServerError) as raised:
+        auth.registration(fresh_email(), own)
+    assert raised.value.code == Err.TUPLE_FOUND
+    assert uuid.UUID(auth.registration(fresh_email(), "")[1]["id"])
+
+
+def test_users_who_are_not_active(auth):
+    """They may be seen and deleted, nothing else."""
+    email = fresh_email()
+    user = auth.registration(email)[1]
+    inactive = wrong(4, "User not activated")
+    assert auth.set_profile(user["id"], {"first_name": "F"}) == inactive
+    assert auth.restore_password(email) == inactive
+    assert auth.complete_restore_password(email, "token", "weak") == inactive
+    assert auth.get_profile(user["id"])[1]["is_active"] is False
+    assert auth.delete_user(user["id"])[0] is True
+
+
+@pytest.mark.parametrize("password", ["\u043f\u0430\u0440\u043e\u043b\u044c aB1", "(Aa1)(Aa1)"])
+def test_passwords_of_other_characters(auth, password):
+    """They count for length; two of the four groups are asked for."""
+    email = fresh_email()
+    code = auth.registration(email)[1]["code"]
+    weak = wrong(14, "Password to weak")
+    for bad in ["Passw0r", "password", "()()()()()a"]:
+        assert auth.complete_registration(email, code, bad) == weak
+    assert auth.complete_registration(email, code, password)[0] is True
+    assert auth.auth(email, password)[0] is True
+    assert auth.auth(email, password + " ") == wrong(5, "Wrong password")
+    assert auth.auth(email) == wrong(5, "Wrong password")
 
 
 def test_password_is_stored_as_the_rock_stores_it(auth, conn):
@@ -230,7 +266,10 @@ def test_profile(auth):
     name = {"first_name": "F", "last_name": "L"}
     assert auth.set_profile(user_id, name | {"other": 1})[1]["profile"] == name
     assert auth.get_profile(user_id)[1]["profile"] == name
-    assert auth.get_profile("nobody") == wrong(1, "User not found")
+    assert auth.set_profile(user_id, {"other": 1})[1]["profile"] == []
+    assert auth.get_profile("nobody") == NOT_FOUND
+    assert auth.get_profile("") == INVALID
+    assert auth.set_profile("nobody", name) == NOT_FOUND
 
 
 def test_restored_password_ends_all_sessions(auth):
@@ -250,48 +289,13 @@ def test_restored_password_ends_all_sessions(auth):
     )
 
 
-def test_deleted_user_is_gone(auth):
+def test_deleted_user_is_gone(auth, target):
     email = fresh_email()
     user_id, session = registered(auth, email)
     assert auth.delete_user(user_id)[1]["email"] == email
-    assert auth.get_profile(user_id) == wrong(1, "User not found")
-    assert auth.auth(email, PASSWORD) == wrong(1, "User not found")
-    assert auth.check_auth(session) == wrong(1, "User not found")
-
-
-# ---- OAuth2 provider
-
-
-def test_oauth_application(conn, auth):
-    user_id, _ = registered(auth, fresh_email())
-    done, app = conn.call("auth.oauth.add_app", user_id, "app1", "browser", "http://x/1 http://x/2")
-    assert done is True
-    key, secret = app.pop("consumer_key"), app.pop("consumer_secret")
-    assert (len(key), len(secret)) == (32, 64)
-    assert app == {
-        "id": app["id"],
-        "user_id": user_id,
-        "name": "app1",
-        "type": "browser",
-        "is_active": True,
-        "is_trusted": False,
-        "redirect_urls": "http://x/1 http://x/2",
-    }
-    again = conn.call("auth.oauth.add_app", user_id, "app1", "browser", "http://x/1")
-    assert again == wrong(16, "oauth app already exists")
-    now = int(time.time())
-    code = f"code-{key}"
-    assert (
-        conn.call("auth.oauth.save_code", code, key, "http://x/1", "read", "st", 60, now, "", "")[0]
-        is True
-    )
-    assert conn.call("auth.oauth.get_code", code)[1]["consumer"]["consumer_key"] == key
-    assert conn.call("auth.oauth.delete_code", code)[1]["code"] == code
-    assert conn.call("auth.oauth.get_code", code) == wrong(20, "OAUTH authorization code not found")
-    saved = conn.call(
-        "auth.oauth.save_access", f"at-{key}", key, f"rt-{key}", "http://x/1", "read", 60, now
-    )
-    assert saved[1]["refresh_token"] == f"rt-{key}"
-    assert conn.call("auth.oauth.get_refresh", f"rt-{key}")[1]["access_token"] == f"at-{key}"
-    assert conn.call("auth.oauth.delete_app", app["id"])[0] is True
-    assert conn.call("auth.oauth.get_consumer", key) == wrong(18, "OAUTH consumer not found")
+    assert auth.get_profile(user_id) == NOT_FOUND
+    assert auth.auth(email, PASSWORD) == NOT_FOUND
+    # The rock leaves the sessions behind; ours deletes them with the user.
+    assert auth.check_auth(session) == (NOT_FOUND if target == "tarantool" else WRONG_SIGN)
+    assert auth.delete_user(user_id) == NOT_FOUND
+    assert auth.registration(email)[1]["id"] != user_id

@@ -152,7 +152,7 @@ def refused(call, *args):
 
 
 def test_guest_has_no_rights_once_credentials_are_set(tmp_path):
-    users = {"ann": {"password": "secret", "roles": ["super"]}, "bob": {"password": "other"}}
+    users = {"ann": {"password": "hush-hush", "roles": ["super"]}, "bob": {"password": "other"}}
     with Lycosa(tmp_path, users=users) as server:
         with server.connect() as guest:
             guest.ping()
@@ -163,13 +163,13 @@ def test_guest_has_no_rights_once_credentials_are_set(tmp_path):
         with server.connect("bob", "other") as bob:
             refused(bob.select, schema.SPACE)
             refused(bob.call, "queue.state")
-        with server.connect("ann", "secret") as ann:
+        with server.connect("ann", "hush-hush") as ann:
             assert ann.select(schema.SPACE)
             assert ann.call("queue.state") == ["RUNNING"]
         with pytest.raises(ServerError) as error:
             server.connect("ann", "wrong")
         assert error.value.code == Err.CREDS_MISMATCH
-        assert "secret" not in server.log(), "passwords do not belong in a log"
+        assert "hush-hush" not in server.log(), "passwords do not belong in a log"
 
 
 def test_a_changed_password_holds_after_a_restart(tmp_path):

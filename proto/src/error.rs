@@ -32,7 +32,8 @@ macro_rules! errors {
         /// The codes by name.
         pub mod kind {
             use super::ErrorKind;
-            $(#[doc = $message] pub const $name: ErrorKind = ErrorKind($code);)*
+            $(#[doc = concat!("Code ", $code, ": `", $message, "`")]
+            pub const $name: ErrorKind = ErrorKind($code);)*
         }
 
         /// Every code in ascending order, each at the place of its number.

@@ -68,19 +68,25 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownKey { key, near } => {
-                write!(f, "{key}: no such option")?;
+                write!(f, "{}: no such option", one_line(key))?;
                 near.as_ref().map_or(Ok(()), |near| write!(f, "; did you mean {near}?"))
             }
             Self::BadValue { key, value, allowed, origin } => {
+                let (key, value) = (one_line(key), one_line(value));
                 write!(f, "{key}: {value} is not allowed; {allowed}{origin}")
             }
-            Self::File { file, cause } => write!(f, "{file}: {}", cause.replace('\n', " ")),
+            Self::File { file, cause } => write!(f, "{file}: {}", one_line(cause)),
             Self::CommandLine(text) | Self::Shown(text) => f.write_str(text),
         }
     }
 }
 
 impl std::error::Error for ConfigError {}
+
+/// A text without the line breaks and other control characters that a key of YAML may hold.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
 
 /// The name of `known` that is closest to `name`, if one is close enough to have been meant.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {

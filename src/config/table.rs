@@ -89,7 +89,7 @@ options! {
 
     /// The in-memory engine.
     struct Memtx {
-        /// Memory for tuples.
+        /// Memory for tuples. Read for the sake of Tarantool's configuration files; not enforced yet.
         memory: u64 = "268435456" [33554432 to 9223372036854775807 "bytes"], hostile "33554432";
         /// Greatest size of a tuple.
         max_tuple_size: u64 = "1048576" [64 to 2147483648 "bytes"], hostile "64";
@@ -129,18 +129,8 @@ options! {
 
     /// Settings of the applications.
     struct RolesCfg {
-        /// The task queue.
-        queue: Queue;
         /// Accounts and login.
         authman: Authman;
-    }
-
-    /// Settings of the task queue.
-    struct Queue {
-        /// How long the tasks of a session that went away stay taken, so that it can come back for them.
-        ttr: Duration = "0" [0 to 3153600000 "seconds"], hostile "0.001";
-        /// Keep what the queue knows of taken tasks in spaces that are replicated.
-        in_replicaset: bool = "false", hostile "true";
     }
 
     /// Settings of accounts and login.
@@ -163,8 +153,6 @@ options! {
         response_bytes_max: u64 = "1048576" [1 to 1073741824 "bytes"], hostile "1";
         /// Requests to one provider at once; further ones wait within their time. Not in the Lua application.
         requests_max: u64 = "64" [1 to 65536 "requests"], hostile "1";
-        /// OAuth2 applications of one user.
-        oauth_max_apps: u64 = "10" [0 to 4294967295 "applications"], hostile "0";
         /// How strong passwords must be.
         password_strength: PasswordStrength = "common", hostile "nightmare";
         /// Names of the spaces by their keys, each `{name}`; those left out keep the name of the Lua application.

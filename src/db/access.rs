@@ -370,6 +370,11 @@ impl User {
         granted & mask != 0
     }
 
+    /// True if any of the rights in `mask` is granted on just this object.
+    pub fn has_own(&self, object: &Object<'_>, mask: u32) -> bool {
+        self.on(object.object_type, ObjectId::Number(object.id)) & mask != 0
+    }
+
     #[cold]
     fn check_layers(&self, uid: u32, object: &Object<'_>, wanted: Privilege) -> Result<()> {
         if self.universe & Privilege::USAGE.0 == 0 {

@@ -69,6 +69,8 @@ pub struct Database {
     pub(super) vclock: Vclock,
     /// The id of this instance in `_cluster`.
     pub(super) replica_id: u32,
+    /// The values of sequences that have begun, by id.
+    pub(super) sequences: HashMap<u32, i64>,
     /// The UUID of this instance.
     pub instance_uuid: Uuid,
     /// The UUID of its replica set.
@@ -103,6 +105,7 @@ impl Database {
             schema_version: SCHEMA_VERSION_FIRST,
             vclock: Vclock::default(),
             replica_id: 0,
+            sequences: HashMap::new(),
             instance_uuid: Uuid::nil(),
             replicaset_uuid: Uuid::nil(),
             tuple_bytes_max: TUPLE_BYTES_MAX,
@@ -247,6 +250,9 @@ impl Database {
         match undo {
             Undo::Nothing => {}
             Undo::Change { space_id, old, new } => {
+                if space_id == schema::space_id::SEQUENCE_DATA {
+                    schema::sequence::set_from_row(self, old.as_ref(), new.as_ref());
+                }
                 if let Some(space) = self.spaces.get_mut(&space_id) {
                     space.change(new.as_ref(), old.as_ref());
                 }

@@ -32,7 +32,7 @@ impl Vclock {
         match self.0.binary_search_by_key(&replica_id, |(id, _)| *id) {
             Ok(at) => self.0[at].1 = lsn,
             Err(at) if lsn != 0 && (replica_id as usize) < VCLOCK_MAX => {
-                self.0.insert(at, (replica_id, lsn))
+                self.0.insert(at, (replica_id, lsn));
             }
             Err(_) => {}
         }

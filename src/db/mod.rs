@@ -3,7 +3,7 @@
 //! A synchronous library that knows no socket, file, clock or thread: whoever calls it brings the time and the lock.
 //! Modules in reading order:
 //!
-//! - [`tuple`], [`field_type`], [`compare`], [`key_def`], [`format`], [`update`]: data and its comparison.
+//! - [`mod@tuple`], [`field_type`], [`compare`], [`key_def`], [`mod@format`], [`update`]: data and its comparison.
 //! - [`index`]: trees, read views, iterators.
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
 //! - [`database`], [`txn`], [`select`]: what a request calls.

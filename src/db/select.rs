@@ -61,12 +61,11 @@ impl Database {
         if kind == Kind::Eq
             && index.def.is_unique
             && key.part_count == index.def.key_def.part_count()
+            && !index.def.key_def.is_nullable()
         {
-            if !index.def.key_def.is_nullable() {
-                let found = index.get(&key).filter(|_| select.offset == 0);
-                found.into_iter().for_each(&mut each);
-                return Ok(u32::from(found.is_some()));
-            }
+            let found = index.get(&key).filter(|_| select.offset == 0);
+            found.into_iter().for_each(&mut each);
+            return Ok(u32::from(found.is_some()));
         }
         Ok(walk(index, kind, key, select, |_| true, each))
     }

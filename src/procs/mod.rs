@@ -8,6 +8,7 @@
 //! that run with their owner's rights; what the caller may touch beyond that is the procedure's to check.
 
 pub mod authman;
+pub mod boxed;
 pub mod queue;
 pub mod session;
 pub mod values;

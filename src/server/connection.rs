@@ -401,7 +401,7 @@ impl<'a> Connection<'a> {
             match self.stream.try_write(&self.out[sent..]) {
                 Ok(len) => sent += len,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    self.stream.writable().await?
+                    self.stream.writable().await?;
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -309,7 +309,7 @@ impl<'a> Run<'a> {
             return Err(err!(INVALID_MSGPACK, "missing request body"));
         }
         let body = Body::decode(header.body)?;
-        body.require(&[key::TUPLE, key::USER_NAME])?;
+        body.require(&[key::USER_NAME, key::TUPLE])?;
         self.check_version(header)?;
         let session = self.session;
         auth::authenticate(self.db(), session, &body)?;

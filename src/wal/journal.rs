@@ -105,6 +105,8 @@ struct Shared {
     appended: AtomicU64,
     /// Bytes appended and not settled.
     pending_bytes: AtomicUsize,
+    /// Bytes of rows written since the journal was opened.
+    written_bytes: AtomicU64,
     failures: Failures,
     waiters: Waiters,
     rollback: OnceLock<Weak<dyn RollBack>>,
@@ -174,6 +176,7 @@ impl Journal {
             settled: AtomicU64::new(0),
             appended: AtomicU64::new(0),
             pending_bytes: AtomicUsize::new(0),
+            written_bytes: AtomicU64::new(0),
             failures: Failures::default(),
             waiters: Waiters::default(),
             rollback: OnceLock::new(),
@@ -224,6 +227,11 @@ impl Journal {
     /// could not.
     pub fn result(&self, ticket: Ticket) -> error::Result<()> {
         self.shared.failures.result(ticket)
+    }
+
+    /// Bytes of rows written since the journal was opened.
+    pub fn written_bytes(&self) -> u64 {
+        self.shared.written_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether writers have to wait before they may append, see [`Journal::ready`].
@@ -344,7 +352,10 @@ impl Shared {
         }
         let batch = &mut writer.batch;
         match writer.file.write(&mut batch.blocks, &batch.vclock) {
-            Ok(()) => self.settle(batch.last, batch.row_bytes),
+            Ok(()) => {
+                self.written_bytes.fetch_add(batch.row_bytes as u64, Ordering::Relaxed);
+                self.settle(batch.last, batch.row_bytes);
+            }
             Err(error) => {
                 tracing::error!("can't write to the journal, rolling back: {error}");
                 // First the file: nobody may hear of a failure whose rows a restart would find.

@@ -78,7 +78,10 @@ impl<'a> Header<'a> {
         let mut header = Self::default();
         let mut rest = packet;
         if header.decode_map(&mut rest).is_err() {
-            return Err((header.sync, err!(INVALID_MSGPACK, "packet header")));
+            // What is no MsgPack at all is refused before anything of it is believed.
+            let is_whole = msgpack::skip(&mut { packet }).is_ok();
+            let sync = if is_whole { header.sync } else { 0 };
+            return Err((sync, err!(INVALID_MSGPACK, "packet header")));
         }
         header.body = rest;
         if !rest.is_empty() {
@@ -277,11 +280,11 @@ impl<'a> Body<'a> {
     }
 
     fn set_uint(&mut self, name: u64, value: u64) {
-        // Numbers are cut to 32 bits as Tarantool cuts them; a limit is not, "all" stays all.
+        // Numbers are cut to 32 bits, as Tarantool cuts them.
         match name {
             key::SPACE_ID => self.space_id = value as u32,
             key::INDEX_ID => self.index_id = value as u32,
-            key::LIMIT => self.limit = u32::try_from(value).unwrap_or(u32::MAX),
+            key::LIMIT => self.limit = value as u32,
             key::OFFSET => self.offset = value as u32,
             key::ITERATOR => self.iterator = value as u32,
             key::INDEX_BASE => self.index_base = value as u32,
@@ -325,9 +328,9 @@ impl<'a> Body<'a> {
     /// MISSING_REQUEST_FIELD for the first that is not.
     #[inline]
     pub fn require(&self, names: &[u64]) -> Result<()> {
-        let absent =
-            |name: u64| !self.has(name) && !(name == key::SPACE_ID && self.has(key::SPACE_NAME));
-        match names.iter().find(|&&name| absent(name)) {
+        let is_there =
+            |name: u64| self.has(name) || (name == key::SPACE_ID && self.has(key::SPACE_NAME));
+        match names.iter().find(|name| !is_there(**name)) {
             Some(&name) => Err(err!(MISSING_REQUEST_FIELD, key_name(name))),
             None => Ok(()),
         }

@@ -162,11 +162,7 @@ impl Index {
         }
         self.def.key_def.check_search_key(key)?;
         let whole = self.def.key_def.part_count();
-        if self.is_hash()
-            && key.part_count < whole
-            && (key.part_count > 0 || kind == Kind::Eq)
-            && kind != Kind::All
-        {
+        if self.is_hash() && key.part_count < whole && (key.part_count > 0 || kind == Kind::Eq) {
             return Err(err!(PARTIAL_KEY, "HASH", whole, key.part_count));
         }
         Ok(())
@@ -198,6 +194,10 @@ impl Index {
                 _ => (tree.first(), false),
             };
             return Walk { index: self, cursor, is_down, stop: None };
+        }
+        if self.is_hash() && kind == Kind::Gt && self.get(&key).is_none() {
+            // There is no place after a key that is not there.
+            return Walk { index: self, cursor: tree.last(), is_down: false, stop: None };
         }
         let hint = self.hint_of(&key);
         let at = |entry: &Entry| self.compare_key(entry, &key, hint);
@@ -312,7 +312,7 @@ impl<'a> Iterator for Walk<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a Tuple> {
-        let entry = if self.is_down { self.cursor.prev() } else { self.cursor.next() }?;
+        let entry = if self.is_down { self.cursor.step_back() } else { self.cursor.step() }?;
         if let Some((key, hint)) = &self.stop
             && self.index.compare_key(entry, key, *hint).is_ne()
         {

@@ -169,7 +169,7 @@ impl<T: Clone> Tree<T> {
     /// Every item, ascending.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         let mut cursor = self.first();
-        std::iter::from_fn(move || cursor.next())
+        std::iter::from_fn(move || cursor.step())
     }
 
     /// Builds a tree from items that ascend strictly; nodes are filled.
@@ -353,8 +353,9 @@ pub struct Cursor<'a, T> {
 
 impl<'a, T: Clone> Cursor<'a, T> {
     /// Steps over the next item and gives it.
+    #[expect(clippy::should_implement_trait, reason = "a cursor goes both ways")]
     #[inline]
-    pub fn next(&mut self) -> Option<&'a T> {
+    pub fn step(&mut self) -> Option<&'a T> {
         if self.at == self.leaf.len() && !self.next_leaf() {
             return None;
         }
@@ -364,7 +365,7 @@ impl<'a, T: Clone> Cursor<'a, T> {
 
     /// Steps back over the item before the place and gives it.
     #[inline]
-    pub fn prev(&mut self) -> Option<&'a T> {
+    pub fn step_back(&mut self) -> Option<&'a T> {
         if self.at == 0 && !self.prev_leaf() {
             return None;
         }
@@ -444,12 +445,12 @@ mod tests {
         assert_eq!(tree.len(), model.len());
         assert!(tree.iter().eq(model.iter()));
         let mut back = tree.last();
-        assert!(std::iter::from_fn(|| back.prev()).eq(model.iter().rev()));
+        assert!(std::iter::from_fn(|| back.step_back()).eq(model.iter().rev()));
         for bound in (0..600).step_by(37) {
             let (mut up, mut down) =
                 (tree.seek(|item| *item < bound), tree.seek(|item| *item < bound));
-            assert_eq!(up.next(), model.range(bound..).next());
-            assert_eq!(down.prev(), model.range(..bound).next_back());
+            assert_eq!(up.step(), model.range(bound..).next());
+            assert_eq!(down.step_back(), model.range(..bound).next_back());
             assert_eq!(tree.get(|item| item.cmp(&bound)), model.get(&bound));
         }
     }

@@ -14,7 +14,7 @@ use crate::db::key_def::{KeyDef, PART_MAX, Part};
 use crate::db::tuple::Tuple;
 
 /// The most indexes of a space.
-const INDEX_MAX: u64 = 128;
+const INDEX_MAX: u32 = 128;
 /// The largest field number of a part, zero-based.
 const FIELD_NO_MAX: u64 = 32_767;
 
@@ -62,7 +62,7 @@ impl IndexDef {
     pub fn parse(row: &Row<'_>, space: &SpaceDef) -> Result<Self> {
         let name = row.str(2);
         let wrong = |details: &str| err!(MODIFY_INDEX, name, &*space.name, details);
-        let id = row.uint(1)?;
+        let id = row.uint32(1)?;
         if id >= INDEX_MAX {
             return Err(wrong("index id too big"));
         }
@@ -82,7 +82,7 @@ impl IndexDef {
         let parts = parse_parts(row.raw(5), space, &wrong)?;
         let def = Self {
             space_id: space.id,
-            id: id as u32,
+            id,
             name: name.into(),
             index_type,
             is_unique,
@@ -209,8 +209,9 @@ fn parse_options(options: &[u8]) -> Result<bool> {
             }
             ("hint", _) => return wrong("'hint' must be boolean".to_owned()),
             ("distance", _) => return wrong("'distance' must be enum".to_owned()),
-            ("covers" | "layout" | "aggregates", _) => {
-                return Err(err!(UNSUPPORTED, "memtx", format!("index option '{key}'")));
+            ("covers", _) => return Err(err!(UNSUPPORTED, "memtx", "covering index")),
+            ("layout" | "aggregates", _) => {
+                return Err(err!(UNSUPPORTED, "memtx", format!("'{key}' option")));
             }
             _ => return wrong(format!("unexpected option '{key}'")),
         }
@@ -231,9 +232,10 @@ fn parse_parts(parts: &[u8], space: &SpaceDef, wrong: &dyn Fn(&str) -> Error) ->
     if count > PART_MAX {
         return Err(wrong("too many key parts"));
     }
-    let is_map =
-        msgpack::items(parts).next().is_some_and(|first| msgpack::read_map(&mut { first }).is_ok());
-    let parse = if is_map { parse_map_part } else { parse_array_part };
+    let is_old_form = msgpack::items(parts)
+        .next()
+        .is_some_and(|first| msgpack::read_array(&mut { first }).is_ok());
+    let parse = if is_old_form { parse_array_part } else { parse_map_part };
     msgpack::items(parts).enumerate().map(|(no, part)| parse(no + 1, part, space, wrong)).collect()
 }
 
@@ -302,7 +304,7 @@ fn parse_map_part(
         is_desc: false,
         collation: None,
     };
-    let (mut field_no, mut action) = (0, None);
+    let (mut field_no, mut action, mut has_type) = (0, None, false);
     for (key, value) in msgpack::pairs(part) {
         let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
             return Err(part_error(no, "expected a map with string keys"));
@@ -311,6 +313,7 @@ fn parse_map_part(
             (b"field", Token::Uint(value)) => field_no = value,
             (b"field", _) => return Err(part_error(no, "'field' must be unsigned")),
             (b"type", Token::Str(name)) => {
+                has_type = true;
                 parsed.field_type = FieldType::parse(&String::from_utf8_lossy(name))
                     .ok_or_else(|| part_error(no, "unknown field type"))?;
             }
@@ -338,6 +341,9 @@ fn parse_map_part(
                 return Err(part_error(no, &details));
             }
         }
+    }
+    if !has_type {
+        return Err(part_error(no, "unknown field type"));
     }
     if action
         .is_some_and(|action| (action == b"none") != parsed.is_nullable && action != b"default")

@@ -1,6 +1,6 @@
 //! The schema as rows: system spaces, and what a change of their rows does.
 //!
-//! Nothing else creates a space: bootstrap, recovery and requests all come through [`on_replace`]. One table maps each
+//! Nothing else creates a space: bootstrap, recovery and requests all come through `on_replace`. One table maps each
 //! system space to its trigger; a trigger validates the change and carries it out, remembering how to take it back.
 //!
 //! Source: schema.md; Tarantool `src/box/schema_def.h`, `src/box/alter.cc`.
@@ -10,7 +10,7 @@ pub mod bootstrap;
 pub mod index_def;
 mod privilege;
 mod row;
-pub(super) mod sequence;
+pub mod sequence;
 pub mod space_def;
 mod user;
 pub mod views;

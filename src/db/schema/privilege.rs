@@ -25,16 +25,18 @@ pub(super) fn parse_grant(row: &Row<'_>) -> Result<Grant> {
         ObjectType::parse(type_name).ok_or_else(|| err!(UNKNOWN_SCHEMA_OBJECT, type_name))?;
     let object = match row.token(3) {
         Token::Str(b"") => ObjectId::Entity,
-        Token::Str(name) => ObjectId::Name(String::from_utf8_lossy(name).into()),
+        Token::Str(name) if object_type == ObjectType::LuaCall => {
+            ObjectId::Name(String::from_utf8_lossy(name).into())
+        }
         Token::Uint(_) => ObjectId::Number(row.uint32(3)?),
-        other => return Err(err!(FIELD_TYPE, "4 (object_id)", "unsigned", other.kind())),
+        other => return Err(err!(FIELD_TYPE, "4", "unsigned", other.kind())),
     };
     Ok(Grant {
         grantor: row.uint32(0)?,
         grantee: row.uint32(1)?,
         object_type,
         object,
-        mask: row.uint(4)? as u32,
+        mask: row.uint32(4)?,
     })
 }
 
@@ -138,7 +140,8 @@ fn find_target(db: &Database, grant: &Grant) -> Result<Target> {
         },
         ObjectType::Role => match db.access.user(id) {
             Ok(user) if user.is_role => Ok(from_row(space_id::USER).expect("a role has a row")),
-            _ => Err(err!(NO_SUCH_ROLE, id.to_string())),
+            Ok(user) => Err(err!(NO_SUCH_ROLE, &*user.name)),
+            Err(_) => Err(err!(NO_SUCH_ROLE, id.to_string())),
         },
         _ => Ok(Target { owner: ADMIN, name: String::new() }),
     }

@@ -1,7 +1,8 @@
 //! Sequences: `_sequence`, `_sequence_data`, `_space_sequence`, and the fields that they fill.
 //!
-//! The value of a sequence is the row of `_sequence_data`. Filling a field moves it without a row in the journal: whoever
-//! reads the journal moves the sequence from the tuple instead. A rollback does not move it back.
+//! The value of a sequence lives beside the rows: a row of `_sequence_data` sets it, filling a field moves it without a row
+//! in the journal. Whoever reads the journal moves the sequence from the tuple instead; a snapshot has the values as rows.
+//! A rollback does not move it back.
 //!
 //! Source: schema.md §5, types-and-indexes.md §10.1; Tarantool `src/box/sequence.c`, `alter.cc`.
 
@@ -19,7 +20,7 @@ use crate::db::access::{Object, ObjectType, Privilege};
 use crate::db::database::{Database, space_object};
 use crate::db::field_type::FieldType;
 use crate::db::key_def::Key;
-use crate::db::space::{AttachedSequence, Mode};
+use crate::db::space::AttachedSequence;
 use crate::db::tuple::Tuple;
 use crate::db::txn::Txn;
 
@@ -85,17 +86,27 @@ fn find_row(db: &Database, system_space: u32, id: u32) -> Option<&Tuple> {
     db.spaces.get(&system_space)?.primary().ok()?.get(&Key::from_array(&key))
 }
 
-fn value(db: &Database, id: u32) -> Option<i64> {
-    Row(find_row(db, space_id::SEQUENCE_DATA, id)?).int(1)
+/// The values of all sequences as rows of `_sequence_data`, for a snapshot.
+pub fn rows(db: &Database) -> Vec<Vec<u8>> {
+    let row = |(id, value): (&u32, &i64)| {
+        let mut row = Vec::with_capacity(16);
+        write_array(&mut row, 2);
+        write_uint(&mut row, u64::from(*id));
+        write_int(&mut row, *value);
+        row
+    };
+    db.sequences.iter().map(row).collect()
 }
 
-fn set_value(db: &mut Database, id: u32, value: i64) {
-    let mut row = Vec::with_capacity(16);
-    write_array(&mut row, 2);
-    write_uint(&mut row, u64::from(id));
-    write_int(&mut row, value);
-    if let Some(space) = db.spaces.get_mut(&space_id::SEQUENCE_DATA) {
-        let _ = space.put(&Tuple::new(&row), Mode::Replace);
+/// Sets a sequence to what its row says; without a row it begins anew.
+pub(in crate::db) fn set_from_row(db: &mut Database, row: Option<&Tuple>, without: Option<&Tuple>) {
+    let id = |tuple: &Tuple| Row(tuple).uint32(0).ok();
+    if let Some(row) = row
+        && let (Some(id), Some(value)) = (id(row), Row(row).int(1))
+    {
+        db.sequences.insert(id, value);
+    } else if let Some(id) = without.and_then(id) {
+        db.sequences.remove(&id);
     }
 }
 
@@ -126,7 +137,7 @@ fn fill_field(
         txn.db().access.check(txn.uid(), &def.object(), Privilege::WRITE)?;
     }
     let field_no = attached.field_no as usize;
-    let last = value(txn.db(), def.id);
+    let last = txn.db().sequences.get(&def.id).copied();
     let field =
         msgpack::items(data).nth(field_no).and_then(|field| msgpack::read(&mut { field }).ok());
     let given = match field {
@@ -134,7 +145,7 @@ fn fill_field(
         Some(Token::Nil) if txn.is_recovery() => return Ok(None),
         Some(Token::Nil) => {
             let next = def.next(last).ok_or_else(|| err!(SEQUENCE_OVERFLOW, &*def.name))?;
-            set_value(txn.db_mut(), def.id, next);
+            txn.db_mut().sequences.insert(def.id, next);
             let mut generated = Vec::new();
             write_int(&mut generated, next);
             return Ok(Some(with_field(data, field_no, &generated)));
@@ -149,7 +160,7 @@ fn fill_field(
         Some(last) => given < last,
     };
     if is_ahead {
-        set_value(txn.db_mut(), def.id, given);
+        txn.db_mut().sequences.insert(def.id, given);
     }
     Ok(None)
 }
@@ -195,7 +206,7 @@ pub(super) fn on_sequence(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
     let is_in_use =
         txn.db().spaces.values().any(|space| space.sequence.is_some_and(|own| own.id == def.id));
     if is_in_use {
-        return refuse("is in use");
+        return refuse("the sequence is in use");
     }
     if has_grants(txn.db(), ObjectType::Sequence, def.id) {
         return refuse("the sequence has grants");
@@ -204,10 +215,11 @@ pub(super) fn on_sequence(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
 }
 
 pub(super) fn on_sequence_data(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
-    match change.new {
-        Some(new) if !txn.is_recovery() => SequenceDef::find(txn.db(), new.uint32(0)?).map(|_| ()),
-        _ => Ok(()),
+    if let Some(new) = change.new.filter(|_| !txn.is_recovery()) {
+        SequenceDef::find(txn.db(), new.uint32(0)?)?;
     }
+    set_from_row(txn.db_mut(), change.new.map(|row| row.0), change.old.map(|row| row.0));
+    Ok(())
 }
 
 pub(super) fn on_space_sequence(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {

@@ -91,13 +91,13 @@ impl SpaceDef {
     /// SPACE_FIELD_IS_DUPLICATE, NO_SUCH_GROUP, UNSUPPORTED.
     pub fn parse(row: &Row<'_>, is_alter: bool) -> Result<Self> {
         let name = row.str(2);
+        let id = u64::from(row.uint32(0)?);
         let wrong = if is_alter { kind::ALTER_SPACE } else { kind::CREATE_SPACE };
         let refuse = |details: &str| Err(named_error(wrong, name, details));
         if name.len() > NAME_BYTES_MAX {
             return Err(named_error(wrong, cut_name(name), "space name is too long"));
         }
         check_identifier(name)?;
-        let id = row.uint(0)?;
         if id > SPACE_ID_MAX {
             return refuse("space id is too big");
         }

@@ -25,7 +25,7 @@ const AUTH_METHOD: &str = "chap-sha1";
 pub fn refresh_access(db: &mut Database) {
     let rows = |id: u32| {
         let index = db.spaces.get(&id).and_then(|space| space.primary().ok());
-        index.into_iter().flat_map(|index| index.iter())
+        index.into_iter().flat_map(super::super::index::Index::iter)
     };
     let users = rows(space_id::USER).filter_map(|tuple| {
         let row = Row(tuple);

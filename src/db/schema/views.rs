@@ -51,7 +51,7 @@ impl<'db> Visible<'db> {
         };
         let on_source =
             source(view).and_then(|source| db.spaces.get(&source)).is_some_and(|space| {
-                user.is_some_and(|user| user.has_any(&space_object(&space.def), Privilege::READ.0))
+                user.is_some_and(|user| user.has_own(&space_object(&space.def), Privilege::READ.0))
             });
         let is_all = on_source
             || view == space_id::VCOLLATION

@@ -342,9 +342,9 @@ impl<'a> Op<'a> {
         let joined = [&text[..offset], paste, &text[offset + cut..]].concat();
         let mut out = Vec::with_capacity(joined.len() + 5);
         if is_bin {
-            write_bin(&mut out, &joined)
+            write_bin(&mut out, &joined);
         } else {
-            write_str(&mut out, &joined)
+            write_str(&mut out, &joined);
         }
         Ok(out)
     }
@@ -368,7 +368,7 @@ impl<'a> Op<'a> {
         let is_last = below.is_empty();
         match self.code {
             Code::Assign | Code::Insert if is_last && at == items.len() => {
-                items.push(Cow::Borrowed(self.arg))
+                items.push(Cow::Borrowed(self.arg));
             }
             _ if at >= items.len() => return Err(self.not_found()),
             Code::Assign if is_last => items[at] = Cow::Borrowed(self.arg),

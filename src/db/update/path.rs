@@ -105,27 +105,27 @@ impl<'a> Iterator for Lexer<'a> {
 mod tests {
     use super::*;
 
-    fn check(path: &str, wanted: Result<Vec<Step<'_>>, usize>) {
-        assert_eq!(Lexer::new(path.as_bytes()).collect::<Result<Vec<_>, _>>(), wanted, "{path}");
+    fn check(path: &str, wanted: &Result<Vec<Step<'_>>, usize>) {
+        assert_eq!(Lexer::new(path.as_bytes()).collect::<Result<Vec<_>, _>>(), *wanted, "{path}");
     }
 
     #[test]
     fn paths_are_cut_into_steps() {
         let key = |text: &'static str| Step::Key(text.as_bytes());
-        check("a.b", Ok(vec![key("a"), key("b")]));
-        check("[2].x['y z'][10]", Ok(vec![Step::Index(1), key("x"), key("y z"), Step::Index(9)]));
-        check(".a", Ok(vec![key("a")]));
-        check("", Ok(vec![]));
-        check("поле.b", Ok(vec![key("поле"), key("b")]));
+        check("a.b", &Ok(vec![key("a"), key("b")]));
+        check("[2].x['y z'][10]", &Ok(vec![Step::Index(1), key("x"), key("y z"), Step::Index(9)]));
+        check(".a", &Ok(vec![key("a")]));
+        check("", &Ok(vec![]));
+        check("поле.b", &Ok(vec![key("поле"), key("b")]));
     }
 
     #[test]
     fn a_fault_names_its_place() {
-        check("a.", Err(3));
-        check("a[*]", Err(3));
-        check("a[0]", Err(3));
-        check("a[1", Err(4));
-        check("a.1", Err(3));
-        check("a b", Err(2));
+        check("a.", &Err(3));
+        check("a[*]", &Err(3));
+        check("a[0]", &Err(3));
+        check("a[1", &Err(4));
+        check("a.1", &Err(3));
+        check("a b", &Err(2));
     }
 }

@@ -5,6 +5,7 @@
 use lycosa_proto::msgpack::{write_bool, write_map, write_str};
 
 use super::model::{Credential, User};
+use crate::config::Secret;
 use crate::procs::Values;
 
 macro_rules! refusals {
@@ -65,8 +66,17 @@ pub enum Reply {
     Done,
     /// A text.
     Text(String),
+    /// A user.
+    User(Box<User>),
+    /// A user whose registration is not complete.
+    Registered {
+        /// The user.
+        user: Box<User>,
+        /// The code that completes the registration.
+        code: Secret,
+    },
     /// A user who is logged in.
-    User {
+    LoggedIn {
         /// The user.
         user: Box<User>,
         /// The signed session to use from now on.
@@ -94,6 +104,20 @@ impl From<Credential> for Social {
 /// A procedure's answer.
 pub type Answer = Result<Reply, Refusal>;
 
+/// A result inside a transaction: the database may fail, the procedure may refuse.
+pub type Judged<T> = lycosa_proto::error::Result<Result<T, Refusal>>;
+
+/// Takes the value out of a [`Judged`], or returns its refusal.
+macro_rules! accepted {
+    ($judged:expr) => {
+        match $judged? {
+            Ok(value) => value,
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    };
+}
+pub(super) use accepted;
+
 /// The two values of an answer: `true, value` or `false, {'3': 'Invalid params'}`.
 pub fn values(answer: &Answer) -> Values {
     let mut values = Values::from(answer.is_ok());
@@ -112,16 +136,14 @@ fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
     match reply {
         Reply::Done => write_bool(out, true),
         Reply::Text(text) => write_str(out, text),
-        Reply::User { user, session, social } => {
-            write_map(out, 5 + usize::from(social.is_some()));
-            write_str(out, "id");
-            write_str(out, &user.id);
-            write_str(out, "email");
-            write_str(out, &user.email);
-            write_str(out, "is_active");
-            write_bool(out, user.is_active);
-            write_str(out, "profile");
-            out.extend_from_slice(user.profile.as_msgpack());
+        Reply::User(user) => write_user(user, 0, out),
+        Reply::Registered { user, code } => {
+            write_user(user, 1, out);
+            write_str(out, "code");
+            write_str(out, code.expose());
+        }
+        Reply::LoggedIn { user, session, social } => {
+            write_user(user, 1 + usize::from(social.is_some()), out);
             if let Some(social) = social {
                 write_str(out, "social");
                 write_map(out, 2);
@@ -136,8 +158,22 @@ fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
     }
 }
 
+/// Writes a map of the user that has room for `more` entries.
+fn write_user(user: &User, more: usize, out: &mut Vec<u8>) {
+    write_map(out, 4 + more);
+    write_str(out, "id");
+    write_str(out, &user.id);
+    write_str(out, "email");
+    write_str(out, &user.email);
+    write_str(out, "is_active");
+    write_bool(out, user.is_active);
+    write_str(out, "profile");
+    out.extend_from_slice(user.profile.as_msgpack());
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::model::Profile;
     use super::*;
 
     #[test]
@@ -156,6 +192,24 @@ mod tests {
         };
         check(Ok(Reply::Done), "[true, true]");
         check(Ok(Reply::Text("x".into())), r#"[true, "x"]"#);
+        let user = || {
+            Box::new(User {
+                id: "u".into(),
+                email: "a@b".into(),
+                user_type: 1,
+                is_active: true,
+                profile: Profile::unset(),
+                registration_ts: None,
+                session_update_ts: None,
+            })
+        };
+        let head = r#"[true, {"id": "u", "email": "a@b", "is_active": true, "profile": null"#;
+        check(Ok(Reply::User(user())), &format!("{head}}}]"));
+        let code = Secret::new("c");
+        let registered = Reply::Registered { user: user(), code };
+        check(Ok(registered), &format!(r#"{head}, "code": "c"}}]"#));
+        let logged_in = Reply::LoggedIn { user: user(), session: "s".into(), social: None };
+        check(Ok(logged_in), &format!(r#"{head}, "session": "s"}}]"#));
         check(Err(Refusal::InvalidParams), r#"[false, {"3": "Invalid params"}]"#);
         check(Err(Refusal::WeakPassword), r#"[false, {"14": "Password to weak"}]"#);
     }

@@ -12,7 +12,7 @@
 
 use lycosa_proto::error::Result;
 
-use super::answer::{Answer, Refusal, Reply};
+use super::answer::{Answer, Judged, Refusal, Reply, accepted};
 use super::args;
 use super::model::{Accounts, AccountsMut, Credential, LoginSession, Store, User};
 use super::provider::Person;
@@ -34,19 +34,6 @@ enum Due {
     Recheck(Credential),
 }
 
-/// A result inside a transaction: the database may fail, the session may be refused.
-type Judged<T> = Result<std::result::Result<T, Refusal>>;
-
-/// Takes the value out of a [`Judged`], or returns its refusal.
-macro_rules! held {
-    ($judged:expr) => {
-        match $judged? {
-            Ok(value) => value,
-            Err(refusal) => return Ok(Err(refusal)),
-        }
-    };
-}
-
 impl Authman {
     /// Checks a login session.
     ///
@@ -62,7 +49,7 @@ impl Authman {
         let Some(text) = args::text(args, 0) else { return Ok(Err(Refusal::InvalidParams)) };
         let Some(signed) = Signed::parse(text) else { return Ok(Err(Refusal::WrongSessionSign)) };
         let due = store.read(|accounts| self.due(accounts, &signed, text, drawn.now)).await;
-        match held!(due) {
+        match accepted!(due) {
             Due::Nothing(reply) => Ok(Ok(reply)),
             Due::Renewal => {
                 store.write(|accounts| self.renew(accounts, &signed, None, drawn)).await
@@ -83,7 +70,7 @@ impl Authman {
         let Some(text) = args::text(args, 0) else { return Ok(Err(Refusal::InvalidParams)) };
         let Some(signed) = Signed::parse(text) else { return Ok(Err(Refusal::WrongSessionSign)) };
         let drop_it = |accounts: &mut dyn AccountsMut| {
-            held!(self.row(accounts, &signed));
+            accepted!(self.row(accounts, &signed));
             accounts.delete_session(&signed.sid)?;
             Ok(Ok(Reply::Done))
         };
@@ -93,13 +80,13 @@ impl Authman {
     /// The row of a session that we signed.
     fn row(&self, accounts: &dyn Accounts, signed: &Signed<'_>) -> Judged<LoginSession> {
         let row = accounts.session(&signed.sid)?;
-        let genuine = row.filter(|row| signed.is_genuine(row.code.expose(), &self.session_secret));
+        let genuine = row.filter(|row| signed.is_genuine(row.code.expose(), &self.secrets.session));
         Ok(genuine.ok_or(Refusal::WrongSessionSign))
     }
 
     /// Whom a session stands for, if it holds.
     fn hold(&self, accounts: &dyn Accounts, signed: &Signed<'_>, now: u64) -> Judged<Held> {
-        let row = held!(self.row(accounts, signed));
+        let row = accepted!(self.row(accounts, signed));
         let Some(user) = accounts.user(&row.user_id)? else {
             return Ok(Err(Refusal::UserNotFound));
         };
@@ -128,7 +115,7 @@ impl Authman {
         text: &str,
         now: u64,
     ) -> Judged<Due> {
-        let held = held!(self.hold(accounts, signed, now));
+        let held = accepted!(self.hold(accounts, signed, now));
         let renewal = now as f64 + self.session_update_timedelta.as_secs_f64();
         match held.credential {
             Some(credential) if signed.update <= now as f64 => {
@@ -165,7 +152,7 @@ impl Authman {
         person: Option<Person>,
         drawn: Drawn<'_>,
     ) -> Judged<Reply> {
-        let Held { mut user, credential } = held!(self.hold(accounts, signed, drawn.now));
+        let Held { mut user, credential } = accepted!(self.hold(accounts, signed, drawn.now));
         if let Some(person) = person {
             user.profile = person.profile;
             user.email = person.email.unwrap_or(user.email);
@@ -181,5 +168,5 @@ impl Authman {
 fn reply(accounts: &dyn Accounts, user: User, session: String, is_social: bool) -> Result<Reply> {
     let credential = if is_social { accounts.first_credential(&user.id)? } else { None };
     let social = credential.map(Into::into);
-    Ok(Reply::User { user: Box::new(user), session, social })
+    Ok(Reply::LoggedIn { user: Box::new(user), session, social })
 }

@@ -1,4 +1,4 @@
-//! What a database needs before the procedures may run: the spaces, the marks of migrations, the kept secret.
+//! What a database needs before the procedures may run: the spaces, the marks of migrations, the kept secrets.
 //!
 //! One transaction at every start. What is there already stays as it is, whoever made it: a database of the Lua
 //! application goes on with its own spaces. Where an index is missing from a space, it is added.
@@ -10,7 +10,8 @@ use lycosa_proto::msgpack::{
     read_str, read_uint, write_array, write_bool, write_map, write_str, write_uint,
 };
 
-use super::password::hex;
+use super::Secrets;
+use super::codes::hex;
 use super::spaces::{IndexDef, IndexKind, SPACES, SpaceDef};
 use super::store::Ids;
 use crate::config::{self, Secret};
@@ -21,8 +22,9 @@ use crate::db::{Database, Key, Tuple, Txn};
 /// The greatest id of a space (`BOX_SPACE_MAX`).
 const SPACE_ID_MAX: u32 = 0x7fff_ffff;
 
-/// Key of the row of `_schema` with the session secret that was drawn here: `[key, secret]`.
-pub const SESSION_SECRET: &str = "authman_session_secret";
+/// What the key of a row of `_schema` begins with that holds a secret drawn here, before the option's name:
+/// `[key, secret]`.
+const KEPT: &str = "authman_";
 
 /// Length of a drawn secret, in bytes before they become hexadecimal digits.
 const SECRET_BYTES: usize = 32;
@@ -38,8 +40,8 @@ const MIGRATIONS: [(&str, &[&str]); 3] = [
 pub struct Installed {
     /// Where their rows are.
     pub ids: Ids,
-    /// The secret of the configuration, else the one that the database keeps.
-    pub session_secret: Secret,
+    /// The secrets of the configuration; in place of those that are not set, the ones that the database keeps.
+    pub secrets: Secrets,
 }
 
 /// Makes whatever is missing.
@@ -58,11 +60,12 @@ pub fn install(txn: &mut Txn<'_>, config: &config::Authman) -> Result<Installed>
         }
     }
     mark_migrations(txn, config)?;
-    let session_secret = match &config.session_secret {
-        Some(secret) => secret.clone(),
-        None => kept_secret(txn)?,
+    let secrets = Secrets {
+        activation: secret(txn, "activation_secret", config.activation_secret.as_ref())?,
+        session: secret(txn, "session_secret", config.session_secret.as_ref())?,
+        restore: secret(txn, "restore_secret", config.restore_secret.as_ref())?,
     };
-    Ok(Installed { ids: Ids::find(txn.db(), &config.spaces)?, session_secret })
+    Ok(Installed { ids: Ids::find(txn.db(), &config.spaces)?, secrets })
 }
 
 /// Inserts the row of a new space; gives its id.
@@ -145,9 +148,14 @@ fn mark_migrations(txn: &mut Txn<'_>, config: &config::Authman) -> Result<()> {
     Ok(())
 }
 
-/// The session secret that the database keeps; draws one the first time.
-fn kept_secret(txn: &mut Txn<'_>) -> Result<Secret> {
-    if let Some(row) = schema_row(txn.db(), SESSION_SECRET)?
+/// The secret that is configured, else the one that the database keeps under the option's name; draws one the first
+/// time.
+fn secret(txn: &mut Txn<'_>, option: &str, configured: Option<&Secret>) -> Result<Secret> {
+    if let Some(secret) = configured {
+        return Ok(secret.clone());
+    }
+    let key = format!("{KEPT}{option}");
+    if let Some(row) = schema_row(txn.db(), &key)?
         && let Some(mut value) = row.field(1)
         && let Ok(text) = read_str(&mut value)
         && let Ok(text) = std::str::from_utf8(text)
@@ -155,11 +163,11 @@ fn kept_secret(txn: &mut Txn<'_>) -> Result<Secret> {
     {
         return Ok(Secret::new(text));
     }
-    tracing::info!("roles_cfg.authman.session_secret is not set: drew one, kept in _schema");
+    tracing::info!("roles_cfg.authman.{option} is not set: drew one, kept in _schema");
     let secret = hex(&rand::random::<[u8; SECRET_BYTES]>());
     let mut row = Vec::new();
     write_array(&mut row, 2);
-    write_str(&mut row, SESSION_SECRET);
+    write_str(&mut row, &key);
     write_str(&mut row, &secret);
     txn.replace(space_id::SCHEMA, &row)?;
     Ok(Secret::new(secret))

@@ -1,9 +1,13 @@
 //! A database of nothing but the application's rows, for tests.
 
+use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use parking_lot::Mutex;
 
-use super::model::{Accounts, AccountsMut, Credential, LoginSession, Row, Store, User};
+use super::model::{
+    Accounts, AccountsMut, Credential, LoginSession, Password, RestoreToken, Row, Store, User,
+    user_type,
+};
 
 /// The rows as tuples, so that every test goes through their encoding.
 #[derive(Clone, Default)]
@@ -11,6 +15,8 @@ pub(super) struct Rows {
     users: Vec<Vec<u8>>,
     credentials: Vec<Vec<u8>>,
     sessions: Vec<Vec<u8>>,
+    passwords: Vec<Vec<u8>>,
+    restore_tokens: Vec<Vec<u8>>,
 }
 
 /// Rows behind a lock.
@@ -60,15 +66,32 @@ fn find<R: Row>(rows: &[Vec<u8>], is_it: impl Fn(&R) -> bool) -> Option<R> {
 }
 
 fn put<R: Row>(rows: &mut Vec<Vec<u8>>, row: &R, is_it: impl Fn(&R) -> bool) {
-    rows.retain(|tuple| !R::read(tuple).is_some_and(|old| is_it(&old)));
+    delete(rows, is_it);
     let mut tuple = Vec::new();
     row.write(&mut tuple);
     rows.push(tuple);
 }
 
+fn delete<R: Row>(rows: &mut Vec<Vec<u8>>, is_it: impl Fn(&R) -> bool) {
+    rows.retain(|tuple| !R::read(tuple).is_some_and(|row| is_it(&row)));
+}
+
 impl Accounts for Rows {
     fn user(&self, id: &str) -> Result<Option<User>> {
         Ok(find(&self.users, |row: &User| row.id == id))
+    }
+
+    fn common_user(&self, email: &str) -> Result<Option<User>> {
+        let is_it = |row: &User| row.email == email && row.user_type == user_type::COMMON;
+        Ok(find(&self.users, is_it))
+    }
+
+    fn password(&self, user_id: &str) -> Result<Option<Password>> {
+        Ok(find(&self.passwords, |row: &Password| row.user_id == user_id))
+    }
+
+    fn restore_token(&self, user_id: &str) -> Result<Option<RestoreToken>> {
+        Ok(find(&self.restore_tokens, |row: &RestoreToken| row.user_id == user_id))
     }
 
     fn credential(&self, id: &str) -> Result<Option<Credential>> {
@@ -95,6 +118,36 @@ impl Accounts for Rows {
 }
 
 impl AccountsMut for Rows {
+    fn insert_user(&mut self, user: &User) -> Result<()> {
+        match self.user(&user.id)? {
+            Some(_) => Err(err!(TUPLE_FOUND, "primary", "auth_user", "", "")),
+            None => self.put_user(user),
+        }
+    }
+
+    fn delete_user(&mut self, user_id: &str) -> Result<()> {
+        delete(&mut self.users, |row: &User| row.id == user_id);
+        delete(&mut self.passwords, |row: &Password| row.user_id == user_id);
+        delete(&mut self.credentials, |row: &Credential| row.user_id == user_id);
+        self.delete_restore_token(user_id)?;
+        self.delete_sessions(user_id)
+    }
+
+    fn put_password(&mut self, password: &Password) -> Result<()> {
+        put(&mut self.passwords, password, |old| old.id == password.id);
+        Ok(())
+    }
+
+    fn put_restore_token(&mut self, token: &RestoreToken) -> Result<()> {
+        put(&mut self.restore_tokens, token, |old| old.user_id == token.user_id);
+        Ok(())
+    }
+
+    fn delete_restore_token(&mut self, user_id: &str) -> Result<()> {
+        delete(&mut self.restore_tokens, |row: &RestoreToken| row.user_id == user_id);
+        Ok(())
+    }
+
     fn put_user(&mut self, user: &User) -> Result<()> {
         put(&mut self.users, user, |old| old.id == user.id);
         Ok(())
@@ -111,7 +164,12 @@ impl AccountsMut for Rows {
     }
 
     fn delete_session(&mut self, sid: &str) -> Result<()> {
-        self.sessions.retain(|tuple| LoginSession::read(tuple).is_some_and(|old| old.sid != sid));
+        delete(&mut self.sessions, |row: &LoginSession| row.sid == sid);
+        Ok(())
+    }
+
+    fn delete_sessions(&mut self, user_id: &str) -> Result<()> {
+        delete(&mut self.sessions, |row: &LoginSession| row.user_id == user_id);
         Ok(())
     }
 }

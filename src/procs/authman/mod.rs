@@ -10,10 +10,10 @@
 //! - [`spaces`]: the spaces and their indexes, as data.
 //! - [`model`]: their rows, and what the procedures ask of a database.
 //! - [`args`], [`answer`]: what comes in, what goes out, the refusals.
-//! - [`password`], [`session`]: hashes, codes, signed login sessions.
+//! - [`password`], [`codes`], [`session`]: hashes, codes sent by email, signed login sessions.
 //! - [`provider`]: the providers of social login.
-//! - [`social`], [`check`]: the procedures.
-//! - [`install`]: the spaces are made, the secret is kept.
+//! - [`registration`], [`login`], [`profile`], [`social`], [`check`]: the procedures.
+//! - [`install`]: the spaces are made, the secrets are kept.
 //! - [`store`], [`module`]: the procedures on the engine, under their names.
 //!
 //! Source: authman.md; docs/authman.md lists what differs.
@@ -21,13 +21,17 @@
 pub mod answer;
 pub mod args;
 pub mod check;
+pub mod codes;
 pub mod install;
+pub mod login;
 #[cfg(test)]
 mod memory;
 pub mod model;
 pub mod module;
 pub mod password;
+pub mod profile;
 pub mod provider;
+pub mod registration;
 pub mod session;
 pub mod social;
 pub mod spaces;
@@ -37,7 +41,7 @@ use std::time::Duration;
 
 use lycosa_proto::error::Result;
 
-use crate::config::{self, Secret};
+use crate::config::{self, PasswordStrength, Secret};
 use crate::http::Http;
 use crate::procs::Args;
 use answer::Answer;
@@ -49,22 +53,46 @@ pub use module::AuthmanModule;
 /// A procedure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Procedure {
-    /// [`Authman::social_auth_url`]
-    SocialAuthUrl,
-    /// [`Authman::social_auth`]
-    SocialAuth,
+    /// [`Authman::registration`]
+    Registration,
+    /// [`Authman::complete_registration`]
+    CompleteRegistration,
+    /// [`Authman::set_profile`]
+    SetProfile,
+    /// [`Authman::get_profile`]
+    GetProfile,
+    /// [`Authman::delete_user`]
+    DeleteUser,
+    /// [`Authman::auth`]
+    Auth,
     /// [`Authman::check_auth`]
     CheckAuth,
     /// [`Authman::drop_session`]
     DropSession,
+    /// [`Authman::restore_password`]
+    RestorePassword,
+    /// [`Authman::complete_restore_password`]
+    CompleteRestorePassword,
+    /// [`Authman::social_auth_url`]
+    SocialAuthUrl,
+    /// [`Authman::social_auth`]
+    SocialAuth,
 }
 
 /// The procedures with their names, as IPROTO CALL has them.
-pub const PROCEDURES: [(&str, Procedure); 4] = [
-    ("auth.social_auth_url", Procedure::SocialAuthUrl),
-    ("auth.social_auth", Procedure::SocialAuth),
+pub const PROCEDURES: [(&str, Procedure); 12] = [
+    ("auth.registration", Procedure::Registration),
+    ("auth.complete_registration", Procedure::CompleteRegistration),
+    ("auth.set_profile", Procedure::SetProfile),
+    ("auth.get_profile", Procedure::GetProfile),
+    ("auth.delete_user", Procedure::DeleteUser),
+    ("auth.auth", Procedure::Auth),
     ("auth.check_auth", Procedure::CheckAuth),
     ("auth.drop_session", Procedure::DropSession),
+    ("auth.restore_password", Procedure::RestorePassword),
+    ("auth.complete_restore_password", Procedure::CompleteRestorePassword),
+    ("auth.social_auth_url", Procedure::SocialAuthUrl),
+    ("auth.social_auth", Procedure::SocialAuth),
 ];
 
 impl Procedure {
@@ -83,29 +111,42 @@ pub struct Drawn<'a> {
     pub uuid: &'a (dyn Fn() -> String + Sync),
 }
 
+/// What codes and signatures are made with: those of the configuration, or what takes their place.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// Is in activation codes.
+    pub activation: Secret,
+    /// Signs login sessions.
+    pub session: Secret,
+    /// Is in restore tokens.
+    pub restore: Secret,
+}
+
 /// The application: settings and providers.
 #[derive(Debug)]
 pub struct Authman {
-    /// Signs login sessions.
-    session_secret: Secret,
+    secrets: Secrets,
     /// Life of a login session.
     session_lifetime: Duration,
     /// A common session with less than this left is renewed.
     session_update_timedelta: Duration,
     /// Time after which a social session asks the provider again.
     social_check_time: Duration,
+    /// How strong a new password must be.
+    password_strength: PasswordStrength,
     /// Every provider that there is.
     providers: Vec<Provider>,
 }
 
 impl Authman {
-    /// Builds the application; `session_secret` is the one of the configuration, or takes its place.
-    pub fn new(config: &config::Authman, http: &Http, session_secret: Secret) -> Self {
+    /// Builds the application.
+    pub fn new(config: &config::Authman, http: &Http, secrets: Secrets) -> Self {
         Self {
-            session_secret,
+            secrets,
             session_lifetime: config.session_lifetime,
             session_update_timedelta: config.session_update_timedelta,
             social_check_time: config.social_check_time,
+            password_strength: config.password_strength,
             providers: Provider::all(config, http),
         }
     }
@@ -122,10 +163,20 @@ impl Authman {
         drawn: Drawn<'_>,
     ) -> Result<Answer> {
         match procedure {
-            Procedure::SocialAuthUrl => Ok(self.social_auth_url(args)),
-            Procedure::SocialAuth => self.social_auth(args, store, drawn).await,
+            Procedure::Registration => self.registration(args, store, drawn).await,
+            Procedure::CompleteRegistration => self.complete_registration(args, store, drawn).await,
+            Procedure::SetProfile => self.set_profile(args, store).await,
+            Procedure::GetProfile => self.get_profile(args, store).await,
+            Procedure::DeleteUser => self.delete_user(args, store).await,
+            Procedure::Auth => self.auth(args, store, drawn).await,
             Procedure::CheckAuth => self.check_auth(args, store, drawn).await,
             Procedure::DropSession => self.drop_session(args, store).await,
+            Procedure::RestorePassword => self.restore_password(args, store, drawn).await,
+            Procedure::CompleteRestorePassword => {
+                self.complete_restore_password(args, store, drawn).await
+            }
+            Procedure::SocialAuthUrl => Ok(self.social_auth_url(args)),
+            Procedure::SocialAuth => self.social_auth(args, store, drawn).await,
         }
     }
 
@@ -151,7 +202,7 @@ impl Authman {
         let after = |time| session::instant(drawn.now, time);
         let exp = after(self.session_lifetime);
         let update = credential_id.map(|_| after(self.social_check_time));
-        Ok(session::sign(&row.sid, row.code.expose(), &exp, update.as_ref(), &self.session_secret))
+        Ok(session::sign(&row.sid, row.code.expose(), &exp, update.as_ref(), &self.secrets.session))
     }
 }
 

@@ -61,7 +61,7 @@ impl Module for AuthmanModule {
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
         Box::pin(async move {
             let installed = instance.transaction(ADMIN, |txn| install(txn, &self.config)).await?;
-            let authman = Authman::new(&self.config, &self.http, installed.session_secret);
+            let authman = Authman::new(&self.config, &self.http, installed.secrets);
             self.started.get_or_init(|| Arc::new(Started { authman, ids: installed.ids }));
             Ok(())
         })

@@ -1,15 +1,23 @@
-//! Passwords and codes derived from secrets.
+//! Passwords: how strong they must be, how they are kept, how one is verified.
 //!
-//! One round of SHA-256 and plain MD5 are what the Lua application stores; a database that both open cannot have better.
+//! This is the one place that hashes and verifies. [`PasswordHash`] is whatever bytes the row holds, so that another kind
+//! of hash, with its parameters in front, can stand beside this one: [`PasswordHash::of`] would make it,
+//! [`PasswordHash::is_of`] would tell the kinds apart. A slow hash must then be computed outside the transaction.
+//!
+//! ```text
+//! hash = sha256(user_id, password)       32 bytes, one round, the user's id is the salt
+//! ```
+//!
+//! That is what the Lua application stores; a database that both open cannot have better.
 //!
 //! Source: authman.md section 5.
 
-use std::fmt::Write as _;
+use std::fmt;
 
-use md5::Md5;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
-use crate::config::{PasswordStrength, Secret};
+use crate::config::PasswordStrength;
 
 /// What a strength asks for: bytes, and groups of characters.
 fn demands(strength: PasswordStrength) -> (usize, usize) {
@@ -24,35 +32,51 @@ fn demands(strength: PasswordStrength) -> (usize, usize) {
     }
 }
 
-/// Whether a password is strong enough. Characters outside the four groups count for length only.
-pub fn is_strong(password: &str, strength: PasswordStrength) -> bool {
-    let groups: [fn(char) -> bool; 4] = [
-        |c| c.is_ascii_lowercase(),
-        |c| c.is_ascii_uppercase(),
-        |c| c.is_ascii_digit(),
-        |c| "!@#&_=;:,/\\|`~?+-.^%$* ".contains(c),
-    ];
-    let present = groups.iter().filter(|group| password.contains(**group)).count();
+/// Whether a password is strong enough. Bytes outside the four groups count for length only.
+pub fn is_strong(password: &[u8], strength: PasswordStrength) -> bool {
+    let groups: [fn(&u8) -> bool; 4] =
+        [u8::is_ascii_lowercase, u8::is_ascii_uppercase, u8::is_ascii_digit, |byte| {
+            b"!@#&_=;:,/\\|`~?+-.^%$* ".contains(byte)
+        }];
+    let present = groups.iter().filter(|group| password.iter().any(**group)).count();
     let (bytes_min, groups_min) = demands(strength);
     password.len() >= bytes_min && present >= groups_min
 }
 
-/// The hash that is stored: SHA-256 of the user's id and the password.
-pub fn hash(user_id: &str, password: &str) -> [u8; 32] {
+/// What is kept in place of a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(Vec<u8>);
+
+impl PasswordHash {
+    /// The hash to keep of a password that was chosen now.
+    pub fn of(user_id: &str, password: &[u8]) -> Self {
+        Self(sha256(user_id, password).to_vec())
+    }
+
+    /// A hash as a row has it.
+    pub fn stored(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes for a row.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether this is the hash of the user's password. Takes the same time wherever it differs.
+    pub fn is_of(&self, user_id: &str, password: &[u8]) -> bool {
+        sha256(user_id, password).ct_eq(&self.0).into()
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+fn sha256(user_id: &str, password: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(user_id).chain_update(password).finalize().into()
-}
-
-/// The code that completes a registration; the same for a user at all times.
-pub fn activation_code(secret: &Secret, user_id: &str) -> String {
-    hex(&Md5::new().chain_update(secret.expose()).chain_update(user_id).finalize())
-}
-
-/// Bytes as lower case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -62,7 +86,7 @@ mod tests {
     #[test]
     fn strength_counts_bytes_and_groups() {
         let check = |password: &str, strength: PasswordStrength, strong: bool| {
-            assert_eq!(is_strong(password, strength), strong, "{password} {strength:?}");
+            assert_eq!(is_strong(password.as_bytes(), strength), strong, "{password} {strength:?}");
         };
         check("", PasswordStrength::None, true);
         check("a", PasswordStrength::Whocares, false);
@@ -82,10 +106,29 @@ mod tests {
     }
 
     #[test]
-    fn hashes_are_known_values() {
-        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(hex(&hash("a", "bc")), abc);
-        let md5 = activation_code(&Secret::new("ab"), "c");
-        assert_eq!(md5, "900150983cd24fb0d6963f7d28e17f72");
+    fn a_hash_is_a_known_value() {
+        let abc = [
+            0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae,
+            0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61,
+            0xf2, 0x00, 0x15, 0xad,
+        ];
+        assert_eq!(PasswordHash::of("a", b"bc").as_bytes(), abc);
+    }
+
+    #[test]
+    fn a_hash_is_of_one_password_of_one_user() {
+        let hash = PasswordHash::of("u1", b"Passw0rd");
+        let check = |hash: &PasswordHash, user_id: &str, password: &[u8], expected: bool| {
+            assert_eq!(hash.is_of(user_id, password), expected, "{user_id} {password:?}");
+        };
+        check(&hash, "u1", b"Passw0rd", true);
+        check(&hash, "u1", b"passw0rd", false);
+        check(&hash, "u1", b"", false);
+        check(&hash, "u2", b"Passw0rd", false);
+        check(&PasswordHash::of("u1", &[0xff, 0]), "u1", &[0xff, 0], true);
+        let cut = |len: usize| PasswordHash::stored(hash.as_bytes()[..len].to_vec());
+        (0..32).for_each(|len| check(&cut(len), "u1", b"Passw0rd", false));
+        check(&cut(32), "u1", b"Passw0rd", true);
+        assert_eq!(format!("{hash:?}"), "PasswordHash(..)");
     }
 }

@@ -19,7 +19,7 @@ use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::password::hex;
+use super::codes::hex;
 use crate::config::Secret;
 
 /// A session as a client sent it.

@@ -45,7 +45,7 @@ impl Authman {
             let (user, credential) = enter(accounts, provider, exchanged, person, drawn)?;
             let session = self.open_session(accounts, &user.id, Some(&credential.id), drawn)?;
             let social = Some(credential.into());
-            Ok(Reply::User { user: Box::new(user), session, social })
+            Ok(Reply::LoggedIn { user: Box::new(user), session, social })
         };
         store.write(login).await.map(Ok)
     }

@@ -3,51 +3,24 @@
 //! Ids of spaces and indexes are looked up once, at start; a space that is dropped while the server runs is an error of
 //! the database from then on.
 
+mod places;
+mod removal;
+
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
-use lycosa_proto::msgpack::{write_array, write_str};
+use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
-use super::model::{Accounts, AccountsMut, Credential, LoginSession, Row, Store, User, with_rest};
-use super::spaces::SpaceDef;
-use crate::config::SpaceNames;
+use super::model::{
+    Accounts, AccountsMut, Credential, LoginSession, Password, RestoreToken, Row, Store, User,
+    user_type, with_rest,
+};
 use crate::db::access::ADMIN;
 use crate::db::{Database, Select, Tuple, Txn};
 use crate::procs::Context;
+use places::Place;
 
-/// Ids of the spaces that the procedures use, and of their secondary indexes.
-#[derive(Clone, Copy, Debug)]
-pub struct Ids {
-    user: u32,
-    credential: u32,
-    credential_by_user: u32,
-    credential_by_social_id: u32,
-    session: u32,
-}
-
-/// The index where a row has one tuple for its id.
-const PRIMARY: u32 = 0;
-
-impl Ids {
-    /// Looks up the ids in a database that has the spaces.
-    ///
-    /// # Errors
-    /// NO_SUCH_SPACE, NO_SUCH_INDEX_NAME.
-    pub fn find(db: &Database, names: &SpaceNames) -> Result<Self> {
-        let space = |key: &str| {
-            let name = SpaceDef::find(key).map_or(key, |def| def.name(names));
-            db.space_by_name(name)
-        };
-        let credential = space(Credential::SPACE)?;
-        Ok(Self {
-            user: space(User::SPACE)?.def.id,
-            credential: credential.def.id,
-            credential_by_user: credential.index_by_name("user")?.def.id,
-            credential_by_social_id: credential.index_by_name("social")?.def.id,
-            session: space(LoginSession::SPACE)?.def.id,
-        })
-    }
-}
+pub use places::Ids;
 
 /// The database of one call.
 pub struct Engine<'a> {
@@ -85,38 +58,83 @@ struct Writing<'a, 'db> {
     ids: &'a Ids,
 }
 
-impl Reading<'_> {
-    /// The first row under a key of texts.
-    fn get<R: Row>(&self, space_id: u32, index_id: u32, key: &[&str]) -> Result<Option<R>> {
-        let mut array = Vec::new();
-        write_array(&mut array, key.len());
-        key.iter().for_each(|text| write_str(&mut array, text));
-        let select = Select {
-            space_id,
-            index_id,
-            iterator: Kind::Eq as u32,
-            offset: 0,
-            limit: 1,
-            key: &array,
-        };
+/// A database and where the rows are in it.
+trait Source {
+    fn db(&self) -> &Database;
+
+    fn ids(&self) -> &Ids;
+
+    /// Gives the first rows under a key, a MsgPack array, to `work`.
+    fn each(&self, place: Place, key: &[u8], limit: u32, work: impl FnMut(&Tuple)) -> Result<u32> {
+        let (Place { space_id, index_id }, iterator) = (place, Kind::Eq as u32);
+        let select = Select { space_id, index_id, iterator, offset: 0, limit, key };
+        self.db().select(ADMIN, &select, work)
+    }
+
+    /// The first row under a key, a MsgPack array.
+    fn get<R: Row>(&self, place: Place, key: &[u8]) -> Result<Option<R>> {
         let mut found = None;
-        self.db.select(ADMIN, &select, |tuple| found = Some(R::read(tuple.data())))?;
+        self.each(place, key, 1, |tuple| found = Some(R::read(tuple.data())))?;
         // Taking a row of somebody else for an absent one would end in overwriting it.
         let strange = || {
-            let name = self.db.space(space_id).map_or("", |space| &*space.def.name);
+            let name = self.db().space(place.space_id).map_or("", |space| &*space.def.name);
             err!(PROC_C, format!("authman: space '{name}' holds a row of another layout"))
         };
         found.map(|row| row.ok_or_else(strange)).transpose()
     }
 }
 
-impl Accounts for Reading<'_> {
+impl Source for Reading<'_> {
+    fn db(&self) -> &Database {
+        self.db
+    }
+
+    fn ids(&self) -> &Ids {
+        self.ids
+    }
+}
+
+impl Source for Writing<'_, '_> {
+    fn db(&self) -> &Database {
+        self.txn.db()
+    }
+
+    fn ids(&self) -> &Ids {
+        self.ids
+    }
+}
+
+/// A key of texts.
+fn texts(texts: &[&str]) -> Vec<u8> {
+    let mut key = Vec::new();
+    write_array(&mut key, texts.len());
+    texts.iter().for_each(|text| write_str(&mut key, text));
+    key
+}
+
+impl<S: Source> Accounts for S {
     fn user(&self, id: &str) -> Result<Option<User>> {
-        self.get(self.ids.user, PRIMARY, &[id])
+        self.get(self.ids().user, &texts(&[id]))
+    }
+
+    fn common_user(&self, email: &str) -> Result<Option<User>> {
+        let mut key = Vec::new();
+        write_array(&mut key, 2);
+        write_str(&mut key, email);
+        write_uint(&mut key, user_type::COMMON);
+        self.get(self.ids().user_by_email, &key)
+    }
+
+    fn password(&self, user_id: &str) -> Result<Option<Password>> {
+        self.get(self.ids().password_by_user, &texts(&[user_id]))
+    }
+
+    fn restore_token(&self, user_id: &str) -> Result<Option<RestoreToken>> {
+        self.get(self.ids().restore_token, &texts(&[user_id]))
     }
 
     fn credential(&self, id: &str) -> Result<Option<Credential>> {
-        self.get(self.ids.credential, PRIMARY, &[id])
+        self.get(self.ids().credential, &texts(&[id]))
     }
 
     fn credential_by_social_id(
@@ -124,63 +142,58 @@ impl Accounts for Reading<'_> {
         social_id: &str,
         provider: &str,
     ) -> Result<Option<Credential>> {
-        self.get(self.ids.credential, self.ids.credential_by_social_id, &[social_id, provider])
+        self.get(self.ids().credential_by_social_id, &texts(&[social_id, provider]))
     }
 
     fn first_credential(&self, user_id: &str) -> Result<Option<Credential>> {
-        self.get(self.ids.credential, self.ids.credential_by_user, &[user_id])
+        self.get(self.ids().credential_by_user, &texts(&[user_id]))
     }
 
     fn session(&self, sid: &str) -> Result<Option<LoginSession>> {
-        self.get(self.ids.session, PRIMARY, &[sid])
+        self.get(self.ids().session, &texts(&[sid]))
     }
 }
 
 impl Writing<'_, '_> {
-    fn reading(&self) -> Reading<'_> {
-        Reading { db: self.txn.db(), ids: self.ids }
-    }
-
-    fn put<R: Row>(&mut self, space_id: u32, row: &R) -> Result<()> {
-        let mut data = Vec::new();
-        row.write(&mut data);
-        let old = self.txn.db().space(space_id)?.primary()?.find(&Tuple::new(&data)).cloned();
-        if let Some(old) = old {
+    fn put<R: Row>(&mut self, place: Place, row: &R) -> Result<()> {
+        let mut data = encoded(row);
+        let space = self.txn.db().space(place.space_id)?;
+        if let Some(old) = space.primary()?.find(&Tuple::new(&data)) {
             data = with_rest(&data, old.data(), R::FIELDS);
         }
-        self.txn.replace(space_id, &data).map(drop)
+        self.txn.replace(place.space_id, &data).map(drop)
     }
 }
 
-impl Accounts for Writing<'_, '_> {
-    fn user(&self, id: &str) -> Result<Option<User>> {
-        self.reading().user(id)
-    }
-
-    fn credential(&self, id: &str) -> Result<Option<Credential>> {
-        self.reading().credential(id)
-    }
-
-    fn credential_by_social_id(
-        &self,
-        social_id: &str,
-        provider: &str,
-    ) -> Result<Option<Credential>> {
-        self.reading().credential_by_social_id(social_id, provider)
-    }
-
-    fn first_credential(&self, user_id: &str) -> Result<Option<Credential>> {
-        self.reading().first_credential(user_id)
-    }
-
-    fn session(&self, sid: &str) -> Result<Option<LoginSession>> {
-        self.reading().session(sid)
-    }
+fn encoded(row: &impl Row) -> Vec<u8> {
+    let mut data = Vec::new();
+    row.write(&mut data);
+    data
 }
 
 impl AccountsMut for Writing<'_, '_> {
+    fn insert_user(&mut self, user: &User) -> Result<()> {
+        self.txn.insert(self.ids.user.space_id, &encoded(user)).map(drop)
+    }
+
     fn put_user(&mut self, user: &User) -> Result<()> {
         self.put(self.ids.user, user)
+    }
+
+    fn delete_user(&mut self, user_id: &str) -> Result<()> {
+        self.remove_user(user_id)
+    }
+
+    fn put_password(&mut self, password: &Password) -> Result<()> {
+        self.put(self.ids.password, password)
+    }
+
+    fn put_restore_token(&mut self, token: &RestoreToken) -> Result<()> {
+        self.put(self.ids.restore_token, token)
+    }
+
+    fn delete_restore_token(&mut self, user_id: &str) -> Result<()> {
+        self.delete_all(self.ids.restore_token, &[user_id]).map(drop)
     }
 
     fn put_credential(&mut self, credential: &Credential) -> Result<()> {
@@ -192,9 +205,10 @@ impl AccountsMut for Writing<'_, '_> {
     }
 
     fn delete_session(&mut self, sid: &str) -> Result<()> {
-        let mut key = Vec::new();
-        write_array(&mut key, 1);
-        write_str(&mut key, sid);
-        self.txn.delete(self.ids.session, PRIMARY, &key).map(drop)
+        self.delete_all(self.ids.session, &[sid]).map(drop)
+    }
+
+    fn delete_sessions(&mut self, user_id: &str) -> Result<()> {
+        self.delete_all(self.ids.session_by_user, &[user_id]).map(drop)
     }
 }

@@ -1,4 +1,5 @@
 mod engine;
+mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,11 @@ fn shown(values: &Values) -> String {
     write_array(&mut array, values.count() as usize);
     array.extend_from_slice(values.bytes());
     Text(&array).to_string().replace("\\/", "/")
+}
+
+fn secrets() -> Secrets {
+    let secret = || Secret::new("x");
+    Secrets { activation: secret(), session: secret(), restore: secret() }
 }
 
 type Meanwhile = fn(&mut Rows);
@@ -73,17 +79,21 @@ impl Bench {
             stub.url("/me"),
         );
         let config = Config::from_yaml(&yaml).unwrap().roles_cfg.authman;
-        let authman = Authman::new(&config, &Http::new().unwrap(), Secret::new("x"));
+        let authman = Authman::new(&config, &Http::new().unwrap(), secrets());
         Self { authman, store, stub, meanwhile, me, now: START, drawn: AtomicU64::new(0) }
     }
 
     /// Calls a procedure and gives its answer as text.
     async fn call(&self, name: &str, args: &[&str]) -> String {
+        self.try_call(name, &texts(args)).await.unwrap()
+    }
+
+    async fn try_call(&self, name: &str, args: &Args) -> Result<String> {
         let uuid = || format!("uuid-{}", self.drawn.fetch_add(1, Ordering::Relaxed));
         let drawn = Drawn { now: self.now, uuid: &uuid };
         let procedure = Procedure::find(&format!("auth.{name}")).unwrap();
-        let answer = self.authman.call(procedure, &texts(args), &*self.store, drawn).await;
-        shown(&answer::values(&answer.unwrap()))
+        let answer = self.authman.call(procedure, args, &*self.store, drawn).await?;
+        Ok(shown(&answer::values(&answer)))
     }
 
     /// Calls a procedure that gives a user, and takes its session out of the answer.
@@ -284,7 +294,9 @@ async fn sessions_that_are_none() {
 #[test]
 fn the_secret_is_never_shown() {
     let config = Config::default().roles_cfg.authman;
-    let authman = Authman::new(&config, &Http::new().unwrap(), Secret::new("never-shown"));
+    let secret = || Secret::new("never-shown");
+    let secrets = Secrets { activation: secret(), session: secret(), restore: secret() };
+    let authman = Authman::new(&config, &Http::new().unwrap(), secrets);
     assert!(!format!("{authman:?}").contains("never-shown"));
 }
 
@@ -292,7 +304,7 @@ fn the_secret_is_never_shown() {
 fn other_names_are_no_procedures() {
     fn check_send(_: &impl Send) {}
     let config = Config::default().roles_cfg.authman;
-    let authman = Authman::new(&config, &Http::new().unwrap(), Secret::new("x"));
+    let authman = Authman::new(&config, &Http::new().unwrap(), secrets());
     let drawn = Drawn { now: 0, uuid: &String::new };
     let (args, store) = (texts(&[]), Memory::default());
     check_send(&authman.call(Procedure::CheckAuth, &args, &store, drawn));

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Everything is rows: a tube is a space of tasks and a row of `_queue`; who holds a task is a row of `_queue_taken_2`.
-//! What is kept beside the rows is a cache of them ([`tubes`]), counters, and the consumers that wait ([`waiters`]).
+//! What is kept beside the rows is a cache of them (`tubes`), counters, and the consumers that wait (`waiters`).
 //!
 //! Invariant: one operation is one transaction. A task is in one state, and it is TAKEN exactly as long as a row of
 //! `_queue_taken_2` says who holds it; only a session with a connection holds tasks.

@@ -1,5 +1,7 @@
 //! The procedures on an instance with files, called through the registry.
 
+mod users;
+
 use std::path::Path;
 
 use lycosa_proto::msgpack::items;

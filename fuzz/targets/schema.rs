@@ -1,0 +1,91 @@
+//! Rows of system spaces: definitions of spaces, indexes, users, rights, sequences.
+//!
+//! Input: a byte that says whether the rows come from a client or from a file; then rows one after another, each a byte
+//! that names a system space and a tuple. They make one transaction, which is dropped at the end: then everything is as
+//! it was.
+
+#![no_main]
+
+use std::sync::{LazyLock, Mutex};
+
+use libfuzzer_sys::fuzz_target;
+use lycosa::db::Database;
+use lycosa::db::access::ADMIN;
+use lycosa::db::schema::{bootstrap, space_id};
+use lycosa_proto::msgpack;
+use uuid::Uuid;
+
+const SPACES: [u32; 12] = [
+    space_id::SPACE,
+    space_id::INDEX,
+    space_id::USER,
+    space_id::PRIV,
+    space_id::FUNC,
+    space_id::SEQUENCE,
+    space_id::SEQUENCE_DATA,
+    space_id::SPACE_SEQUENCE,
+    space_id::TRUNCATE,
+    space_id::SCHEMA,
+    space_id::COLLATION,
+    // A space that rows before may have made.
+    512,
+];
+
+static DB: LazyLock<Mutex<Database>> = LazyLock::new(|| {
+    let mut db = Database::new();
+    bootstrap::run(&mut db, Uuid::from_u128(1), Uuid::from_u128(2)).expect("bootstrap");
+    Mutex::new(db)
+});
+
+/// The tuples of each space, but for the values of sequences, which a rollback does not take back.
+fn counts(db: &Database) -> Vec<(u32, usize, usize)> {
+    let spaces = db.spaces().filter(|space| space.def.id != space_id::SEQUENCE_DATA);
+    let mut counts: Vec<_> =
+        spaces.map(|space| (space.def.id, space.indexes().len(), space.len())).collect();
+    counts.sort_unstable();
+    counts
+}
+
+/// Forgets the values of sequences, so that no input depends on those before.
+fn forget_values(db: &mut Database) {
+    let rows = db.space(space_id::SEQUENCE_DATA).expect("a system space").primary();
+    let rows = rows.expect("its index").iter();
+    let ids: Vec<Vec<u8>> = rows.filter_map(|row| row.field(0)).map(<[u8]>::to_vec).collect();
+    let mut txn = db.begin_recovery();
+    for id in ids {
+        let key = [&[0x91], id.as_slice()].concat();
+        txn.delete(space_id::SEQUENCE_DATA, 0, &key).expect("a row that is there");
+    }
+    txn.commit();
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut db = DB.lock().expect("no earlier panic");
+    let before = counts(&db);
+    let Some((&origin, mut rest)) = data.split_first() else { return };
+    let is_file = origin & 1 == 1;
+    let mut txn = if is_file { db.begin_recovery() } else { db.begin(ADMIN, 0.0) };
+    for _ in 0..32 {
+        let Some((&choice, tail)) = rest.split_first() else { break };
+        rest = tail;
+        if msgpack::check(&mut rest).is_err() {
+            break;
+        }
+        let value = &tail[..tail.len() - rest.len()];
+        if msgpack::read_array(&mut { value }).is_err() {
+            break;
+        }
+        let space_id = SPACES[usize::from(choice & 0x3f) % SPACES.len()];
+        let done = match choice >> 6 {
+            0 => txn.insert(space_id, value).map(drop),
+            1 | 2 => txn.replace(space_id, value).map(drop),
+            _ => txn.delete(space_id, 0, value).map(drop),
+        };
+        if let Err(error) = done {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+    drop(txn);
+    assert_eq!(counts(&db), before, "a dropped transaction leaves nothing");
+    forget_values(&mut db);
+});

@@ -1,0 +1,134 @@
+//! What lets a person in, and that they are in.
+
+use lycosa_proto::msgpack::{items, write_array, write_str};
+
+use super::row::{Fields, Row, write_texts};
+use crate::config::Secret;
+use crate::procs::authman::password::PasswordHash;
+
+/// A person as a provider knows them, of space `auth_social_credential`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Credential {
+    /// UUID as text.
+    pub id: String,
+    /// The user.
+    pub user_id: String,
+    /// The provider's name.
+    pub provider: String,
+    /// The person's id there.
+    pub social_id: String,
+    /// The token to ask the provider with.
+    pub token: Secret,
+}
+
+/// A user's password, of space `auth_password_credential`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Password {
+    /// UUID as text.
+    pub id: String,
+    /// The user.
+    pub user_id: String,
+    /// What is kept in place of the password.
+    pub hash: PasswordHash,
+}
+
+/// The token that lets a user choose a new password, of space `auth_password_token`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestoreToken {
+    /// The user, who has one at most.
+    pub user_id: String,
+    /// The token, as it was given out.
+    pub token: Secret,
+}
+
+/// A login session, of space `auth_sesssion`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoginSession {
+    /// UUID as text.
+    pub sid: String,
+    /// UUID as text; part of what is signed, and never leaves the database.
+    pub code: Secret,
+    /// The user.
+    pub user_id: String,
+    /// The credential of a social session.
+    pub credential_id: Option<String>,
+}
+
+impl Row for Credential {
+    const SPACE: &'static str = "social";
+    const FIELDS: usize = 5;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let token = self.token.expose();
+        write_texts(out, [&self.id, &self.user_id, &self.provider, &self.social_id, token]);
+    }
+
+    fn read(tuple: &[u8]) -> Option<Self> {
+        let mut fields = Fields(items(tuple));
+        Some(Self {
+            id: fields.text()?,
+            user_id: fields.text()?,
+            provider: fields.text()?,
+            social_id: fields.text()?,
+            token: Secret::new(fields.text().unwrap_or_default()),
+        })
+    }
+}
+
+impl Row for LoginSession {
+    const SPACE: &'static str = "session";
+    const FIELDS: usize = 4;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let (sid, code, user_id) = (&self.sid, self.code.expose(), &self.user_id);
+        match &self.credential_id {
+            Some(credential_id) => write_texts(out, [sid, code, user_id, credential_id]),
+            None => write_texts(out, [sid, code, user_id]),
+        }
+    }
+
+    fn read(tuple: &[u8]) -> Option<Self> {
+        let mut fields = Fields(items(tuple));
+        Some(Self {
+            sid: fields.text()?,
+            code: Secret::new(fields.text()?),
+            user_id: fields.text()?,
+            credential_id: fields.text(),
+        })
+    }
+}
+
+impl Row for Password {
+    const SPACE: &'static str = "password";
+    const FIELDS: usize = 3;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        write_array(out, Self::FIELDS);
+        write_str(out, &self.id);
+        write_str(out, &self.user_id);
+        write_str(out, self.hash.as_bytes());
+    }
+
+    fn read(tuple: &[u8]) -> Option<Self> {
+        let mut fields = Fields(items(tuple));
+        Some(Self {
+            id: fields.text()?,
+            user_id: fields.text()?,
+            hash: PasswordHash::stored(fields.bytes()?),
+        })
+    }
+}
+
+impl Row for RestoreToken {
+    const SPACE: &'static str = "password_token";
+    const FIELDS: usize = 2;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        write_texts(out, [&self.user_id, self.token.expose()]);
+    }
+
+    fn read(tuple: &[u8]) -> Option<Self> {
+        let mut fields = Fields(items(tuple));
+        Some(Self { user_id: fields.text()?, token: Secret::new(fields.text()?) })
+    }
+}
