@@ -9,6 +9,7 @@ use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::msgpack::{Token, write_array, write_map, write_str, write_uint};
 
+use super::buffer;
 use super::ddl::{self, NewSpace};
 use super::driver::{self, Driver};
 use super::options::TubeOptions;
@@ -129,7 +130,7 @@ impl Call {
             let wanted = self.args.token(0);
             sessions::identify(txn, &self.tubes, &self.services, connection_id, wanted)
         });
-        let session = session.await?;
+        let session = session.await.inspect_err(|_| self.tubes.doubt())?;
         Ok(Values::one(|out| write_str(out, session)))
     }
 }
@@ -172,17 +173,26 @@ fn create_tube(
     match space {
         Some(space) => check_space(space, driver)?,
         None => {
+            driver.check(options)?;
             let (engine, is_temporary) = (&*options.engine, options.is_temporary);
             ddl::create_space(txn, NewSpace { name, engine, is_temporary }, driver.layout())?;
         }
     }
-    let mut row = Vec::with_capacity(64 + name.len() + options.stored.len());
+    if let Some(layout) = driver.side_layout(&options.settings()) {
+        let name = &*buffer::name(name);
+        if txn.db().space_by_name(name).is_err() {
+            let (engine, is_temporary) = (&*options.engine, options.is_temporary);
+            ddl::create_space(txn, NewSpace { name, engine, is_temporary }, layout)?;
+        }
+    }
+    let stored = options.stored(driver.has_times());
+    let mut row = Vec::with_capacity(64 + name.len() + stored.len());
     write_array(&mut row, 5);
     write_str(&mut row, name);
     write_uint(&mut row, next_tube_id(txn.db(), services)?);
     write_str(&mut row, name);
     write_str(&mut row, driver.name());
-    row.extend_from_slice(&options.stored);
+    row.extend_from_slice(&stored);
     txn.insert(services.queue, &row)
 }
 

@@ -10,7 +10,11 @@ use lycosa_proto::err;
 use lycosa_proto::error::Result;
 
 use super::fifo::Fifo;
+use super::fifottl::Fifottl;
 use super::layout::Layout;
+use super::options::TubeOptions;
+use super::settings::Settings;
+use super::utube::Utube;
 use super::work::Work;
 use crate::db::Tuple;
 
@@ -25,6 +29,53 @@ pub(super) trait Driver: Send + Sync {
 
     /// The field with what the client put.
     fn data_field(&self) -> u32;
+
+    /// Rows have the fields and the index of [`super::timed`].
+    fn has_times(&self) -> bool {
+        false
+    }
+
+    /// The space beside the tube's own that a tube with these settings has; None if it has none.
+    fn side_layout(&self, settings: &Settings) -> Option<&'static Layout> {
+        let _ = settings;
+        None
+    }
+
+    /// Makes what depends on the rows agree with them when the server starts.
+    ///
+    /// # Errors
+    /// Those of the spaces.
+    fn start(&self, work: &mut Work<'_, '_>) -> Result<()> {
+        let _ = work;
+        Ok(())
+    }
+
+    /// Checks the options of a new tube.
+    ///
+    /// # Errors
+    /// PROC_LUA: the type cannot do this.
+    fn check(&self, options: &TubeOptions) -> Result<()> {
+        let _ = options;
+        Ok(())
+    }
+
+    /// True if there is no room for another task.
+    ///
+    /// # Errors
+    /// Those of the space.
+    fn is_full(&self, work: &Work<'_, '_>) -> Result<bool> {
+        let _ = work;
+        Ok(false)
+    }
+
+    /// Keeps up with a task whose state was changed by somebody else than the driver.
+    ///
+    /// # Errors
+    /// Those of the spaces.
+    fn follow(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {
+        let _ = (work, task);
+        Ok(())
+    }
 
     /// Stores a task; `data` and `options` are MsgPack as the client sent it, None if it sent none.
     ///
@@ -83,10 +134,13 @@ pub(super) trait Driver: Send + Sync {
 }
 
 /// The types that are there.
-static DRIVERS: &[&dyn Driver] = &[&Fifo];
-
-/// Types of the rock that are to come.
-const PLANNED: &[&str] = &["fifottl", "limfifottl", "utube", "utubettl"];
+static DRIVERS: &[&dyn Driver] = &[
+    &Fifo,
+    &Fifottl { is_limited: false },
+    &Fifottl { is_limited: true },
+    &Utube { is_timed: false },
+    &Utube { is_timed: true },
+];
 
 /// The driver of a type; None if there is none.
 pub(super) fn find(tube_type: &str) -> Option<&'static dyn Driver> {
@@ -96,13 +150,7 @@ pub(super) fn find(tube_type: &str) -> Option<&'static dyn Driver> {
 /// The driver of the type that a client asks for.
 ///
 /// # Errors
-/// PROC_LUA: unknown, or not there yet.
+/// PROC_LUA: unknown.
 pub(super) fn get(tube_type: &str) -> Result<&'static dyn Driver> {
-    find(tube_type).ok_or_else(|| {
-        if PLANNED.contains(&tube_type) {
-            err!(PROC_LUA, format!("Tube type {tube_type} is not supported yet"))
-        } else {
-            err!(PROC_LUA, format!("Unknown tube type {tube_type}"))
-        }
-    })
+    find(tube_type).ok_or_else(|| err!(PROC_LUA, format!("Unknown tube type {tube_type}")))
 }

@@ -8,7 +8,7 @@ use lycosa_proto::error::Result;
 use lycosa_proto::msgpack::{write_array, write_uint};
 
 use super::driver::Driver;
-use super::layout::{IndexLayout, Layout};
+use super::layout::{Layout, unique};
 use super::state::State;
 use super::work::Work;
 use crate::db::Tuple;
@@ -18,10 +18,7 @@ pub(super) struct Fifo;
 
 static LAYOUT: Layout = Layout {
     fields: &[("task_id", "unsigned"), ("status", "string"), ("data", "*")],
-    indexes: &[
-        IndexLayout { name: "task_id", parts: &[0], is_unique: true },
-        IndexLayout { name: "status", parts: &[1, 0], is_unique: true },
-    ],
+    indexes: &[unique("task_id", &[0]), unique("status", &[1, 0])],
 };
 
 impl Driver for Fifo {

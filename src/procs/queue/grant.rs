@@ -90,7 +90,7 @@ pub(super) fn grant(
     let uid = grantee.uid(work.txn)?;
     let services = work.services;
     let read_write = Privilege(Privilege::READ.0 | Privilege::WRITE.0);
-    let spaces = [
+    let mut spaces = vec![
         (services.queue, Privilege::READ),
         (services.consumers, read_write),
         (services.taken, read_write),
@@ -98,6 +98,7 @@ pub(super) fn grant(
         (services.session_ids, read_write),
         (services.shared_sessions, read_write),
     ];
+    spaces.extend(work.tube.side_space_id.map(|space_id| (space_id, read_write)));
     for (space_id, rights) in spaces {
         add_right(work.txn, uid, ObjectType::Space, space_id, rights)?;
     }

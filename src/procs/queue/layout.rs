@@ -35,11 +35,13 @@ pub(super) struct Service {
     pub(super) layout: Layout,
 }
 
-const fn unique(name: &'static str, parts: &'static [usize]) -> IndexLayout {
+/// An index without equal keys.
+pub(super) const fn unique(name: &'static str, parts: &'static [usize]) -> IndexLayout {
     IndexLayout { name, parts, is_unique: true }
 }
 
-const fn plain(name: &'static str, parts: &'static [usize]) -> IndexLayout {
+/// An index that may have equal keys.
+pub(super) const fn plain(name: &'static str, parts: &'static [usize]) -> IndexLayout {
     IndexLayout { name, parts, is_unique: false }
 }
 

@@ -17,10 +17,12 @@ use lycosa_proto::msgpack::{self, Token};
 use super::grant::{self, GrantOptions};
 use super::operations;
 use super::state::State;
+use super::times;
 use super::tube::Tube;
 use super::tubes::{Services, Tubes};
-use super::waiters::{Patience, Place};
+use super::waiters::{Patience, Place, Waiters};
 use super::work::Work;
+use crate::db::Tuple;
 use crate::db::access::{ADMIN, Privilege};
 use crate::procs::{Args, Context, Running, Values};
 
@@ -91,13 +93,18 @@ impl Call {
             }
             let mut work = Work { txn, tube: &self.tube, services: &self.services };
             let value = body(&mut work)?;
+            self.tube.trust();
             is_committed = true;
             Ok(value)
         });
         let result = work.await;
-        if result.is_err() && is_committed {
-            // The journal has rolled it back: tasks may be READY again that nobody was called for.
-            self.tube.waiters.call_all();
+        if result.is_err() {
+            if is_committed {
+                // The journal has rolled it back: tasks may be READY again that nobody was called for.
+                self.tube.call_all();
+            } else {
+                self.tube.doubt();
+            }
         }
         result
     }
@@ -115,44 +122,60 @@ impl Call {
         err!(NO_SUCH_PROC, format!("queue.tube.{}:{}", self.tube.name, self.method))
     }
 
-    /// `put(data, options)`: `[id, 'r', data]`.
-    async fn put(self) -> Result<Values> {
-        let (data, options) = (self.args.get(0), self.args.get(1));
-        let task = self.run(|work| operations::put(work, data, options)).await?;
-        Ok(self.tube.reply(&task, None))
-    }
-
-    /// `take(timeout)`: `[id, 't', data]`, or no value if no task came in time.
-    async fn take(self) -> Result<Values> {
-        let patience = self.patience()?;
+    /// Tries again and again, in one transaction each, until there is something or the patience ends. Between tries the
+    /// call stands in a line.
+    async fn wait_for(
+        &self,
+        line: &Waiters,
+        patience: Patience,
+        attempt: impl Fn(&mut Work<'_, '_>) -> Result<Option<Tuple>> + Send + Sync,
+    ) -> Result<Option<Tuple>> {
         let mut place: Option<Place<'_>> = None;
         loop {
             let mut is_empty = false;
-            let taken = self.run(|work| {
-                let task = operations::take(work, self.connection_id())?;
+            let tried = self.run(|work| {
+                let task = attempt(work)?;
                 is_empty = task.is_none();
                 match (&task, &mut place) {
                     (Some(_), Some(place)) => place.serve(),
                     (None, Some(place)) => place.stand_again(),
-                    (None, None) if patience != Patience::None => {
-                        place = Some(self.tube.waiters.stand());
-                    }
+                    (None, None) if patience != Patience::None => place = Some(line.stand()),
                     (_, None) => {}
                 }
                 Ok(task)
             });
-            match taken.await {
-                Ok(Some(task)) => return Ok(self.tube.reply(&task, None)),
+            match tried.await {
+                Ok(Some(task)) => return Ok(Some(task)),
                 Ok(None) => {}
                 // The journal could not write what others did; whoever has found nothing has nothing to lose.
                 Err(_) if is_empty => {}
                 Err(error) => return Err(error),
             }
-            let Some(place) = &mut place else { return Ok(Values::none()) };
+            let Some(place) = &mut place else { return Ok(None) };
             if !place.turn(patience.until()).await {
-                return Ok(Values::none());
+                return Ok(None);
             }
         }
+    }
+
+    /// `put(data, options)`: `[id, 'r', data]`, or nil if there was no room in time.
+    async fn put(self) -> Result<Values> {
+        let (data, options) = (self.args.get(0), self.args.get(1));
+        let patience = match self.tube.settings.capacity {
+            Some(_) => Patience::new(Some(times::timeout_sec(options)?)),
+            None => Patience::None,
+        };
+        let put = |work: &mut Work<'_, '_>| operations::put(work, data, options);
+        let task = self.wait_for(&self.tube.producers, patience, put).await?;
+        Ok(task.map_or_else(Values::nil, |task| self.tube.reply(&task, None)))
+    }
+
+    /// `take(timeout)`: `[id, 't', data]`, or no value if no task came in time.
+    async fn take(self) -> Result<Values> {
+        let patience = self.patience()?;
+        let take = |work: &mut Work<'_, '_>| operations::take(work, self.connection_id());
+        let task = self.wait_for(&self.tube.waiters, patience, take).await?;
+        Ok(task.map_or_else(Values::none, |task| self.tube.reply(&task, None)))
     }
 
     /// How long `take` waits: no argument and nil mean for ever.

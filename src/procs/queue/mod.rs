@@ -4,7 +4,9 @@
 //! queue.create_tube(name, type, options)      api        functions of the module
 //! queue.tube.NAME:put(data), :take(timeout)   methods    one call of a tube's method: arguments, waits, reply
 //!                                             operations what it does in a transaction: who may, what is counted
-//!                                             driver     how the tube's type does it; fifo
+//!                                             driver     how the tube's type does it; fifo, fifottl, utube
+//!                                             lanes, buffer  whose turn it is among sub-queues
+//! time passes                                 timer      expiry does what rows say is due; timed, times
 //! ```
 //!
 //! Everything is rows: a tube is a space of tasks and a row of `_queue`; who holds a task is a row of `_queue_taken_2`.
@@ -18,30 +20,41 @@
 //! Source: queue.md; queue/abstract.lua.
 
 mod api;
+mod buffer;
 mod ddl;
 mod driver;
+mod expiry;
 mod fifo;
+mod fifottl;
 mod grant;
+mod lanes;
 mod layout;
+mod lua_text;
 mod methods;
 mod operations;
 mod options;
 mod row;
 mod sessions;
+mod settings;
 mod start;
 mod state;
 mod statistics;
 mod taken;
+mod timed;
+mod timer;
+mod times;
 mod tube;
 mod tubes;
+mod utube;
 mod waiters;
 mod work;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use lycosa_proto::error::Result;
+use tokio::task::AbortHandle;
 
 use super::{Args, Context, Module, Running, Session};
 use crate::db::access::ADMIN;
@@ -52,12 +65,22 @@ use tubes::Tubes;
 #[derive(Default)]
 pub struct Queue {
     tubes: Arc<Tubes>,
+    /// The timer's task, once it runs.
+    timer: OnceLock<AbortHandle>,
 }
 
 impl Queue {
     /// A queue that has not started.
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.get() {
+            timer.abort();
+        }
     }
 }
 
@@ -70,7 +93,13 @@ impl Module for Queue {
         &'a self,
         instance: &'a Arc<Instance>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
-        Box::pin(instance.transaction(ADMIN, |txn| start::start(txn, &self.tubes)))
+        Box::pin(async move {
+            self.tubes.set_instance(instance);
+            instance.transaction(ADMIN, |txn| start::start(txn, &self.tubes)).await?;
+            let timer = timer::run(Arc::downgrade(instance), self.tubes.clone());
+            self.timer.get_or_init(|| tokio::spawn(timer).abort_handle());
+            Ok(())
+        })
     }
 
     fn call(&self, context: &Context, name: &str, args: Args) -> Option<Running> {

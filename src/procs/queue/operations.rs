@@ -20,7 +20,7 @@ fn not_found(id: Option<&[u8]>) -> Error {
     err!(PROC_LUA, format!("Task {} not found", Text(id.unwrap_or(&[0xc0]))))
 }
 
-/// Stores a task.
+/// Stores a task; None if there is no room for it.
 ///
 /// # Errors
 /// Those of the driver.
@@ -28,10 +28,13 @@ pub(super) fn put(
     work: &mut Work<'_, '_>,
     data: Option<&[u8]>,
     options: Option<&[u8]>,
-) -> Result<Tuple> {
+) -> Result<Option<Tuple>> {
+    if work.tube.driver.is_full(work)? {
+        return Ok(None);
+    }
     let task = work.tube.driver.put(work, data, options)?;
     work.happened(Event::Put, &task);
-    Ok(task)
+    Ok(Some(task))
 }
 
 /// Takes the task whose turn it is for a connection's session; None if there is none.
@@ -159,7 +162,11 @@ pub(super) fn delete(work: &mut Work<'_, '_>, id: Option<&[u8]>) -> Result<Tuple
 /// Those of the spaces.
 pub(super) fn truncate(work: &mut Work<'_, '_>) -> Result<()> {
     taken::remove_all(work)?;
-    ddl::truncate_space(work.txn, work.tube.space_id)
+    for space_id in work.tube.space_ids() {
+        ddl::truncate_space(work.txn, space_id)?;
+    }
+    work.tube.producers.call_all();
+    Ok(())
 }
 
 /// Gives every TAKEN task back, whoever holds it; tells how many there were.
@@ -186,7 +193,9 @@ pub(super) fn drop_tube(work: &mut Work<'_, '_>) -> Result<()> {
     if taken::is_any(work)? {
         return Err(err!(PROC_LUA, "There are taken tasks in the tube"));
     }
-    ddl::drop_space(work.txn, work.tube.space_id)?;
+    for space_id in work.tube.space_ids() {
+        ddl::drop_space(work.txn, space_id)?;
+    }
     let key = row::str_key(work.tube.name.as_bytes());
     work.txn.delete(work.services.queue, 0, &key).map(|_| ())
 }

@@ -4,7 +4,10 @@
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::msgpack::{self, Token, write_bool, write_map, write_str};
+use lycosa_proto::msgpack::{self, Token, write_bool, write_map, write_str, write_uint};
+
+use super::settings::Settings;
+use super::times;
 
 /// What a client wants of a new tube.
 #[derive(Debug, PartialEq)]
@@ -15,8 +18,8 @@ pub(super) struct TubeOptions {
     pub(super) is_temporary: bool,
     /// The engine of the space.
     pub(super) engine: String,
-    /// What `_queue` keeps: the map as given without what cannot be kept, `if_not_exists` filled in.
-    pub(super) stored: Vec<u8>,
+    /// Keys and values that are kept as they are given, each its MsgPack.
+    kept: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl TubeOptions {
@@ -36,9 +39,8 @@ impl TubeOptions {
             if_not_exists: false,
             is_temporary: false,
             engine: "memtx".to_owned(),
-            stored: Vec::with_capacity(map.len() + 16),
+            kept: Vec::new(),
         };
-        let mut kept = Vec::new();
         for (key, value) in msgpack::pairs(map) {
             let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
             match (msgpack::read(&mut { key }).unwrap_or(Token::Nil), token) {
@@ -54,16 +56,56 @@ impl TubeOptions {
                 }
                 _ => {}
             }
-            kept.push((key, value));
+            parsed.kept.push((key.to_vec(), value.to_vec()));
         }
-        write_map(&mut parsed.stored, kept.len() + 1);
-        for (key, value) in kept {
-            parsed.stored.extend_from_slice(key);
-            parsed.stored.extend_from_slice(value);
-        }
-        write_str(&mut parsed.stored, "if_not_exists");
-        write_bool(&mut parsed.stored, parsed.if_not_exists);
         Ok(parsed)
+    }
+
+    /// What the options mean to a driver.
+    pub(super) fn settings(&self) -> Settings {
+        Settings::parse(&self.map(&[]))
+    }
+
+    /// What `_queue` keeps of a tube of a type: the map as given without what cannot be kept, `if_not_exists` and the times
+    /// filled in.
+    pub(super) fn stored(&self, has_times: bool) -> Vec<u8> {
+        let given: Vec<u8> = self.map(&[]);
+        let is_missing = |name: &&str| has_times && times::get(&given, name).is_none();
+        let missing: Vec<&str> = ["ttl", "ttr", "pri"].into_iter().filter(is_missing).collect();
+        let ttl = times::get(&given, "ttl");
+        let mut defaults = Vec::new();
+        for name in missing {
+            let mut value = Vec::with_capacity(9);
+            match (name, ttl) {
+                ("pri", _) => write_uint(&mut value, 0),
+                ("ttr", Some(ttl)) => value.extend_from_slice(ttl),
+                _ => write_uint(&mut value, times::TIMEOUT_MAX_SEC as u64),
+            }
+            defaults.push((name, value));
+        }
+        self.map(&defaults)
+    }
+
+    /// The map as given with `if_not_exists` and others; a nil that was given goes where another value comes.
+    fn map(&self, others: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let is_replaced = |key: &[u8]| {
+            let key = msgpack::read(&mut { key }).unwrap_or(Token::Nil);
+            others.iter().any(|(name, _)| key == Token::Str(name.as_bytes()))
+        };
+        let kept: Vec<_> = self.kept.iter().filter(|(key, _)| !is_replaced(key)).collect();
+        let mut map = Vec::new();
+        write_map(&mut map, kept.len() + 1 + others.len());
+        for (key, value) in kept {
+            map.extend_from_slice(key);
+            map.extend_from_slice(value);
+        }
+        write_str(&mut map, "if_not_exists");
+        write_bool(&mut map, self.if_not_exists);
+        for (name, value) in others {
+            write_str(&mut map, name);
+            map.extend_from_slice(value);
+        }
+        map
     }
 }
 

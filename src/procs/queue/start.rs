@@ -43,6 +43,11 @@ pub(super) fn start(txn: &mut Txn<'_>, tubes: &Tubes) -> Result<()> {
     let services = tubes.set_services(services);
     for tube in tubes.all(txn.db()) {
         let released = operations::release_all(&mut Work { txn, tube: &tube, services })?;
+        tube.driver.start(&mut Work { txn, tube: &tube, services })?;
+        if tube.driver.has_times() {
+            // Whatever is due, the timer finds it.
+            tubes.timer.schedule(tube.id, 0);
+        }
         if released > 0 {
             tracing::info!("queue: released {released} tasks of tube {}", tube.name);
         }
@@ -113,6 +118,7 @@ fn leave(instance: &Instance, tubes: &Tubes, connection_id: u64) -> Option<Ticke
     match left {
         Ok(((), ticket)) => Some(ticket),
         Err(error) => {
+            tubes.doubt();
             tracing::error!("queue: can't release tasks of connection {connection_id}: {error}");
             None
         }

@@ -46,9 +46,4 @@ impl State {
     pub(super) const fn key(self) -> [u8; 3] {
         [0x91, 0xa1, self.char()]
     }
-
-    /// The operations of an UPDATE that make a task have this state: `[["=", 1, state]]`, fields counted from zero.
-    pub(super) const fn operations(self) -> [u8; 7] {
-        [0x91, 0x93, 0xa1, b'=', 0x01, 0xa1, self.char()]
-    }
 }

@@ -35,9 +35,15 @@ pub(super) enum Event {
     Take,
     /// Its time was prolonged, or should have been.
     Touch,
+    /// Its life has ended.
+    Ttl,
+    /// It was held for too long.
+    Ttr,
+    /// Its delay is over.
+    Delay,
 }
 
-/// The keys of `calls`: those of [`Event`] in its order, then those of types with times.
+/// The keys of `calls`: those of [`Event`] in its order.
 const CALLS: [&str; 11] =
     ["ack", "bury", "delete", "kick", "put", "release", "take", "touch", "ttl", "ttr", "delay"];
 

@@ -1,9 +1,11 @@
 //! The queue on an instance with files in a directory of its own, called as the server calls it.
 
 mod failures;
+mod fifottl;
 mod replies;
 mod sessions;
 mod tubes;
+mod utube;
 mod waiting;
 
 use std::future::poll_fn;

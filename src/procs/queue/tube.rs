@@ -3,16 +3,35 @@
 //! Its definition is a row of `_queue`; this is made from it and thrown away with it, see [`super::tubes`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use lycosa_proto::msgpack::{write_array, write_uint};
+use parking_lot::Mutex;
 
 use super::driver::Driver;
+use super::lanes::Lanes;
 use super::row;
+use super::settings::Settings;
 use super::state::State;
 use super::statistics::Counters;
+use super::timer::Timer;
 use super::waiters::Waiters;
 use crate::db::Tuple;
+use crate::instance::Instance;
 use crate::procs::Values;
+
+/// What a tube is and where its rows are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// The name.
+    pub(super) name: &'a str,
+    /// Its number.
+    pub(super) id: u64,
+    /// The space of its tasks.
+    pub(super) space_id: u32,
+    /// The space beside it, of types that have one.
+    pub(super) side_space_id: Option<u32>,
+}
 
 /// A tube.
 pub(super) struct Tube {
@@ -22,10 +41,22 @@ pub(super) struct Tube {
     pub(super) id: u64,
     /// The space of its tasks.
     pub(super) space_id: u32,
+    /// The space beside it; None if it has none.
+    pub(super) side_space_id: Option<u32>,
     /// What it does, by its type.
     pub(super) driver: &'static dyn Driver,
+    /// Its options.
+    pub(super) settings: Settings,
+    /// The timer of all tubes.
+    pub(super) timer: Arc<Timer>,
     /// Consumers that wait for a task.
     pub(super) waiters: Waiters,
+    /// Producers that wait for room.
+    pub(super) producers: Waiters,
+    /// Sub-queues, of types that have them and no side space.
+    pub(super) lanes: Mutex<Lanes>,
+    /// The instance, which knows what became of transactions.
+    pub(super) instance: Weak<Instance>,
     /// How often what was done.
     pub(super) counters: Counters,
     /// The schema version at which this was last found to agree with `_queue`.
@@ -34,13 +65,25 @@ pub(super) struct Tube {
 
 impl Tube {
     /// A tube without consumers whose counters are zero.
-    pub(super) fn new(name: &str, id: u64, space_id: u32, driver: &'static dyn Driver) -> Self {
+    pub(super) fn new(
+        place: Place<'_>,
+        driver: &'static dyn Driver,
+        settings: Settings,
+        timer: Arc<Timer>,
+        instance: Weak<Instance>,
+    ) -> Self {
         Self {
-            name: name.into(),
-            id,
-            space_id,
+            name: place.name.into(),
+            id: place.id,
+            space_id: place.space_id,
+            side_space_id: place.side_space_id,
             driver,
+            settings,
+            timer,
             waiters: Waiters::default(),
+            producers: Waiters::default(),
+            lanes: Mutex::default(),
+            instance,
             counters: Counters::default(),
             checked_at: AtomicU64::new(0),
         }
@@ -50,7 +93,30 @@ impl Tube {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.id == other.id
             && self.space_id == other.space_id
+            && self.side_space_id == other.side_space_id
             && self.driver.name() == other.driver.name()
+            && self.settings == other.settings
+    }
+
+    /// Its spaces.
+    pub(super) fn space_ids(&self) -> impl Iterator<Item = u32> {
+        std::iter::once(self.space_id).chain(self.side_space_id)
+    }
+
+    /// Calls everybody who waits: the tube is not what it was.
+    pub(super) fn call_all(&self) {
+        self.waiters.call_all();
+        self.producers.call_all();
+    }
+
+    /// The transaction that was at work on the tube is committed.
+    pub(super) fn trust(&self) {
+        self.lanes.lock().trust();
+    }
+
+    /// A transaction that may have been at work on the tube has failed.
+    pub(super) fn doubt(&self) {
+        self.lanes.lock().doubt();
     }
 
     /// True if nothing of the schema has changed since [`Self::set_checked`].

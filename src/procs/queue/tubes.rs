@@ -11,15 +11,19 @@
 //! Locks: the map's is taken inside of the database's or alone, and nothing is locked while it is held.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::RwLock;
 
+use super::buffer;
 use super::driver;
 use super::row;
-use super::tube::Tube;
+use super::settings::Settings;
+use super::timer::Timer;
+use super::tube::{Place, Tube};
 use crate::db::index::Index;
 use crate::db::{Database, Key, Tuple};
+use crate::instance::Instance;
 
 /// Ids of the spaces that the queue keeps for itself.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,10 @@ pub(super) struct Tubes {
     services: OnceLock<Services>,
     /// Tubes that were found in `_queue`.
     by_name: RwLock<HashMap<Box<str>, Arc<Tube>>>,
+    /// The instance; None until the queue starts.
+    instance: OnceLock<Weak<Instance>>,
+    /// When something happens in them.
+    pub(super) timer: Arc<Timer>,
 }
 
 impl Tubes {
@@ -54,6 +62,11 @@ impl Tubes {
     /// Says where the spaces of the queue are. Later calls do nothing.
     pub(super) fn set_services(&self, services: Services) -> &Services {
         self.services.get_or_init(|| services)
+    }
+
+    /// Says of which instance the tubes are. Later calls do nothing.
+    pub(super) fn set_instance(&self, instance: &Arc<Instance>) {
+        self.instance.get_or_init(|| Arc::downgrade(instance));
     }
 
     /// A tube that is known already. Whoever uses it checks it with [`Self::is_current`].
@@ -80,13 +93,20 @@ impl Tubes {
         let found = self.row(db, name).and_then(|row| {
             let space_id = db.space_id(row::text(row, 2))?;
             let driver = driver::find(row::text(row, 3))?;
-            Some(Tube::new(name, row::uint(row, 1), space_id, driver))
+            let settings = Settings::parse(row::raw(row, 4));
+            let side_space_id = match driver.side_layout(&settings) {
+                Some(_) => Some(db.space_id(&buffer::name(name))?),
+                None => None,
+            };
+            let place = Place { name, id: row::uint(row, 1), space_id, side_space_id };
+            let instance = self.instance.get().cloned().unwrap_or_default();
+            Some(Tube::new(place, driver, settings, self.timer.clone(), instance))
         });
         let mut by_name = self.by_name.write();
         let known = by_name.get(name).cloned();
         let Some(found) = found else {
             by_name.remove(name);
-            known.into_iter().for_each(|gone| gone.waiters.call_all());
+            known.into_iter().for_each(|gone| gone.call_all());
             return None;
         };
         let tube = match known {
@@ -94,7 +114,7 @@ impl Tubes {
             replaced => {
                 let found = Arc::new(found);
                 by_name.insert(name.into(), found.clone());
-                replaced.into_iter().for_each(|gone| gone.waiters.call_all());
+                replaced.into_iter().for_each(|gone| gone.call_all());
                 found
             }
         };
@@ -102,9 +122,14 @@ impl Tubes {
         Some(tube)
     }
 
-    /// Calls the consumers of every tube: tasks may be READY again that nobody was called for.
+    /// Calls whoever waits at any tube: tasks may be READY again that nobody was called for.
     pub(super) fn call_all(&self) {
-        self.by_name.read().values().for_each(|tube| tube.waiters.call_all());
+        self.by_name.read().values().for_each(|tube| tube.call_all());
+    }
+
+    /// A transaction has failed that may have been at work on any tube.
+    pub(super) fn doubt(&self) {
+        self.by_name.read().values().for_each(|tube| tube.doubt());
     }
 
     /// Finds a tube by its number.

@@ -24,6 +24,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::times::TIMEOUT_MAX_SEC;
+
 /// The consumers that wait for one tube.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
@@ -138,9 +140,6 @@ impl Drop for Place<'_> {
         }
     }
 }
-
-/// The longest wait that is told from an endless one: a hundred years of 365 days.
-const TIMEOUT_MAX_SEC: f64 = 3_153_600_000.0;
 
 /// How long a consumer waits.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -2,11 +2,14 @@
 
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
+use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::layout::STATUS_INDEX;
 use super::row;
 use super::state::State;
 use super::statistics::Event;
+use super::timed;
+use super::times;
 use super::tube::Tube;
 use super::tubes::Services;
 use crate::db::space::Space;
@@ -32,6 +35,11 @@ impl Work<'_, '_> {
         self.txn.db().space(self.tube.space_id)
     }
 
+    /// The time of the transaction, in microseconds since the epoch.
+    pub(super) fn now_us(&self) -> u64 {
+        times::micros(self.txn.now())
+    }
+
     /// The id of the next task: one more than the largest there is, so ids return when the newest tasks are gone.
     pub(super) fn next_id(&self) -> Result<u64> {
         let last = self.space()?.primary()?.select(Kind::Le, Key::EMPTY).next();
@@ -55,7 +63,9 @@ impl Work<'_, '_> {
     /// # Errors
     /// Those of the format; TUPLE_FOUND.
     pub(super) fn insert(&mut self, task: &[u8]) -> Result<Tuple> {
-        self.txn.insert(self.tube.space_id, task)
+        let task = self.txn.insert(self.tube.space_id, task)?;
+        self.schedule(&task);
+        Ok(task)
     }
 
     /// Gives a task another state.
@@ -63,9 +73,46 @@ impl Work<'_, '_> {
     /// # Errors
     /// Those of the space.
     pub(super) fn set_state(&mut self, task: &Tuple, state: State) -> Result<Tuple> {
+        self.change(task, Some(state), &[])
+    }
+
+    /// Gives a task another state, if one is given, and other numbers.
+    ///
+    /// # Errors
+    /// Those of the space.
+    pub(super) fn change(
+        &mut self,
+        task: &Tuple,
+        state: Option<State>,
+        numbers: &[(u32, u64)],
+    ) -> Result<Tuple> {
+        let mut operations = Vec::with_capacity(64);
+        write_array(&mut operations, numbers.len() + usize::from(state.is_some()));
+        let set = |operations: &mut Vec<u8>, field_no: u32| {
+            write_array(operations, 3);
+            write_str(operations, "=");
+            write_uint(operations, u64::from(field_no));
+        };
+        if let Some(state) = state {
+            set(&mut operations, 1);
+            operations.extend_from_slice(&state.msgpack());
+        }
+        for (field_no, number) in numbers {
+            set(&mut operations, *field_no);
+            write_uint(&mut operations, *number);
+        }
         let key = row::raw_key([task.field(0)]);
-        let changed = self.txn.update(self.tube.space_id, 0, &key, &state.operations(), 0)?;
-        Ok(changed.unwrap_or_else(|| task.clone()))
+        let changed = self.txn.update(self.tube.space_id, 0, &key, &operations, 0)?;
+        let task = changed.unwrap_or_else(|| task.clone());
+        self.schedule(&task);
+        Ok(task)
+    }
+
+    /// Tells the timer of the next event of a row that was written.
+    fn schedule(&self, task: &Tuple) {
+        if self.tube.driver.has_times() {
+            self.tube.timer.schedule(self.tube.id, row::uint(task, timed::NEXT_EVENT));
+        }
     }
 
     /// Moves the first task in one state to another.
@@ -83,7 +130,11 @@ impl Work<'_, '_> {
     /// Those of the space.
     pub(super) fn remove(&mut self, task: &Tuple) -> Result<()> {
         let key = row::raw_key([task.field(0)]);
-        self.txn.delete(self.tube.space_id, 0, &key).map(|_| ())
+        self.txn.delete(self.tube.space_id, 0, &key)?;
+        if self.tube.settings.capacity.is_some() {
+            self.tube.producers.call_one();
+        }
+        Ok(())
     }
 
     /// Something has happened to a task, which is as given now: counts it, and calls a consumer if it can be taken.

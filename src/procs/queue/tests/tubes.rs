@@ -11,7 +11,8 @@ async fn create_tube_checks_in_the_rocks_order() {
     };
     check(r#"["g","nope"]"#, "Unknown tube type nope").await;
     check(r#"["g"]"#, "Unknown tube type nil").await;
-    check(r#"["g","fifottl"]"#, "Tube type fifottl is not supported yet").await;
+    let vinyl = r#"["g","limfifottl",{"engine":"vinyl"}]"#;
+    check(vinyl, "limfifottl queue does not support vinyl engine").await;
     check(r#"["_space","fifo"]"#, "Space '_space' already exists").await;
     let not_ours = r#"space "_space" does not have "task_id" index"#;
     check(r#"["_space","fifo",{"if_not_exists":true}]"#, not_ours).await;
@@ -106,7 +107,10 @@ async fn truncate_leaves_no_task_with_a_holder() {
 #[tokio::test]
 async fn grants_are_rows_and_repeatable() {
     let (_dir, server) = with_fifo().await;
+    server.instance.write().trust_guest(false);
     let options = r#"["guest",{"call":true,"truncate":true}]"#;
+    // Only who owns the spaces may give rights on them to himself.
+    assert_eq!(server.fails("queue.tube.f:grant", options).await.0, 42);
     let rows = server.rows("_priv").len();
     server.admin("queue.tube.f:grant", options).await.expect("admin may grant");
     let privileges = server.rows("_priv");
