@@ -126,6 +126,8 @@ pub(super) async fn run(instance: Weak<Instance>, tubes: Arc<Tubes>) {
             tokio::time::sleep(PAUSE).await;
             looked_after.iter().for_each(|tube_id| timer.schedule(*tube_id, 0));
         }
+        // Without a journal nothing above waits, and there may be many batches.
+        tokio::task::yield_now().await;
     }
 }
 
