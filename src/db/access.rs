@@ -11,6 +11,8 @@ use std::collections::{HashMap, HashSet};
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 
+use super::database::Ids;
+
 /// A right, one bit of the mask in `_priv`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Privilege(pub u32);
@@ -162,7 +164,7 @@ pub struct Grant {
 /// The users and what they may do.
 #[derive(Debug, Default)]
 pub struct Access {
-    users: HashMap<u32, User>,
+    users: Ids<User>,
     /// guest has every right while this process runs, whatever the rows say.
     pub is_guest_trusted: bool,
     /// guest stands in for admin: he is trusted, and the rows give him less than everything.

@@ -18,7 +18,7 @@ use super::schema::space_def::SpaceDef;
 use super::space::Space;
 use super::txn::{Origin, Scratch, Txn, Undo};
 
-/// Hashes the id of a space: ids are small and few.
+/// Hashes the id of a space or a user: ids are small and few.
 #[derive(Default)]
 pub struct IdHasher(u64);
 
@@ -36,8 +36,11 @@ impl Hasher for IdHasher {
     }
 }
 
+/// Whatever has small numbers for ids.
+pub(super) type Ids<T> = HashMap<u32, T, BuildHasherDefault<IdHasher>>;
+
 /// Spaces by id.
-pub type Spaces = HashMap<u32, Space, BuildHasherDefault<IdHasher>>;
+pub type Spaces = Ids<Space>;
 
 /// The longest tuple by default, bytes (`memtx_max_tuple_size`).
 pub const TUPLE_BYTES_MAX: usize = 1 << 20;

@@ -150,7 +150,7 @@ impl<'db> Txn<'db> {
     /// NO_SUCH_SPACE, ACCESS_DENIED, NO_SUCH_INDEX_ID, the format's, TUPLE_FOUND, those of DDL for system spaces.
     #[inline]
     pub fn insert(&mut self, space_id: u32, data: &[u8]) -> Result<Tuple> {
-        self.put(space_id, data, Mode::Insert).map(|(new, _)| new)
+        self.put(space_id, data, Mode::Insert)
     }
 
     /// Inserts a tuple or replaces the one with its primary key.
@@ -159,17 +159,17 @@ impl<'db> Txn<'db> {
     /// As [`Self::insert`]; TUPLE_FOUND only for secondary keys.
     #[inline]
     pub fn replace(&mut self, space_id: u32, data: &[u8]) -> Result<Tuple> {
-        self.put(space_id, data, Mode::Replace).map(|(new, _)| new)
+        self.put(space_id, data, Mode::Replace)
     }
 
     #[inline]
-    fn put(&mut self, space_id: u32, data: &[u8], mode: Mode) -> Result<(Tuple, Option<Tuple>)> {
+    fn put(&mut self, space_id: u32, data: &[u8], mode: Mode) -> Result<Tuple> {
         let space = self.writable(space_id)?;
         space.primary()?;
         let generated = schema::sequence::fill(self, space_id, data)?;
         let data = generated.as_deref().unwrap_or(data);
         let new = self.check_tuple(self.db.space(space_id)?, data)?;
-        let old = self.store(space_id, &new, mode)?;
+        self.store(space_id, &new, mode)?;
         let row_type =
             if mode == Mode::Insert { request_type::INSERT } else { request_type::REPLACE };
         self.log(space_id, row_type, |body, _| {
@@ -179,7 +179,7 @@ impl<'db> Txn<'db> {
             write_uint(body, key::TUPLE);
             body.extend_from_slice(new.data());
         });
-        Ok((new, old))
+        Ok(new)
     }
 
     #[inline]
@@ -194,11 +194,10 @@ impl<'db> Txn<'db> {
 
     /// Puts a checked tuple into its space and does what the change of a system space means.
     #[inline]
-    fn store(&mut self, space_id: u32, new: &Tuple, mode: Mode) -> Result<Option<Tuple>> {
+    fn store(&mut self, space_id: u32, new: &Tuple, mode: Mode) -> Result<()> {
         let space = self.db.spaces.get_mut(&space_id).expect("the space was just found");
         let old = space.put(new, mode)?;
-        self.changed(space_id, old.clone(), Some(new.clone()))?;
-        Ok(old)
+        self.changed(space_id, old, Some(new.clone()))
     }
 
     #[inline]
