@@ -32,7 +32,39 @@ pub struct Select<'a> {
     pub key: &'a [u8],
 }
 
+/// Tuples that one SELECT may walk over under the lock. Longer ones walk over a read view.
+pub const WALK_MAX: u32 = 4096;
+
+/// A SELECT that has passed every check, with a read view of its index: it needs no lock.
+pub struct LongSelect {
+    index: Index,
+    kind: Kind,
+}
+
+impl LongSelect {
+    /// Gives the tuples to `each`, in order. Returns how many there were.
+    pub fn run(&self, select: &Select<'_>, each: impl FnMut(&Tuple)) -> u32 {
+        walk(&self.index, self.kind, Key::from_array(select.key), select, |_| true, each)
+    }
+}
+
 impl Database {
+    /// A read view for a SELECT that [`Self::select`] would walk long for. None for views of system spaces.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    pub fn long_select(&self, uid: u32, select: &Select<'_>) -> Result<Option<LongSelect>> {
+        let none = Select { limit: 0, ..*select };
+        self.select(uid, &none, |_| ())?;
+        let space = self.space(select.space_id)?;
+        if space.def.engine != Engine::Memtx {
+            return Ok(None);
+        }
+        let (index, kind) =
+            (space.index(select.index_id)?.clone(), Kind::from_number(select.iterator)?);
+        Ok(Some(LongSelect { index, kind }))
+    }
+
     /// Gives the tuples that a user selects to `each`, in order. Returns how many there were.
     ///
     /// # Errors

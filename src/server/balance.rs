@@ -68,8 +68,9 @@ impl Load {
         if self.evict.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        // Only this worker's connections count down.
-        self.evict.fetch_sub(1, Ordering::Relaxed);
+        // Whoever looks at the load may have called it off meanwhile.
+        let one_less = |left: usize| left.checked_sub(1);
+        self.evict.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).ok()?;
         Some(self.target.load(Ordering::Relaxed))
     }
 

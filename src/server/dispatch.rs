@@ -23,6 +23,7 @@ use super::connection::Call;
 use crate::db::access::{Object, ObjectType, Privilege};
 use crate::db::journal::Ticket;
 use crate::db::schema;
+use crate::db::select::WALK_MAX;
 use crate::db::{Database, Select, Tuple};
 use crate::instance::now;
 use crate::procs::{Args, Context, Session};
@@ -218,9 +219,40 @@ impl<'a> Run<'a> {
         };
         let reply = Reply::start(out, 0, header.sync, db.schema_version());
         let data = Data::start(out);
-        let count = db.select(uid, &select, |tuple| out.extend_from_slice(tuple.data()))?;
+        let walked = Select { limit: select.limit.min(WALK_MAX + 1), ..select };
+        let mut count = 0;
+        if select.offset <= WALK_MAX {
+            count = db.select(uid, &walked, |tuple| out.extend_from_slice(tuple.data()))?;
+        }
+        if (count > WALK_MAX && select.limit > count) || select.offset > WALK_MAX {
+            reply.cancel(out);
+            return self.long_select(header, &select);
+        }
         data.finish(out, count);
         reply.finish(out);
+        Ok(())
+    }
+
+    /// A SELECT over many tuples: takes a read view and lets go of the lock.
+    #[cold]
+    fn long_select(&mut self, header: &Header<'_>, select: &Select<'_>) -> Result<()> {
+        let uid = self.session.uid();
+        let db = self.db();
+        let version = db.schema_version();
+        let view = db.long_select(uid, select)?;
+        self.release();
+        let reply = Reply::start(self.out, 0, header.sync, version);
+        let data = Data::start(self.out);
+        let count = match &view {
+            Some(view) => view.run(select, |tuple| self.out.extend_from_slice(tuple.data())),
+            None => {
+                let shared = self.shared;
+                let db = shared.instance.read();
+                db.select(uid, select, |tuple| self.out.extend_from_slice(tuple.data()))?
+            }
+        };
+        data.finish(self.out, count);
+        reply.finish(self.out);
         Ok(())
     }
 
