@@ -2,7 +2,7 @@
 
 use crate::err;
 use crate::error::{Error, Result};
-use crate::msgpack::{self, Fault, Token, read, take};
+use crate::msgpack::{self, Fault, Token, read};
 
 use super::{KeyType, key, key_name, key_type, request_type};
 
@@ -64,7 +64,7 @@ pub struct Header<'a> {
     pub schema_version: u64,
     /// The stream; 0 if none.
     pub stream_id: u64,
-    /// The body: one well-formed value, or empty if absent.
+    /// The body, or empty if absent: one well-formed value, unless it is of a request that [`Body::decode`] is for.
     pub body: &'a [u8],
 }
 
@@ -88,7 +88,9 @@ impl<'a> Header<'a> {
             if header.request_type == request_type::NOP {
                 return Err((header.sync, err!(INVALID_MSGPACK, "junk after packet body")));
             }
-            msgpack::check_all(rest).map_err(|fault| (header.sync, bad_body(fault)))?;
+            if !is_decoded_by_body(header.request_type) {
+                msgpack::check_all(rest).map_err(|fault| (header.sync, bad_body(fault)))?;
+            }
         }
         Ok(header)
     }
@@ -118,6 +120,15 @@ impl<'a> Header<'a> {
         }
         Ok(())
     }
+}
+
+/// Requests whose body [`Body::decode`] checks while it reads it, so that it is walked once.
+fn is_decoded_by_body(request_type: u64) -> bool {
+    use request_type::{AUTH, CALL, CALL_16, DELETE, INSERT, REPLACE, SELECT, UPDATE, UPSERT};
+    matches!(
+        request_type,
+        SELECT | INSERT | REPLACE | UPDATE | DELETE | UPSERT | CALL | CALL_16 | AUTH
+    )
 }
 
 fn bad_body(fault: Fault) -> Error {
@@ -232,7 +243,8 @@ pub struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// Decodes a body that is well-formed. Every known key's type is checked, used or not; the last of equal keys wins.
+    /// Decodes a body and checks it to be well-formed. Every known key's type is checked, used or not; the last of equal
+    /// keys wins.
     ///
     /// # Errors
     /// INVALID_MSGPACK `packet body`: not a map, or a key's value of another type.
@@ -240,7 +252,7 @@ impl<'a> Body<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
         let mut body = Self::default();
         if !bytes.is_empty() {
-            body.decode_map(bytes).map_err(|_| err!(INVALID_MSGPACK, "packet body"))?;
+            body.decode_map(bytes).map_err(|fault| refused(bytes, fault))?;
         }
         Ok(body)
     }
@@ -250,12 +262,14 @@ impl<'a> Body<'a> {
             let name = match read(&mut rest)? {
                 Token::Uint(name) => name,
                 head => {
-                    skip_items(head, &mut rest)?;
-                    msgpack::skip(&mut rest)?;
+                    check_items(head, &mut rest)?;
+                    msgpack::check(&mut rest)?;
                     continue;
                 }
             };
-            let value = take(&mut rest)?;
+            let from = rest;
+            msgpack::check(&mut rest)?;
+            let value = &from[..from.len() - rest.len()];
             let Some(kind) = key_type(name).filter(|_| name >= key::SPACE_ID) else { continue };
             self.present |= 1 << name;
             let mut inner = value;
@@ -276,7 +290,7 @@ impl<'a> Body<'a> {
                 _ => return Err(Fault::Type),
             }
         }
-        Ok(())
+        if rest.is_empty() { Ok(()) } else { Err(Fault::Junk) }
     }
 
     fn set_uint(&mut self, name: u64, value: u64) {
@@ -337,12 +351,22 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Skips what follows the head of a container that was read already.
-fn skip_items(head: Token<'_>, rest: &mut &[u8]) -> msgpack::Result<()> {
+/// The error of a body: what is wrong with its MsgPack if anything is, else just that it is not as it should be.
+#[cold]
+fn refused(bytes: &[u8], fault: Fault) -> Error {
+    match msgpack::check_all(bytes) {
+        Err(fault) => bad_body(fault),
+        Ok(()) if fault == Fault::Junk => bad_body(fault),
+        Ok(()) => err!(INVALID_MSGPACK, "packet body"),
+    }
+}
+
+/// Checks what follows the head of a container that was read already.
+fn check_items(head: Token<'_>, rest: &mut &[u8]) -> msgpack::Result<()> {
     let left = match head {
         Token::Array(len) => u64::from(len),
         Token::Map(len) => 2 * u64::from(len),
         _ => 0,
     };
-    (0..left).try_for_each(|_| msgpack::skip(rest))
+    (0..left).try_for_each(|_| msgpack::check(rest))
 }
