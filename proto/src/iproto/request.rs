@@ -216,8 +216,6 @@ pub struct Body<'a> {
     pub iterator: u32,
     /// INDEX_BASE
     pub index_base: u32,
-    /// FETCH_POSITION
-    pub fetch_position: bool,
     /// KEY, a MsgPack array
     pub key: Option<&'a [u8]>,
     /// TUPLE, a MsgPack array: tuple, arguments, operations of UPDATE or the authentication request
@@ -228,18 +226,10 @@ pub struct Body<'a> {
     pub function_name: Option<&'a [u8]>,
     /// USER_NAME
     pub user_name: Option<&'a [u8]>,
-    /// EVENT_KEY
-    pub event_key: Option<&'a [u8]>,
-    /// AFTER_POSITION
-    pub after_position: Option<&'a [u8]>,
-    /// AFTER_TUPLE, a MsgPack array
-    pub after_tuple: Option<&'a [u8]>,
     /// SPACE_NAME
     pub space_name: Option<&'a [u8]>,
     /// INDEX_NAME
     pub index_name: Option<&'a [u8]>,
-    /// FEATURES, a MsgPack array
-    pub features: Option<&'a [u8]>,
 }
 
 impl<'a> Body<'a> {
@@ -276,14 +266,10 @@ impl<'a> Body<'a> {
             let token = read(&mut inner)?;
             match (kind, token) {
                 (KeyType::Uint, Token::Uint(value)) => self.set_uint(name, value),
-                (KeyType::Bool, Token::Bool(value)) => {
-                    if name == key::FETCH_POSITION {
-                        self.fetch_position = value;
-                    }
-                }
                 (KeyType::Str, Token::Str(value)) => self.set_str(name, value),
                 (KeyType::Array, Token::Array(_)) => self.set_array(name, value),
-                (KeyType::Map, Token::Map(_))
+                (KeyType::Bool, Token::Bool(_))
+                | (KeyType::Map, Token::Map(_))
                 | (KeyType::Double, Token::Double(_))
                 | (KeyType::Ext, Token::Ext(..))
                 | (KeyType::Any, _) => {}
@@ -310,8 +296,6 @@ impl<'a> Body<'a> {
         let slot = match name {
             key::FUNCTION_NAME => &mut self.function_name,
             key::USER_NAME => &mut self.user_name,
-            key::EVENT_KEY => &mut self.event_key,
-            key::AFTER_POSITION => &mut self.after_position,
             key::SPACE_NAME => &mut self.space_name,
             key::INDEX_NAME => &mut self.index_name,
             _ => return,
@@ -324,8 +308,6 @@ impl<'a> Body<'a> {
             key::KEY => &mut self.key,
             key::TUPLE => &mut self.tuple,
             key::OPS => &mut self.ops,
-            key::AFTER_TUPLE => &mut self.after_tuple,
-            key::FEATURES => &mut self.features,
             _ => return,
         };
         *slot = Some(value);
