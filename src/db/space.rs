@@ -190,13 +190,6 @@ impl Space {
 
     /// Makes the indexes hold `new` in place of `old`, both known to be possible.
     pub fn change(&mut self, old: Option<&Tuple>, new: Option<&Tuple>) {
-        for index in &mut self.indexes {
-            let replaced = new.and_then(|new| index.replace(new));
-            if let Some(old) = old
-                && !replaced.is_some_and(|replaced| replaced.is(old))
-            {
-                index.remove(old);
-            }
-        }
+        self.indexes.iter_mut().for_each(|index| index.change(old, new));
     }
 }

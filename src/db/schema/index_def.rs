@@ -5,6 +5,7 @@
 
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
+use lycosa_proto::iproto::Iterator;
 use lycosa_proto::msgpack::{self, Token};
 
 use super::row::Row;
@@ -33,6 +34,16 @@ impl IndexType {
         match self {
             Self::Tree => "TREE",
             Self::Hash => "HASH",
+        }
+    }
+
+    /// Tells whether indexes of this kind have an iterator.
+    #[inline]
+    pub fn has_iterator(self, iterator: Iterator) -> bool {
+        use Iterator::{All, Eq, Ge, Gt, Le, Lt, Np, Pp, Req};
+        match self {
+            Self::Tree => matches!(iterator, Eq | Req | All | Lt | Le | Ge | Gt | Np | Pp),
+            Self::Hash => matches!(iterator, Eq | All | Gt),
         }
     }
 }
