@@ -15,15 +15,6 @@ use crate::db::key_def::{Key, KeyDef};
 use crate::db::schema::index_def::{IndexDef, IndexType};
 use crate::db::tuple::Tuple;
 
-/// What a node of the tree holds for a tuple.
-#[derive(Clone, Debug)]
-struct Entry {
-    /// Orders as the first part of the key does (TREE), or the hash of the whole key (HASH).
-    hint: u64,
-    /// The tuple.
-    tuple: Tuple,
-}
-
 /// How entries stand to each other and to keys.
 #[derive(Clone)]
 struct Order {
@@ -36,42 +27,38 @@ struct Order {
 }
 
 impl Order {
-    /// The entry of a tuple; None if it is not for this index. Nothing else makes entries.
+    /// The hint of a tuple: orders as the first part of the key does (TREE), or the hash of the whole key (HASH). None if the
+    /// tuple is not for this index.
     #[inline]
-    fn entry(&self, tuple: &Tuple) -> Option<Entry> {
+    fn hint(&self, tuple: &Tuple) -> Option<u64> {
         if self.has_exclusions && !self.key_def.includes(tuple) {
             return None;
         }
-        let hint = if self.is_hash { self.key_def.hash(tuple) } else { self.key_def.hint(tuple) };
-        Some(Entry { hint, tuple: tuple.clone() })
+        Some(if self.is_hash { self.key_def.hash(tuple) } else { self.key_def.hint(tuple) })
     }
 
     #[inline]
-    fn hint_of(&self, key: &Key<'_>) -> u64 {
+    fn key_hint(&self, key: &Key<'_>) -> u64 {
         if self.is_hash { self.key_def.key_hash(key) } else { self.key_def.key_hint(key) }
     }
 
-    /// The order of two entries.
+    /// The order of two tuples of one hint.
     #[inline]
-    fn compare(&self, left: &Entry, right: &Entry) -> Ordering {
-        if self.is_hash && left.hint != right.hint {
-            return left.hint.cmp(&right.hint);
-        }
+    fn tie(&self, left: &Tuple, right: &Tuple, hint: u64) -> Ordering {
         if self.is_hash {
             // Hints are hashes here: equal ones say nothing about the first part.
-            return self.key_def.compare_tuples(&left.tuple, &right.tuple);
+            return self.key_def.compare_tuples(left, right);
         }
-        self.key_def.compare(&left.tuple, left.hint, &right.tuple, right.hint)
+        self.key_def.compare(left, hint, right, hint)
     }
 
-    /// How an entry stands to a key whose hint is known.
+    /// How a tuple stands to a key of the same hint.
     #[inline]
-    fn compare_key(&self, entry: &Entry, key: &Key<'_>, hint: u64) -> Ordering {
+    fn tie_key(&self, tuple: &Tuple, key: &Key<'_>, hint: u64) -> Ordering {
         if self.is_hash {
-            entry.hint.cmp(&hint).then_with(|| self.key_def.compare_key_fields(&entry.tuple, key))
-        } else {
-            self.key_def.compare_key(&entry.tuple, entry.hint, key, hint)
+            return self.key_def.compare_key_fields(tuple, key);
         }
+        self.key_def.compare_key(tuple, hint, key, hint)
     }
 }
 
@@ -79,7 +66,7 @@ impl Order {
 #[derive(Clone)]
 pub(super) struct Ordered {
     order: Order,
-    tree: Tree<Entry>,
+    tree: Tree<Tuple>,
 }
 
 impl Ordered {
@@ -103,31 +90,28 @@ impl Ordered {
 
     #[inline]
     pub(super) fn get(&self, key: &Key<'_>) -> Option<&Tuple> {
-        let hint = self.order.hint_of(key);
-        let found = self.tree.get(|entry| self.order.compare_key(entry, key, hint));
-        found.map(|entry| &entry.tuple)
+        let hint = self.order.key_hint(key);
+        self.tree.get(hint, |tuple| self.order.tie_key(tuple, key, hint))
     }
 
     #[inline]
     pub(super) fn find(&self, tuple: &Tuple) -> Option<&Tuple> {
-        let sought = self.order.entry(tuple)?;
-        let found = self.tree.get(|entry| self.order.compare(entry, &sought));
-        found.map(|entry| &entry.tuple)
+        let hint = self.order.hint(tuple)?;
+        self.tree.get(hint, |other| self.order.tie(other, tuple, hint))
     }
 
     #[inline]
     pub(super) fn replace(&mut self, tuple: &Tuple) -> Option<Tuple> {
-        let entry = self.order.entry(tuple)?;
+        let hint = self.order.hint(tuple)?;
         let order = &self.order;
-        let old = self.tree.replace(entry, |left, right| order.compare(left, right));
-        old.map(|entry| entry.tuple)
+        self.tree.replace(hint, tuple.clone(), |left, right| order.tie(left, right, hint))
     }
 
     #[inline]
     fn remove(&mut self, tuple: &Tuple) {
-        let Some(sought) = self.order.entry(tuple) else { return };
+        let Some(hint) = self.order.hint(tuple) else { return };
         let order = &self.order;
-        self.tree.remove(|entry| order.compare(entry, &sought));
+        self.tree.remove(hint, |other| order.tie(other, tuple, hint));
     }
 
     #[inline]
@@ -153,8 +137,8 @@ impl Ordered {
             // There is no place after a key that is not there.
             return Walk { order, cursor: tree.last(), is_down: false, stop: None };
         }
-        let hint = order.hint_of(&key);
-        let at = |entry: &Entry| order.compare_key(entry, &key, hint);
+        let hint = order.key_hint(&key);
+        let tie = |tuple: &Tuple| order.tie_key(tuple, &key, hint);
         let (is_down, before): (bool, fn(Ordering) -> bool) = match kind {
             Kind::Eq | Kind::Ge | Kind::All => (false, Ordering::is_lt),
             Kind::Gt => (false, Ordering::is_le),
@@ -164,7 +148,7 @@ impl Ordered {
             _ => unreachable!("check_select refuses the others"),
         };
         let stop = matches!(kind, Kind::Eq | Kind::Req).then_some((key, hint));
-        Walk { order, cursor: tree.seek(|entry| before(at(entry))), is_down, stop }
+        Walk { order, cursor: tree.seek(hint, |tuple| before(tie(tuple))), is_down, stop }
     }
 
     /// NP and PP: past the tuples that share the key's last part as a prefix, upwards or downwards.
@@ -174,10 +158,10 @@ impl Ordered {
         let cursor = match PrefixBound::new(&order.key_def, &key, is_down) {
             PrefixBound::Key(array, is_inclusive) => {
                 let key = Key::from_array(&array);
-                let hint = order.hint_of(&key);
-                tree.seek(|entry| {
-                    let at = order.compare_key(entry, &key, hint);
-                    if is_inclusive { at.is_le() } else { at.is_lt() }
+                let hint = order.key_hint(&key);
+                tree.seek(hint, |tuple| {
+                    let tie = order.tie_key(tuple, &key, hint);
+                    if is_inclusive { tie.is_le() } else { tie.is_lt() }
                 })
             }
             PrefixBound::End => {
@@ -187,7 +171,7 @@ impl Ordered {
                 if last == 0 || is_down {
                     if is_down { tree.first() } else { tree.last() }
                 } else {
-                    tree.seek(|entry| order.compare_key(entry, &shorter, hint).is_le())
+                    tree.seek(hint, |tuple| order.tie_key(tuple, &shorter, hint).is_le())
                 }
             }
         };
@@ -198,7 +182,7 @@ impl Ordered {
 /// A walk over the tuples of a SELECT.
 pub struct Walk<'a> {
     order: &'a Order,
-    cursor: Cursor<'a, Entry>,
+    cursor: Cursor<'a, Tuple>,
     /// Against the order of the index.
     is_down: bool,
     /// The walk ends at the first tuple that does not match this key (with its hint).
@@ -210,12 +194,13 @@ impl<'a> Iterator for Walk<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a Tuple> {
-        let entry = if self.is_down { self.cursor.step_back() } else { self.cursor.step() }?;
-        if let Some((key, hint)) = &self.stop
-            && self.order.compare_key(entry, key, *hint).is_ne()
+        let (hint, tuple) =
+            if self.is_down { self.cursor.step_back() } else { self.cursor.step() }?;
+        if let Some((key, key_hint)) = &self.stop
+            && (hint != *key_hint || self.order.tie_key(tuple, key, hint).is_ne())
         {
             return None;
         }
-        Some(&entry.tuple)
+        Some(tuple)
     }
 }

@@ -5,38 +5,151 @@
 //!
 //! ```text
 //! Inner   children c0 c1 c2 ...      keys    k1 k2 ...       every item of c[i-1]  <  k[i]  <=  every item of c[i]
-//! Leaf    items, ascending
+//! Leaf    keys, ascending
 //! ```
+//!
+//! An item is stored under a hint, eight bytes that order as the items do. Hints decide first; only among items of equal
+//! hints the tree asks the caller. The hints of a node lie together, apart from the items, so a search reads few cache
+//! lines, most of them at once, and touches no item before it is down to those of the hint it seeks.
 //!
 //! Invariants: all leaves are at one depth; no node but the root and the last of its level is thinner than
 //! [`FANOUT_LOW`], none is empty but an empty root. A key may be an item that is gone: it still separates.
 //!
-//! The tree knows no order of its own: every call brings a predicate or a comparison, and all must agree.
+//! The tree knows no order of its own among items of one hint: every call brings a predicate or a comparison for them, and
+//! all must agree.
 
 use std::cmp::Ordering;
 
 use arrayvec::ArrayVec;
 use triomphe::Arc;
 
-/// Items of a leaf, children of an inner node: as many as keep a leaf of index entries at about a kilobyte.
+/// Items of a leaf, children of an inner node: as many as keep a leaf of tuples at about a kilobyte.
 const FANOUT: usize = 64;
 /// A node below this tries to join a neighbour.
 const FANOUT_LOW: usize = FANOUT / 4;
 /// Inner levels: 32^12 items would be needed to pass it.
 const DEPTH_MAX: usize = 12;
+/// Hints of one cache line.
+const LINE: usize = 8;
 
-type Leaf<T> = ArrayVec<T, FANOUT>;
+/// Items in order, each with its hint.
+#[derive(Clone)]
+struct Keys<T> {
+    hints: ArrayVec<u64, FANOUT>,
+    /// As many as there are hints.
+    items: ArrayVec<T, FANOUT>,
+}
+
+/// How many of the hints, which ascend, are lower than `hint`.
+///
+/// The last hint of each line is looked at first: these reads do not wait for one another.
+#[inline]
+fn lower(hints: &[u64], hint: u64) -> usize {
+    let lines = hints.chunks_exact(LINE).filter(|line| line[LINE - 1] < hint).count();
+    let at = lines * LINE;
+    at + hints[at..].iter().take(LINE).filter(|other| **other < hint).count()
+}
+
+impl<T> Keys<T> {
+    fn new() -> Self {
+        Self { hints: ArrayVec::new(), items: ArrayVec::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.hints.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.hints.is_full()
+    }
+
+    /// The items that have this hint: where they begin, and they themselves.
+    #[inline]
+    fn equal(&self, hint: u64) -> (usize, &[T]) {
+        let at = lower(&self.hints, hint);
+        let same = self.hints[at..].iter().take_while(|other| **other == hint).count();
+        (at, &self.items[at..at + same])
+    }
+
+    /// How many items are before a place; `before` tells for those of the hint.
+    #[inline]
+    fn partition(&self, hint: u64, before: impl Fn(&T) -> bool) -> usize {
+        let (at, same) = self.equal(hint);
+        at + same.partition_point(before)
+    }
+
+    /// Where the item is that compares equal, or where it would be. `tie` compares those of the hint with what is sought.
+    #[inline]
+    fn search(&self, hint: u64, tie: impl Fn(&T) -> Ordering) -> Result<usize, usize> {
+        let (at, same) = self.equal(hint);
+        match same.binary_search_by(tie) {
+            Ok(no) => Ok(at + no),
+            Err(no) => Err(at + no),
+        }
+    }
+
+    fn insert(&mut self, at: usize, hint: u64, item: T) {
+        self.hints.insert(at, hint);
+        self.items.insert(at, item);
+    }
+
+    fn push(&mut self, hint: u64, item: T) {
+        self.hints.push(hint);
+        self.items.push(item);
+    }
+
+    fn remove(&mut self, at: usize) -> (u64, T) {
+        (self.hints.remove(at), self.items.remove(at))
+    }
+
+    fn pop(&mut self) -> Option<(u64, T)> {
+        self.hints.pop().zip(self.items.pop())
+    }
+
+    /// Takes out what follows the first `at`.
+    fn split_off(&mut self, at: usize) -> Self {
+        Self { hints: self.hints.drain(at..).collect(), items: self.items.drain(at..).collect() }
+    }
+}
+
+impl<T: Clone> Keys<T> {
+    /// A copy of the first item with its hint.
+    fn first(&self) -> (u64, T) {
+        (self.hints[0], self.items[0].clone())
+    }
+
+    /// Copies of all items with their hints.
+    fn pairs(&self) -> impl Iterator<Item = (u64, T)> {
+        self.hints.iter().copied().zip(self.items.iter().cloned())
+    }
+}
+
+impl<T> FromIterator<(u64, T)> for Keys<T> {
+    fn from_iter<I: IntoIterator<Item = (u64, T)>>(pairs: I) -> Self {
+        let mut keys = Self::new();
+        pairs.into_iter().for_each(|(hint, item)| keys.push(hint, item));
+        keys
+    }
+}
+
+type Leaf<T> = Keys<T>;
 
 #[derive(Clone)]
 struct Inner<T> {
     /// The separators, one fewer than children.
-    keys: ArrayVec<T, FANOUT>,
+    keys: Keys<T>,
     children: ArrayVec<Node<T>, FANOUT>,
 }
 
 enum Node<T> {
     Leaf(Arc<Leaf<T>>),
     Inner(Arc<Inner<T>>),
+}
+
+impl<T> Node<T> {
+    fn empty() -> Self {
+        Self::Leaf(Arc::new(Leaf::new()))
+    }
 }
 
 impl<T> Clone for Node<T> {
@@ -63,7 +176,7 @@ impl<T> Clone for Tree<T> {
 
 impl<T: Clone> Default for Tree<T> {
     fn default() -> Self {
-        Self { root: Node::Leaf(Arc::new(Leaf::new())), len: 0 }
+        Self { root: Node::empty(), len: 0 }
     }
 }
 
@@ -74,7 +187,7 @@ enum Grown<T> {
     /// The item is in; nothing to do above.
     Inserted,
     /// The item is in; the node was split, this key and node follow it.
-    Split(T, Node<T>),
+    Split((u64, T), Node<T>),
 }
 
 impl<T: Clone> Tree<T> {
@@ -88,32 +201,31 @@ impl<T: Clone> Tree<T> {
         self.len == 0
     }
 
-    /// The item that compares equal. `compare` tells how an item stands to what is sought.
+    /// The item that compares equal. `tie` tells how an item of this hint stands to what is sought.
     #[inline]
-    pub fn get(&self, compare: impl Fn(&T) -> Ordering) -> Option<&T> {
+    pub fn get(&self, hint: u64, tie: impl Fn(&T) -> Ordering) -> Option<&T> {
         let mut node = &self.root;
         loop {
             match node {
                 Node::Inner(inner) => {
-                    let child = inner.keys.partition_point(|key| compare(key) != Ordering::Greater);
+                    let child = inner.keys.partition(hint, |key| tie(key).is_le());
                     node = &inner.children[child];
                 }
-                Node::Leaf(leaf) => {
-                    return leaf.binary_search_by(&compare).ok().map(|at| &leaf[at]);
-                }
+                Node::Leaf(leaf) => return leaf.search(hint, &tie).ok().map(|at| &leaf.items[at]),
             }
         }
     }
 
-    /// Puts `item` in, in place of an equal one if there is one, which is returned.
-    pub fn replace(&mut self, item: T, compare: impl Fn(&T, &T) -> Ordering) -> Option<T> {
-        match grow(&mut self.root, item, true, &compare) {
+    /// Puts `item` in, in place of an equal one if there is one, which is returned. `tie` tells how an item of this hint
+    /// stands to `item`.
+    pub fn replace(&mut self, hint: u64, item: T, tie: impl Fn(&T, &T) -> Ordering) -> Option<T> {
+        match grow(&mut self.root, (hint, item), true, &tie) {
             Grown::Replaced(old) => return Some(old),
             Grown::Inserted => {}
-            Grown::Split(key, right) => {
-                let left = std::mem::replace(&mut self.root, Node::Leaf(Arc::new(Leaf::new())));
-                let mut inner = Inner { keys: ArrayVec::new(), children: ArrayVec::new() };
-                inner.keys.push(key);
+            Grown::Split((hint, item), right) => {
+                let left = std::mem::replace(&mut self.root, Node::empty());
+                let mut inner = Inner { keys: Keys::new(), children: ArrayVec::new() };
+                inner.keys.push(hint, item);
                 inner.children.extend([left, right]);
                 self.root = Node::Inner(Arc::new(inner));
             }
@@ -122,9 +234,9 @@ impl<T: Clone> Tree<T> {
         None
     }
 
-    /// Takes the item out that compares equal.
-    pub fn remove(&mut self, compare: impl Fn(&T) -> Ordering) -> Option<T> {
-        let removed = shrink(&mut self.root, &compare)?;
+    /// Takes the item out that compares equal. `tie` as in [`Self::get`].
+    pub fn remove(&mut self, hint: u64, tie: impl Fn(&T) -> Ordering) -> Option<T> {
+        let removed = shrink(&mut self.root, hint, &tie)?;
         self.len -= 1;
         if let Node::Inner(inner) = &mut self.root
             && inner.children.len() == 1
@@ -135,133 +247,135 @@ impl<T: Clone> Tree<T> {
         Some(removed)
     }
 
-    /// The place before the first item for which `before` is false. `before` must hold for all items up to some place and for
-    /// none after it.
+    /// The place between the items before and after a hint; `before` tells for the items of the hint, and must hold for all
+    /// up to some place and for none after it.
     #[inline]
-    pub fn seek(&self, before: impl Fn(&T) -> bool) -> Cursor<'_, T> {
+    pub fn seek(&self, hint: u64, before: impl Fn(&T) -> bool) -> Cursor<'_, T> {
+        self.descend(|keys| keys.partition(hint, &before))
+    }
+
+    /// The place before the first item.
+    pub fn first(&self) -> Cursor<'_, T> {
+        self.descend(|_| 0)
+    }
+
+    /// The place after the last item.
+    pub fn last(&self) -> Cursor<'_, T> {
+        self.descend(Keys::len)
+    }
+
+    /// Goes down by a place in each node.
+    #[inline]
+    fn descend(&self, place: impl Fn(&Keys<T>) -> usize) -> Cursor<'_, T> {
         let mut path = ArrayVec::new();
         let mut node = &self.root;
         loop {
             match node {
                 Node::Inner(inner) => {
-                    let child = inner.keys.partition_point(&before);
+                    let child = place(&inner.keys);
                     path.push((&**inner, child));
                     node = &inner.children[child];
                 }
-                Node::Leaf(leaf) => {
-                    let at = leaf.partition_point(&before);
-                    return Cursor { path, leaf, at };
-                }
+                Node::Leaf(leaf) => return Cursor { path, leaf, at: place(leaf) },
             }
         }
-    }
-
-    /// The place before the first item.
-    pub fn first(&self) -> Cursor<'_, T> {
-        self.seek(|_| false)
-    }
-
-    /// The place after the last item.
-    pub fn last(&self) -> Cursor<'_, T> {
-        self.seek(|_| true)
     }
 
     /// Every item, ascending.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         let mut cursor = self.first();
-        std::iter::from_fn(move || cursor.step())
+        std::iter::from_fn(move || cursor.step().map(|(_, item)| item))
     }
 
-    /// Builds a tree from items that ascend strictly; nodes are filled.
-    pub fn from_sorted(items: impl IntoIterator<Item = T>) -> Self {
-        let mut leaves: Vec<(T, Node<T>)> = Vec::new();
+    /// Builds a tree from items with their hints that ascend strictly; nodes are filled.
+    pub fn from_sorted(items: impl IntoIterator<Item = (u64, T)>) -> Self {
+        let mut level: Vec<((u64, T), Node<T>)> = Vec::new();
         let mut leaf: Leaf<T> = Leaf::new();
         let mut len = 0;
-        for item in items {
+        for (hint, item) in items {
             if leaf.is_full() {
-                let full = std::mem::take(&mut leaf);
-                leaves.push((full[0].clone(), Node::Leaf(Arc::new(full))));
+                let full = std::mem::replace(&mut leaf, Leaf::new());
+                level.push((full.first(), Node::Leaf(Arc::new(full))));
             }
-            leaf.push(item);
+            leaf.push(hint, item);
             len += 1;
         }
-        if let Some(first) = leaf.first() {
-            leaves.push((first.clone(), Node::Leaf(Arc::new(leaf))));
+        if leaf.len() > 0 {
+            level.push((leaf.first(), Node::Leaf(Arc::new(leaf))));
         }
-        let mut level = leaves;
         while level.len() > 1 {
             let mut above = Vec::with_capacity(level.len().div_ceil(FANOUT));
-            let mut nodes = level.into_iter().peekable();
+            let mut nodes = level.into_iter();
             while let Some((low, child)) = nodes.next() {
-                let mut inner = Inner { keys: ArrayVec::new(), children: ArrayVec::new() };
+                let mut inner = Inner { keys: Keys::new(), children: ArrayVec::new() };
                 inner.children.push(child);
                 while !inner.children.is_full()
-                    && let Some((key, child)) = nodes.next()
+                    && let Some(((hint, item), child)) = nodes.next()
                 {
-                    inner.keys.push(key);
+                    inner.keys.push(hint, item);
                     inner.children.push(child);
                 }
                 above.push((low, Node::Inner(Arc::new(inner))));
             }
             level = above;
         }
-        let root = level.pop().map_or_else(|| Node::Leaf(Arc::new(Leaf::new())), |(_, root)| root);
+        let root = level.pop().map_or_else(Node::empty, |(_, root)| root);
         Self { root, len }
     }
 }
 
 fn grow<T: Clone>(
     node: &mut Node<T>,
-    item: T,
+    (hint, item): (u64, T),
     is_last: bool,
-    compare: &impl Fn(&T, &T) -> Ordering,
+    tie: &impl Fn(&T, &T) -> Ordering,
 ) -> Grown<T> {
     match node {
         Node::Leaf(leaf) => {
             let leaf = Arc::make_mut(leaf);
-            match leaf.binary_search_by(|other| compare(other, &item)) {
-                Ok(at) => Grown::Replaced(std::mem::replace(&mut leaf[at], item)),
+            match leaf.search(hint, |other| tie(other, &item)) {
+                Ok(at) => Grown::Replaced(std::mem::replace(&mut leaf.items[at], item)),
                 Err(at) if !leaf.is_full() => {
-                    leaf.insert(at, item);
+                    leaf.insert(at, hint, item);
                     Grown::Inserted
                 }
                 Err(at) => {
                     // Ascending keys fill the last leaf to the brim: what follows starts a new one.
                     let cut = if is_last && at == FANOUT { FANOUT } else { FANOUT / 2 };
-                    let mut right: Leaf<T> = leaf.drain(cut..).collect();
+                    let mut right = leaf.split_off(cut);
                     if at <= cut && cut != FANOUT {
-                        leaf.insert(at, item);
+                        leaf.insert(at, hint, item);
                     } else {
-                        right.insert(at - cut, item);
+                        right.insert(at - cut, hint, item);
                     }
-                    Grown::Split(right[0].clone(), Node::Leaf(Arc::new(right)))
+                    Grown::Split(right.first(), Node::Leaf(Arc::new(right)))
                 }
             }
         }
         Node::Inner(inner) => {
             let inner = Arc::make_mut(inner);
-            let at = inner.keys.partition_point(|key| compare(key, &item) != Ordering::Greater);
+            let at = inner.keys.partition(hint, |key| tie(key, &item).is_le());
             let is_last = is_last && at == inner.keys.len();
-            let (key, child) = match grow(&mut inner.children[at], item, is_last, compare) {
+            let (key, child) = match grow(&mut inner.children[at], (hint, item), is_last, tie) {
                 Grown::Split(key, child) => (key, child),
                 done => return done,
             };
             if !inner.children.is_full() {
-                inner.keys.insert(at, key);
+                inner.keys.insert(at, key.0, key.1);
                 inner.children.insert(at + 1, child);
                 return Grown::Inserted;
             }
             let cut = if is_last { FANOUT - 1 } else { FANOUT / 2 };
             let mut right = Inner {
-                keys: inner.keys.drain(cut..).collect(),
+                keys: inner.keys.split_off(cut),
                 children: inner.children.drain(cut..).collect(),
             };
             let up = inner.keys.pop().expect("half of the keys stay");
             if at < cut {
-                inner.keys.insert(at, key);
+                inner.keys.insert(at, key.0, key.1);
                 inner.children.insert(at + 1, child);
             } else {
-                right.keys.insert(at - cut, key);
+                right.keys.insert(at - cut, key.0, key.1);
                 right.children.insert(at - cut + 1, child);
             }
             Grown::Split(up, Node::Inner(Arc::new(right)))
@@ -269,16 +383,16 @@ fn grow<T: Clone>(
     }
 }
 
-fn shrink<T: Clone>(node: &mut Node<T>, compare: &impl Fn(&T) -> Ordering) -> Option<T> {
+fn shrink<T: Clone>(node: &mut Node<T>, hint: u64, tie: &impl Fn(&T) -> Ordering) -> Option<T> {
     match node {
         Node::Leaf(leaf) => {
-            let at = leaf.binary_search_by(compare).ok()?;
-            Some(Arc::make_mut(leaf).remove(at))
+            let at = leaf.search(hint, tie).ok()?;
+            Some(Arc::make_mut(leaf).remove(at).1)
         }
         Node::Inner(inner) => {
-            let at = inner.keys.partition_point(|key| compare(key) != Ordering::Greater);
+            let at = inner.keys.partition(hint, |key| tie(key).is_le());
             let inner = Arc::make_mut(inner);
-            let removed = shrink(&mut inner.children[at], compare)?;
+            let removed = shrink(&mut inner.children[at], hint, tie)?;
             if inner.children[at].width() < FANOUT_LOW {
                 inner.join(at);
             }
@@ -287,7 +401,7 @@ fn shrink<T: Clone>(node: &mut Node<T>, compare: &impl Fn(&T) -> Ordering) -> Op
     }
 }
 
-impl<T: Clone> Node<T> {
+impl<T> Node<T> {
     /// Items of a leaf, children of an inner node.
     fn width(&self) -> usize {
         match self {
@@ -308,15 +422,14 @@ impl<T: Clone> Inner<T> {
         let key = self.keys.remove(left);
         let split = match (&mut self.children[left], right) {
             (Node::Leaf(left), Node::Leaf(right)) => {
-                let mut items: Vec<T> = left.iter().chain(right.iter()).cloned().collect();
-                let tail = (items.len() > FANOUT).then(|| items.split_off(items.len() / 2));
-                *left = Arc::new(items.into_iter().collect());
+                let mut pairs: Vec<(u64, T)> = left.pairs().chain(right.pairs()).collect();
+                let tail = (pairs.len() > FANOUT).then(|| pairs.split_off(pairs.len() / 2));
+                *left = Arc::new(pairs.into_iter().collect());
                 tail.map(|tail| (tail[0].clone(), Node::Leaf(Arc::new(tail.into_iter().collect()))))
             }
             (Node::Inner(left), Node::Inner(right)) => {
-                let mut keys: Vec<T> = left.keys.iter().cloned().collect();
-                keys.push(key);
-                keys.extend(right.keys.iter().cloned());
+                let keys = left.keys.pairs().chain([key]).chain(right.keys.pairs());
+                let mut keys: Vec<(u64, T)> = keys.collect();
                 let mut children: Vec<Node<T>> =
                     left.children.iter().chain(&right.children).cloned().collect();
                 let tail = (children.len() > FANOUT).then(|| {
@@ -336,7 +449,7 @@ impl<T: Clone> Inner<T> {
             _ => unreachable!("all leaves are at one depth"),
         };
         if let Some((key, right)) = split {
-            self.keys.insert(left, key);
+            self.keys.insert(left, key.0, key.1);
             self.children.insert(left + 1, right);
         }
     }
@@ -352,24 +465,24 @@ pub struct Cursor<'a, T> {
 }
 
 impl<'a, T: Clone> Cursor<'a, T> {
-    /// Steps over the next item and gives it.
+    /// Steps over the next item and gives it with its hint.
     #[inline]
-    pub fn step(&mut self) -> Option<&'a T> {
+    pub fn step(&mut self) -> Option<(u64, &'a T)> {
         if self.at == self.leaf.len() && !self.next_leaf() {
             return None;
         }
         self.at += 1;
-        Some(&self.leaf[self.at - 1])
+        Some((self.leaf.hints[self.at - 1], &self.leaf.items[self.at - 1]))
     }
 
-    /// Steps back over the item before the place and gives it.
+    /// Steps back over the item before the place and gives it with its hint.
     #[inline]
-    pub fn step_back(&mut self) -> Option<&'a T> {
+    pub fn step_back(&mut self) -> Option<(u64, &'a T)> {
         if self.at == 0 && !self.prev_leaf() {
             return None;
         }
         self.at -= 1;
-        Some(&self.leaf[self.at])
+        Some((self.leaf.hints[self.at], &self.leaf.items[self.at]))
     }
 
     /// Goes to the beginning of the next leaf; stays if there is none.
@@ -382,7 +495,7 @@ impl<'a, T: Clone> Cursor<'a, T> {
         self.path[level].1 += 1;
         self.descend(level, |_| 0);
         self.at = 0;
-        !self.leaf.is_empty()
+        self.leaf.len() > 0
     }
 
     /// Goes to the end of the leaf before this one; stays if there is none.
@@ -424,6 +537,11 @@ mod tests {
 
     use super::*;
 
+    /// Five items share a hint.
+    fn hint(item: u16) -> u64 {
+        u64::from(item / 5)
+    }
+
     #[derive(Clone, Debug)]
     enum Op {
         Put(u16),
@@ -444,13 +562,17 @@ mod tests {
         assert_eq!(tree.len(), model.len());
         assert!(tree.iter().eq(model.iter()));
         let mut back = tree.last();
-        assert!(std::iter::from_fn(|| back.step_back()).eq(model.iter().rev()));
+        assert!(
+            std::iter::from_fn(|| back.step_back()).map(|(_, item)| item).eq(model.iter().rev())
+        );
         for bound in (0..600).step_by(37) {
-            let (mut up, mut down) =
-                (tree.seek(|item| *item < bound), tree.seek(|item| *item < bound));
-            assert_eq!(up.step(), model.range(bound..).next());
-            assert_eq!(down.step_back(), model.range(..bound).next_back());
-            assert_eq!(tree.get(|item| item.cmp(&bound)), model.get(&bound));
+            let (mut up, mut down) = (
+                tree.seek(hint(bound), |item| *item < bound),
+                tree.seek(hint(bound), |item| *item < bound),
+            );
+            assert_eq!(up.step().map(|(_, item)| item), model.range(bound..).next());
+            assert_eq!(down.step_back().map(|(_, item)| item), model.range(..bound).next_back());
+            assert_eq!(tree.get(hint(bound), |item| item.cmp(&bound)), model.get(&bound));
         }
     }
 
@@ -462,8 +584,14 @@ mod tests {
             let mut views = Vec::new();
             for op in ops {
                 match op {
-                    Op::Put(item) => prop_assert_eq!(tree.replace(item, Ord::cmp).is_none(), model.insert(item)),
-                    Op::Take(item) => prop_assert_eq!(tree.remove(|other| other.cmp(&item)).is_some(), model.remove(&item)),
+                    Op::Put(item) => {
+                        let old = tree.replace(hint(item), item, Ord::cmp);
+                        prop_assert_eq!(old.is_none(), model.insert(item));
+                    }
+                    Op::Take(item) => {
+                        let old = tree.remove(hint(item), |other| other.cmp(&item));
+                        prop_assert_eq!(old.is_some(), model.remove(&item));
+                    }
                     Op::View => views.push((tree.clone(), model.clone())),
                 }
             }
@@ -471,7 +599,7 @@ mod tests {
             for (tree, model) in &views {
                 check(tree, model);
             }
-            check(&Tree::from_sorted(model.iter().copied()), &model);
+            check(&Tree::from_sorted(model.iter().map(|item| (hint(*item), *item))), &model);
         }
     }
 
@@ -482,12 +610,12 @@ mod tests {
             let keys: Vec<u32> =
                 if descending { (0..100_000).rev().collect() } else { (0..100_000).collect() };
             for key in &keys {
-                tree.replace(*key, Ord::cmp);
+                tree.replace(u64::from(*key), *key, Ord::cmp);
             }
             let view = tree.clone();
             assert!(tree.iter().copied().eq(0..100_000));
             for key in keys.iter().filter(|key| **key % 100 != 0) {
-                assert_eq!(tree.remove(|other| other.cmp(key)), Some(*key));
+                assert_eq!(tree.remove(u64::from(*key), |other| other.cmp(key)), Some(*key));
             }
             assert!(tree.iter().copied().eq((0..100_000).step_by(100)));
             assert!(view.iter().copied().eq(0..100_000));
