@@ -15,6 +15,7 @@ use lycosa_proto::msgpack::{self, Token, ext_type};
 
 use super::compare::{KeyHash, compare, datetime_point};
 use super::field_type::FieldType;
+use super::text_hint::text_hint;
 use super::tuple::{Fields, Tuple};
 
 /// The most parts that a key may have.
@@ -317,9 +318,8 @@ fn hint(part: &Part, token: &Token<'_>) -> u64 {
             MIDDLE | (*value).min(MIDDLE - 1)
         }
         (FieldType::Integer, Token::Int(value)) => (*value as u64) ^ MIDDLE,
-        (FieldType::String, Token::Str(bytes)) | (FieldType::Varbinary, Token::Bin(bytes)) => {
-            prefix(bytes)
-        }
+        (FieldType::String, Token::Str(bytes)) => text_hint(bytes),
+        (FieldType::Varbinary, Token::Bin(bytes)) => prefix(bytes),
         (FieldType::Uuid, Token::Ext(ext_type::UUID, bytes)) => prefix(bytes),
         (FieldType::Datetime, Token::Ext(_, payload)) => {
             (datetime_point(payload).0 as u64) ^ MIDDLE

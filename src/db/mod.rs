@@ -20,6 +20,7 @@ pub mod key_def;
 pub mod schema;
 pub mod select;
 pub mod space;
+pub mod text_hint;
 pub mod tuple;
 pub mod txn;
 pub mod update;
