@@ -12,15 +12,13 @@ the floor recorded for it in tests/data/golden/floor.json. `--raise-floor` write
 import argparse
 import collections
 import json
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+from lib.fresh import Fresh
 from lib.golden.judge import Verdict
 from lib.golden.replay import Player, load, play_all
-from lib.server import Lycosa, Tarantool
 
 DATA = Path(__file__).resolve().parent / "data" / "golden"
 FLOOR = DATA / "floor.json"
@@ -96,53 +94,6 @@ def chosen(case, args):
     return (not args.group or case.group in args.group.split(",")) and (
         not args.name or args.name in case.name
     )
-
-
-class Fresh:
-    """A server with nothing in it, begun anew when it has ended."""
-
-    def __init__(self, kind):
-        self.kind, self.server = kind, None
-
-    @property
-    def port(self):
-        return self.server.port
-
-    def start(self, port=None):
-        self.directory = tempfile.TemporaryDirectory(prefix="golden-")
-        if self.kind == "tarantool":
-            self.server = Tarantool(self.directory.name, port)
-        else:
-            # Without the applications, whose spaces would show in the answers, and with a guest who may do
-            # everything as admin may, the grant to itself included.
-            self.server = Lycosa(self.directory.name, port, roles=(), users={})
-        self.server.start()
-
-    def end(self):
-        self.server.kill()
-        self.directory.cleanup()
-
-    def revive(self):
-        """Starts another in its place, on the same port, if it has ended."""
-        try:
-            # A process that is going down closes its connections first.
-            self.server.process.wait(0.1)
-        except subprocess.TimeoutExpired:
-            return False
-        print(
-            f"the server ended with {self.server.process.returncode}:\n{self.server.log()[-2000:]}"
-        )
-        port = self.port
-        self.end()
-        self.start(port)
-        return True
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.end()
 
 
 def tell(outcome, verbose, report):

@@ -158,6 +158,18 @@ impl Space {
         err!(TUPLE_FOUND, &*index.def.name, &*self.def.name, texts.0, texts.1, old, new)
     }
 
+    /// The error for an UPDATE that makes `new` of `old`, whose primary key is another.
+    #[cold]
+    pub fn wrong_key(&self, old: &Tuple, new: &Tuple, ops: &[u8]) -> Error {
+        match self.primary().map(|primary| (primary, primary.find(new))) {
+            Ok((primary, Some(other))) => self.duplicate(primary, other, new),
+            _ => {
+                let (old, new) = (old.data(), new.data());
+                err!(CANT_UPDATE_PRIMARY_KEY, &*self.def.name, self.def.id, old, new, ops)
+            }
+        }
+    }
+
     /// Puts a checked tuple into every index. Gives the tuple whose place it took. On an error nothing has changed.
     ///
     /// # Errors

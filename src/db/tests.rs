@@ -168,3 +168,52 @@ fn an_update_far_beyond_the_end_is_refused_before_it_takes_memory() {
     }
     assert_eq!(all(&db, 0, Kind::All, "[]"), [r#"[1, "a"]"#]);
 }
+
+#[test]
+fn a_tuple_is_checked_before_the_lack_of_an_index() {
+    let mut db = fresh();
+    run(&mut db, |txn| {
+        let format = r#"[{"name":"id","type":"unsigned"}]"#;
+        txn.insert(space_id::SPACE, &mp(&format!(r#"[512,1,"t","memtx",0,{{}},{format}]"#)))
+    })
+    .expect("a space");
+    let mut codes = |tuple: &str| {
+        let tuple = mp(tuple);
+        [
+            run(&mut db, |txn| txn.insert(512, &tuple)).expect_err("no index").code(),
+            run(&mut db, |txn| txn.replace(512, &tuple)).expect_err("no index").code(),
+            run(&mut db, |txn| txn.upsert(512, &tuple, &mp("[]"), 0)).expect_err("no index").code(),
+        ]
+    };
+    assert_eq!(codes("[]"), [39; 3]);
+    assert_eq!(codes(r#"["a"]"#), [23; 3]);
+    assert_eq!(codes("[1]"), [35; 3]);
+}
+
+#[test]
+fn an_update_to_a_primary_key_that_is_taken_finds_a_duplicate() {
+    let mut db = with_space();
+    run(&mut db, |txn| txn.insert(512, &mp(r#"[1,"a"]"#))).expect("new");
+    run(&mut db, |txn| txn.insert(512, &mp(r#"[2,"b"]"#))).expect("new");
+    let mut code = |key: &str| {
+        let ops = mp(&format!(r#"[["=",0,{key}]]"#));
+        run(&mut db, |txn| txn.update(512, 0, &mp("[1]"), &ops, 0)).map_err(|error| error.code())
+    };
+    assert_eq!(code("2").expect_err("taken"), 3);
+    assert_eq!(code("3").expect_err("another key"), 94);
+    assert!(code("1").is_ok());
+}
+
+#[test]
+fn a_part_in_short_form_is_not_nullable() {
+    let mut db = fresh();
+    run(&mut db, |txn| {
+        let format = r#"[{"name":"a","type":"unsigned"},{"name":"b","type":"string","is_nullable":true}]"#;
+        txn.insert(space_id::SPACE, &mp(&format!(r#"[512,1,"t","memtx",0,{{}},{format}]"#)))?;
+        txn.insert(space_id::INDEX, &mp(r#"[512,0,"pk","tree",{},[[0,"unsigned"]]]"#))?;
+        txn.insert(space_id::INDEX, &mp(r#"[512,1,"b","hash",{},[[1,"string"]]]"#))
+    })
+    .expect("a HASH index takes no nullable part");
+    let error = run(&mut db, |txn| txn.insert(512, &mp("[1,null]"))).expect_err("the field is not nullable");
+    assert_eq!(error.code(), 23);
+}

@@ -164,8 +164,7 @@ impl<'db> Txn<'db> {
 
     #[inline]
     fn put(&mut self, space_id: u32, data: &[u8], mode: Mode) -> Result<Tuple> {
-        let space = self.writable(space_id)?;
-        space.primary()?;
+        self.writable(space_id)?;
         let generated = schema::sequence::fill(self, space_id, data)?;
         let data = generated.as_deref().unwrap_or(data);
         let new = self.check_tuple(self.db.space(space_id)?, data)?;
@@ -185,11 +184,17 @@ impl<'db> Txn<'db> {
     #[inline]
     fn check_tuple(&self, space: &Space, data: &[u8]) -> Result<Tuple> {
         space.format.check(data, &space.def)?;
-        let bytes = data.len() + TUPLE_OVERHEAD_BYTES;
+        self.check_size(data.len())?;
+        Ok(Tuple::new(data))
+    }
+
+    #[inline]
+    fn check_size(&self, data_bytes: usize) -> Result<()> {
+        let bytes = data_bytes + TUPLE_OVERHEAD_BYTES;
         if bytes > self.db.tuple_bytes_max {
             return Err(err!(MEMTX_MAX_TUPLE_SIZE, bytes, self.db.tuple_bytes_max));
         }
-        Ok(Tuple::new(data))
+        Ok(())
     }
 
     /// Puts a checked tuple into its space and does what the change of a system space means.
@@ -269,15 +274,7 @@ impl<'db> Txn<'db> {
             )?;
             let tuple = self.check_tuple(space, &data)?;
             if !space.primary()?.is_same_key(old, &tuple) {
-                let fields = (old.data(), tuple.data());
-                return Err(err!(
-                    CANT_UPDATE_PRIMARY_KEY,
-                    &*space.def.name,
-                    space.def.id,
-                    fields.0,
-                    fields.1,
-                    ops
-                ));
+                return Err(space.wrong_key(old, &tuple, ops));
             }
             self.store(space_id, &tuple, Mode::Replace)?;
             new = Some(tuple);
@@ -316,11 +313,13 @@ impl<'db> Txn<'db> {
         index_base: u32,
     ) -> Result<()> {
         let space = self.writable(space_id)?;
+        space.format.check(data, &space.def)?;
         let primary = space.primary()?;
-        let insert = self.check_tuple(space, data)?;
+        let insert = Tuple::new(data);
         let update = Update::decode(ops, space, index_base)?;
         match primary.find(&insert) {
             None => {
+                self.check_size(data.len())?;
                 self.store(space_id, &insert, Mode::Insert)?;
             }
             Some(old) => {

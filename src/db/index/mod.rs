@@ -116,15 +116,15 @@ impl Index {
         if !self.def.index_type.has_iterator(kind) {
             return Err(self.unsupported(space, engine, "requested iterator type"));
         }
-        self.def.key_def.check_search_key(key)?;
-        let whole = self.def.key_def.part_count();
-        if self.def.index_type != IndexType::Tree
-            && key.part_count < whole
-            && (key.part_count > 0 || kind == Kind::Eq)
-        {
-            return Err(err!(PARTIAL_KEY, self.def.index_type.name(), whole, key.part_count));
+        let (index_type, whole) = (self.def.index_type, self.def.key_def.part_count());
+        // A key that is too long comes first, then one that is too short, then its types.
+        if key.part_count < whole && index_type != IndexType::Tree {
+            let is_walk = kind == Kind::All || (kind == Kind::Gt && index_type == IndexType::Hash);
+            if key.part_count > 0 || !is_walk {
+                return Err(err!(PARTIAL_KEY, index_type.name(), whole, key.part_count));
+            }
         }
-        Ok(())
+        self.def.key_def.check_search_key(key)
     }
 
     /// The error for what this kind of index cannot do.

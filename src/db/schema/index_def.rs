@@ -117,11 +117,11 @@ impl IndexDef {
             return Err(err!(NULLABLE_PRIMARY, &*space.name));
         }
         if self.index_type == IndexType::Hash {
-            if !self.is_unique {
-                return Err(wrong("HASH index must be unique"));
-            }
             if self.key_def.is_nullable() {
                 return Err(err!(UNSUPPORTED, "HASH", "nullable parts"));
+            }
+            if !self.is_unique {
+                return Err(wrong("HASH index must be unique"));
             }
             if let Some(no) = parts.iter().position(|part| part.is_desc) {
                 return Err(err!(
@@ -254,11 +254,11 @@ fn part_error(no: usize, details: &str) -> Error {
     err!(WRONG_INDEX_PARTS, no, details)
 }
 
-/// `[field, type, ...]`: nullability comes from the format.
+/// `[field, type, ...]`: never nullable, whatever the format says; only the other form can say that.
 fn parse_array_part(
     no: usize,
     part: &[u8],
-    space: &SpaceDef,
+    _space: &SpaceDef,
     wrong: &dyn Fn(&str) -> Error,
 ) -> Result<Part> {
     if msgpack::read_array(&mut { part }).is_err() {
@@ -282,11 +282,10 @@ fn parse_array_part(
     let field_type =
         FieldType::parse(&type_name).ok_or_else(|| part_error(no, "unknown field type"))?;
     let field_no = check_field_no(field_no, wrong)?;
-    let is_nullable = space.fields.get(field_no as usize).is_some_and(|field| field.is_nullable);
     Ok(Part {
         field_no,
         field_type,
-        is_nullable,
+        is_nullable: false,
         exclude_null: false,
         is_desc: false,
         collation: None,

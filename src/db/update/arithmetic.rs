@@ -56,8 +56,8 @@ impl Operand {
     }
 }
 
-/// `old + arg` or `old - arg` as MsgPack; `field_type` is the declared type of the field.
-pub(super) fn add(op: &Op<'_>, old: &Token<'_>, field_type: FieldType) -> Result<Vec<u8>> {
+/// `old + arg` or `old - arg` as MsgPack. A sum with a fraction is a float if that is exact: [`store`] has the last word.
+pub(super) fn add(op: &Op<'_>, old: &Token<'_>) -> Result<Vec<u8>> {
     let arg = msgpack::read(&mut { op.arg }).unwrap_or(Token::Nil);
     let (Some(left), Some(right)) = (operand(old), operand(&arg)) else {
         return Err(op.wrong_arg("a number"));
@@ -71,7 +71,7 @@ pub(super) fn add(op: &Op<'_>, old: &Token<'_>, field_type: FieldType) -> Result
             match (u64::try_from(sum), i64::try_from(sum)) {
                 (Ok(sum), _) => write_uint(&mut out, sum),
                 (_, Ok(sum)) => write_int(&mut out, sum),
-                _ => return Err(err!(UPDATE_INTEGER_OVERFLOW, letter(), &*op.label)),
+                _ => return Err(err!(UPDATE_INTEGER_OVERFLOW, letter(), op.label())),
             }
         }
         (Operand::Decimal(_), _) | (_, Operand::Decimal(_)) => {
@@ -81,14 +81,14 @@ pub(super) fn add(op: &Op<'_>, old: &Token<'_>, field_type: FieldType) -> Result
             let right = if is_minus { right.negate() } else { right };
             let sum = left
                 .add(&right)
-                .ok_or_else(|| err!(UPDATE_DECIMAL_OVERFLOW, letter(), &*op.label))?;
+                .ok_or_else(|| err!(UPDATE_DECIMAL_OVERFLOW, letter(), op.label()))?;
             write_ext(&mut out, ext_type::DECIMAL, &sum.payload());
         }
         _ => {
             let (left, right) = (left.to_f64(), right.to_f64());
             let sum = if is_minus { left - right } else { left + right };
             let narrow = sum as f32;
-            if field_type != FieldType::Double && sum.is_finite() && f64::from(narrow) == sum {
+            if sum.is_finite() && f64::from(narrow) == sum {
                 write_f32(&mut out, narrow);
             } else {
                 write_f64(&mut out, sum);
@@ -96,6 +96,16 @@ pub(super) fn add(op: &Op<'_>, old: &Token<'_>, field_type: FieldType) -> Result
         }
     }
     Ok(out)
+}
+
+/// Writes a computed value as the field where it has come to lie takes it: the operations after may have moved it.
+pub(super) fn store(out: &mut Vec<u8>, value: &[u8], field_type: FieldType) {
+    match msgpack::read(&mut { value }) {
+        Ok(Token::Float(number)) if field_type == FieldType::Double => {
+            write_f64(out, f64::from(number));
+        }
+        _ => out.extend_from_slice(value),
+    }
 }
 
 /// A bitwise operation as MsgPack.

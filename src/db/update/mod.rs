@@ -57,8 +57,8 @@ struct Op<'a> {
     field_no: i64,
     /// Steps below the field.
     steps: Vec<Step<'a>>,
-    /// The field as messages name it.
-    label: String,
+    /// What the request has in place of a number: messages name that.
+    path: Option<&'a [u8]>,
     /// The arguments' bytes: a value; for a splice offset, cut and text.
     arg: &'a [u8],
     /// INDEX_BASE, for the offset of a splice.
@@ -99,9 +99,10 @@ impl<'a> Update<'a> {
         is_upsert: bool,
         bytes_max: usize,
     ) -> Result<Vec<u8>> {
+        // What an operation has computed is owned, all else borrowed.
         let mut fields: Vec<Value<'_>> = msgpack::items(old).map(Cow::Borrowed).collect();
         for op in &self.0 {
-            match op.apply(&mut fields, space, bytes_max) {
+            match op.apply(&mut fields, bytes_max) {
                 Err(error) if is_upsert && error.kind() != kind::MEMTX_MAX_TUPLE_SIZE => {
                     tracing::debug!(space = &*space.def.name, %error, "UPSERT operation skipped");
                 }
@@ -110,7 +111,14 @@ impl<'a> Update<'a> {
         }
         let mut out = Vec::with_capacity(old.len() + 16);
         write_array(&mut out, fields.len());
-        fields.iter().for_each(|field| out.extend_from_slice(field));
+        for (no, field) in fields.iter().enumerate() {
+            match field {
+                Cow::Borrowed(bytes) => out.extend_from_slice(bytes),
+                Cow::Owned(bytes) => {
+                    arithmetic::store(&mut out, bytes, space.format.field_type(no as u32));
+                }
+            }
+        }
         Ok(out)
     }
 }
@@ -148,7 +156,7 @@ impl<'a> Op<'a> {
             letter,
             field_no: 0,
             steps: Vec::new(),
-            label: String::new(),
+            path: None,
             arg: &[],
             index_base,
         };
@@ -166,25 +174,22 @@ impl<'a> Op<'a> {
             _ => return Err(illegal("field id must be a number or a string")),
         };
         let Ok(number) = i32::try_from(number) else {
-            return Err(self.wrong_arg("an integer"));
+            return Err(err!(UPDATE_ARG_TYPE, char::from(self.letter).to_string(), "0", "an integer"));
         };
         let number = i64::from(number);
         self.field_no = if number >= 0 { number - self.index_base } else { number };
         if number >= 0 && self.field_no < 0 {
             return Err(err!(NO_SUCH_FIELD_NO, number));
         }
-        self.label = printed(self.field_no).to_string();
         Ok(())
     }
 
     fn decode_path(&mut self, name: &'a [u8], space: &Space) -> Result<()> {
-        let quoted = format!("'{}'", String::from_utf8_lossy(name));
+        self.path = Some(name);
         if let Some(field_no) = space.def.field_no(name) {
             self.field_no = i64::from(field_no);
-            self.label = printed(self.field_no).to_string();
             return Ok(());
         }
-        self.label = quoted;
         let mut lexer = Lexer::new(name);
         let bad = |op: &Self, position: usize| {
             op.wrong_field(&format!("invalid JSON in position {position}"))
@@ -200,9 +205,6 @@ impl<'a> Op<'a> {
         };
         for step in lexer {
             self.steps.push(step.map_err(|position| bad(self, position))?);
-        }
-        if self.steps.is_empty() {
-            self.label = printed(self.field_no).to_string();
         }
         Ok(())
     }
@@ -231,47 +233,62 @@ impl<'a> Op<'a> {
         }
     }
 
-    /// Offset, cut and text of a splice.
+    /// Offset (from 0, or from the end if negative), cut and text of a splice.
     fn splice_args(&self) -> Result<(i64, i64, &'a [u8])> {
         let mut rest = self.arg;
         let mut int = || match msgpack::read(&mut rest) {
-            Ok(Token::Uint(value)) => i32::try_from(value).ok(),
-            Ok(Token::Int(value)) => i32::try_from(value).ok(),
+            Ok(Token::Uint(value)) => i32::try_from(value).ok().map(i64::from),
+            Ok(Token::Int(value)) => i32::try_from(value).ok().map(i64::from),
             _ => None,
         };
-        let (Some(offset), Some(cut)) = (int(), int()) else {
-            return Err(self.wrong_arg("an integer"));
-        };
-        match msgpack::read(&mut rest) {
-            Ok(Token::Str(text) | Token::Bin(text)) => {
-                Ok((i64::from(offset), i64::from(cut), text))
+        let mut offset = int().ok_or_else(|| self.wrong_arg("an integer"))?;
+        if offset >= 0 {
+            offset -= self.index_base;
+            if offset < 0 {
+                return Err(self.out_of_bound());
             }
+        }
+        let cut = int().ok_or_else(|| self.wrong_arg("an integer"))?;
+        match msgpack::read(&mut rest) {
+            Ok(Token::Str(text) | Token::Bin(text)) => Ok((offset, cut, text)),
             _ => Err(self.wrong_arg("a string or varbinary")),
+        }
+    }
+
+    /// The field as messages name it: the path in quotes, or a number from 1.
+    #[cold]
+    fn label(&self) -> String {
+        match self.path {
+            Some(path) => format!("'{}'", String::from_utf8_lossy(path)),
+            None => printed(self.field_no).to_string(),
         }
     }
 
     #[cold]
     fn wrong_arg(&self, expected: &str) -> Error {
-        let label = if self.label.is_empty() { "0" } else { &self.label };
-        err!(UPDATE_ARG_TYPE, char::from(self.letter).to_string(), label, expected)
+        err!(UPDATE_ARG_TYPE, char::from(self.letter).to_string(), self.label(), expected)
     }
 
     #[cold]
     fn wrong_field(&self, details: &str) -> Error {
-        err!(UPDATE_FIELD, &*self.label, details)
+        err!(UPDATE_FIELD, self.label(), details)
+    }
+
+    #[cold]
+    fn out_of_bound(&self) -> Error {
+        err!(UPDATE_SPLICE, self.label(), "offset is out of bound")
     }
 
     /// The error for a place that is not there.
     #[cold]
     fn not_found(&self) -> Error {
-        if self.steps.is_empty() {
-            err!(NO_SUCH_FIELD_NO, printed(self.field_no))
-        } else {
-            err!(NO_SUCH_FIELD_NAME, &*self.label)
+        match self.path {
+            Some(_) => err!(NO_SUCH_FIELD_NAME, self.label()),
+            None => err!(NO_SUCH_FIELD_NO, printed(self.field_no)),
         }
     }
 
-    fn apply(&self, fields: &mut Vec<Value<'_>>, space: &Space, bytes_max: usize) -> Result<()> {
+    fn apply<'f>(&'f self, fields: &mut Vec<Value<'f>>, bytes_max: usize) -> Result<()> {
         let count = fields.len() as i64;
         let at = match self.field_no {
             no if no >= 0 => no,
@@ -280,9 +297,7 @@ impl<'a> Op<'a> {
         };
         let Ok(at) = usize::try_from(at) else { return Err(self.not_found()) };
         if !self.steps.is_empty() {
-            let Some(field) = fields.get_mut(at) else {
-                return Err(err!(NO_SUCH_FIELD_NO, printed(self.field_no)));
-            };
+            let field = fields.get_mut(at).ok_or_else(|| self.not_found())?;
             let changed = self.apply_below(field, &self.steps)?;
             *field = Cow::Owned(changed);
             return Ok(());
@@ -297,9 +312,9 @@ impl<'a> Op<'a> {
                     fields.push(Cow::Borrowed(&[0xc0]));
                 }
                 if self.code == Code::Assign && at < fields.len() {
-                    fields[at] = Cow::Owned(self.arg.to_vec());
+                    fields[at] = Cow::Borrowed(self.arg);
                 } else {
-                    fields.insert(at, Cow::Owned(self.arg.to_vec()));
+                    fields.insert(at, Cow::Borrowed(self.arg));
                 }
             }
             Code::Delete => {
@@ -309,8 +324,8 @@ impl<'a> Op<'a> {
                 }
             }
             _ => {
-                let Some(field) = fields.get_mut(at) else { return Err(self.not_found()) };
-                let changed = self.compute(field, space.format.field_type(at as u32))?;
+                let field = fields.get_mut(at).ok_or_else(|| self.not_found())?;
+                let changed = self.compute(field)?;
                 *field = Cow::Owned(changed);
             }
         }
@@ -322,10 +337,10 @@ impl<'a> Op<'a> {
     }
 
     /// The new value of a field for the operations that compute one from the old.
-    fn compute(&self, old: &[u8], field_type: FieldType) -> Result<Vec<u8>> {
+    fn compute(&self, old: &[u8]) -> Result<Vec<u8>> {
         let token = msgpack::read(&mut { old }).unwrap_or(Token::Nil);
         match self.code {
-            Code::Add | Code::Subtract => arithmetic::add(self, &token, field_type),
+            Code::Add | Code::Subtract => arithmetic::add(self, &token),
             Code::And | Code::Or | Code::Xor => arithmetic::bits(self, &token),
             Code::Splice => self.splice(&token),
             Code::Assign | Code::Insert | Code::Delete => unreachable!("they do not compute"),
@@ -340,12 +355,8 @@ impl<'a> Op<'a> {
         };
         let len = text.len() as i64;
         let (offset, cut, paste) = self.splice_args()?;
-        let out_of_bound = || err!(UPDATE_SPLICE, &*self.label, "offset is out of bound");
-        let offset = match offset {
-            offset if offset < 0 => offset + len + 1,
-            offset => (offset - self.index_base).min(len),
-        };
-        let offset = usize::try_from(offset).map_err(|_| out_of_bound())?;
+        let offset = if offset < 0 { offset + len + 1 } else { offset.min(len) };
+        let offset = usize::try_from(offset).map_err(|_| self.out_of_bound())?;
         let rest = text.len() - offset;
         let cut = match cut {
             cut if cut < 0 => (rest as i64 + cut).max(0) as usize,
@@ -368,6 +379,9 @@ impl<'a> Op<'a> {
                 self.apply_in_array(value, *at as usize, &steps[1..])
             }
             (Token::Map(_), Step::Key(key)) => self.apply_in_map(value, key, &steps[1..]),
+            _ if steps.len() > 1 || !matches!(self.code, Code::Assign | Code::Insert) => {
+                Err(self.not_found())
+            }
             (_, Step::Key(_)) => Err(self.wrong_field("can not access by key a non-map field")),
             (_, Step::Index(_)) => {
                 Err(self.wrong_field("can not access by index a non-array field"))
@@ -417,10 +431,10 @@ impl<'a> Op<'a> {
                 write_str(&mut name, key);
                 pairs.insert(0, (Cow::Owned(name), Cow::Borrowed(self.arg)));
             }
+            (_, None) => return Err(self.not_found()),
             (Code::Delete, _) if is_last && self.delete_count() != 1 => {
                 return Err(self.wrong_field("can delete only 1 field from a map in a row"));
             }
-            (_, None) => return Err(self.not_found()),
             (Code::Delete, Some(at)) if is_last => {
                 pairs.remove(at);
             }
@@ -440,7 +454,7 @@ impl<'a> Op<'a> {
 
     fn step_down(&self, value: &[u8], below: &[Step<'_>]) -> Result<Vec<u8>> {
         if below.is_empty() {
-            self.compute(value, FieldType::Any)
+            self.compute(value)
         } else {
             self.apply_below(value, below)
         }

@@ -1,0 +1,58 @@
+"""Where Debian's Tarantool 2.6 and 3.9 differ, and we follow 3.9.
+
+Each entry is a pattern over the line `REQUEST: CODE, Tarantool CODE | our text | text of 2.6` and its reason.
+"""
+
+import re
+
+
+KNOWN = [
+    (r", Tarantool (crash|nothing) ", "2.6 ends with a segmentation fault"),
+    (r", Tarantool 29 .*double update of the same field$", "2.6 changes a field only once"),
+    (
+        r", Tarantool 29 .*can't update (a map|an array) by not ",
+        "2.6 looks at the old field after an assignment",
+    ),
+    (
+        r"^SELECT: 112, Tarantool (136|18|31) ",
+        "3.9 looks at the iterator before it looks at the key",
+    ),
+    (r", Tarantool (23|18) .*expected double$", "in 2.6 the type double is that of doubles alone"),
+    (r", Tarantool (23|18) .*expected scalar$", "in 2.6 the type scalar takes no uuid"),
+    (
+        r", Tarantool (24|27) .*('scalar'.*'uuid'|'uuid'.*'scalar')",
+        "in 2.6 the type scalar takes no uuid",
+    ),
+    (
+        r", Tarantool (24|27) .*'double'",
+        "in 2.6 the type double is that of doubles alone",
+    ),
+    (
+        r": 39, Tarantool 23 |: 23, Tarantool 39 ",
+        "3.9 looks for missing fields before it looks at types",
+    ),
+    (
+        r"^UPDATE: (?!37|201)\w+, Tarantool (37|201) ",
+        "2.6 cannot assign, insert or delete beyond the end",
+    ),
+    (
+        r"^UPDATE: 201, Tarantool 37 |^UPDATE: 37, Tarantool 201 ",
+        "3.9 names the path, 2.6 the number",
+    ),
+    (r", Tarantool 26 .*':' .*expected a string$", "2.6 cannot splice a varbinary"),
+    (
+        r", Tarantool 26 .*convertible to decimal$",
+        "decimals of 3.9 have 76 digits and greater exponents",
+    ),
+]
+KNOWN = [(re.compile(pattern), reason) for pattern, reason in KNOWN]
+
+
+def known(request, ours, theirs, passed=()):
+    """The reason why these answers differ; None if they should not. `passed` are patterns to pass over as well."""
+    what = f"{request.name}: {ours.status}, Tarantool {theirs.status}"
+    line = f"{what} | {ours.message} | {theirs.message}"
+    for pattern, reason in [*KNOWN, *((p, f"passed: {p.pattern}") for p in passed)]:
+        if pattern.search(line):
+            return reason
+    return None
