@@ -12,7 +12,7 @@ mod request;
 pub use request::{Body, Frame, Header, Iterator, frame};
 
 use crate::error::Error;
-use crate::msgpack::write_array;
+use crate::msgpack::{write_array, write_str, write_uint};
 
 macro_rules! request_types {
     ($($code:literal $name:ident)*) => {
@@ -270,6 +270,9 @@ pub struct Data {
 }
 
 impl Data {
+    /// Bytes of the body before the count: the map, the key, the array.
+    const HEAD_BYTES: usize = 3;
+
     /// Writes the body's head: one key, DATA, an array of a 32-bit length.
     #[inline]
     pub fn start(out: &mut Vec<u8>) -> Self {
@@ -281,6 +284,16 @@ impl Data {
     pub fn start_in_map(out: &mut Vec<u8>, pairs: u8) -> Self {
         out.extend_from_slice(&[0x80 | pairs, key::DATA as u8, 0xdd, 0, 0, 0, 0]);
         Self { count_at: out.len() - 4 }
+    }
+
+    /// Fills in the count and adds POSITION if there is one.
+    pub fn finish_page(self, out: &mut Vec<u8>, count: u32, position: Option<&str>) {
+        if let Some(position) = position {
+            out[self.count_at - Self::HEAD_BYTES] += 1;
+            write_uint(out, key::POSITION);
+            write_str(out, position);
+        }
+        self.finish(out, count);
     }
 
     /// Fills in the count.
@@ -313,7 +326,7 @@ impl Feature {
 
 /// Writes the body of the reply to IPROTO_ID.
 pub fn write_id(out: &mut Vec<u8>, version: u64, features: &[Feature], auth_type: &str) {
-    use crate::msgpack::{write_map, write_str, write_uint};
+    use crate::msgpack::write_map;
     write_map(out, 3);
     write_uint(out, key::VERSION);
     write_uint(out, version);

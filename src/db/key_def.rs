@@ -234,6 +234,28 @@ impl KeyDef {
         Ordering::Equal
     }
 
+    /// Compares two search keys by the parts that both have.
+    pub fn compare_keys(&self, left: &Key<'_>, right: &Key<'_>) -> Ordering {
+        let both = left.part_count.min(right.part_count) as usize;
+        let (mut left, mut right) = (left.parts, right.parts);
+        for part in self.parts.iter().take(both) {
+            let tokens = [&mut left, &mut right].map(|rest| {
+                let mut at = msgpack::take(rest).unwrap_or(&[0xc0]);
+                msgpack::read(&mut at).unwrap_or(Token::Nil)
+            });
+            let order = compare_part(part, &tokens[0], &tokens[1]);
+            if order.is_ne() {
+                return order;
+            }
+        }
+        Ordering::Equal
+    }
+
+    /// The bytes of the field of a part, by the part's place; None if the tuple has no such field.
+    pub fn field<'a>(&self, tuple: &'a Tuple, part: usize) -> Option<&'a [u8]> {
+        tuple.field(self.parts[part].field_no)
+    }
+
     /// Writes the key of a tuple as a MsgPack array; absent fields are nil.
     pub fn extract(&self, tuple: &Tuple, out: &mut Vec<u8>) {
         msgpack::write_array(out, self.parts.len());

@@ -1,5 +1,7 @@
 //! SELECT: checks in Tarantool's order, then a walk over an index.
 //!
+//! A page is a SELECT that begins after a position or tells where it ended.
+//!
 //! Source: protocol.md §4, §16; Tarantool `src/box/box.cc` box_select.
 
 use lycosa_proto::err;
@@ -8,7 +10,7 @@ use lycosa_proto::iproto::Iterator as Kind;
 
 use super::access::Privilege;
 use super::database::Database;
-use super::index::Index;
+use super::index::{After, Index, Position};
 use super::key_def::Key;
 use super::schema::space_def::Engine;
 use super::schema::views::{self, Visible};
@@ -32,6 +34,24 @@ pub struct Select<'a> {
     pub key: &'a [u8],
 }
 
+/// Which page of its answer a SELECT wants.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Page<'a> {
+    /// What it begins after; None is the start.
+    pub after: Option<After<'a>>,
+    /// Its end is wanted as a position.
+    pub fetch_position: bool,
+}
+
+/// What a SELECT gave.
+#[derive(Debug, Default)]
+pub struct Selected {
+    /// The number of tuples.
+    pub count: u32,
+    /// The position of the last tuple, if that was wanted and there was one.
+    pub position: Option<String>,
+}
+
 /// Tuples that one SELECT may walk over under the lock. Longer ones walk over a read view.
 pub const WALK_MAX: u32 = 4096;
 
@@ -39,30 +59,36 @@ pub const WALK_MAX: u32 = 4096;
 pub struct LongSelect {
     index: Index,
     kind: Kind,
+    after: Option<Position>,
+    fetch_position: bool,
 }
 
 impl LongSelect {
-    /// Gives the tuples to `each`, in order. Returns how many there were.
-    pub fn run(&self, select: &Select<'_>, each: impl FnMut(&Tuple)) -> u32 {
-        walk(&self.index, self.kind, Key::from_array(select.key), select, |_| true, each)
+    /// Gives the tuples to `each`, in order.
+    pub fn run(&self, select: &Select<'_>, each: impl FnMut(&Tuple)) -> Selected {
+        let (key, after) = (Key::from_array(select.key), self.after.as_ref());
+        give_page(&self.index, self.kind, key, after, self.fetch_position, select, each)
     }
 }
 
 impl Database {
-    /// A read view for a SELECT that [`Self::select`] would walk long for. None for views of system spaces.
+    /// A read view for a SELECT that [`Self::select`] or [`Self::select_page`] would walk long for. None for views of system
+    /// spaces.
     ///
     /// # Errors
-    /// As [`Self::select`].
-    pub fn long_select(&self, uid: u32, select: &Select<'_>) -> Result<Option<LongSelect>> {
-        let none = Select { limit: 0, ..*select };
-        self.select(uid, &none, |_| ())?;
-        let space = self.space(select.space_id)?;
-        if space.def.engine != Engine::Memtx {
+    /// As [`Self::select_page`].
+    pub fn long_select(
+        &self,
+        uid: u32,
+        select: &Select<'_>,
+        page: &Page<'_>,
+    ) -> Result<Option<LongSelect>> {
+        let source = self.page_source(uid, select, page)?;
+        if source.space.def.engine != Engine::Memtx {
             return Ok(None);
         }
-        let (index, kind) =
-            (space.index(select.index_id)?.clone(), Kind::from_number(select.iterator)?);
-        Ok(Some(LongSelect { index, kind }))
+        let (index, kind, after) = (source.index.clone(), source.kind, source.after);
+        Ok(Some(LongSelect { index, kind, after, fetch_position: page.fetch_position }))
     }
 
     /// Gives the tuples that a user selects to `each`, in order. Returns how many there were.
@@ -99,7 +125,71 @@ impl Database {
             found.into_iter().for_each(&mut each);
             return Ok(u32::from(found.is_some()));
         }
-        Ok(walk(index, kind, key, select, |_| true, each))
+        Ok(give(index.select(kind, key), select, each))
+    }
+
+    /// Gives a page of the tuples that a user selects to `each`, in order.
+    ///
+    /// # Errors
+    /// As [`Self::select`], then those of [`Index::position_after`] and [`Index::check_pagination`].
+    pub fn select_page(
+        &self,
+        uid: u32,
+        select: &Select<'_>,
+        page: &Page<'_>,
+        each: impl FnMut(&Tuple),
+    ) -> Result<Selected> {
+        let PageSource { space, index, kind, after } = self.page_source(uid, select, page)?;
+        let key = Key::from_array(select.key);
+        if space.def.engine == Engine::Memtx {
+            let fetch_position = page.fetch_position;
+            return Ok(give_page(index, kind, key, after.as_ref(), fetch_position, select, each));
+        }
+        // A view has no positions to give.
+        let source = self.view_source(space)?.index(select.index_id)?;
+        let visible = Visible::new(self, uid, space.def.id);
+        let walk = match &after {
+            Some(position) => source.select_after(kind, key, position),
+            None => source.select(kind, key),
+        };
+        let count = give(walk.filter(|tuple| visible.shows(tuple)), select, each);
+        Ok(Selected { count, position: None })
+    }
+
+    /// Checks a SELECT of a page in Tarantool's order.
+    fn page_source<'a>(
+        &'a self,
+        uid: u32,
+        select: &Select<'_>,
+        page: &Page<'_>,
+    ) -> Result<PageSource<'a>> {
+        let kind = Kind::from_number(select.iterator)?;
+        let space = self.space(select.space_id)?;
+        self.check_space(uid, &space.def, Privilege::READ)?;
+        let index = space.index(select.index_id)?;
+        let (name, engine) = (&*space.def.name, space.def.engine.name());
+        let key = Key::from_array(select.key);
+        index.check_select(kind, &key, name, engine)?;
+        let after = match page.after {
+            Some(after) => index.position_after(after, kind, &key, name, engine)?,
+            None => None,
+        };
+        if page.fetch_position {
+            index.check_pagination(name, engine)?;
+        }
+        Ok(PageSource { space, index, kind, after })
+    }
+
+    /// The space that a view shows.
+    fn view_source(&self, space: &Space) -> Result<&Space> {
+        let Some(source) = views::source(space.def.id) else {
+            return Err(err!(
+                UNSUPPORTED,
+                "Lycosa",
+                format!("reading from {} spaces", space.def.engine.name())
+            ));
+        };
+        self.space(source)
     }
 
     fn select_view(
@@ -113,33 +203,51 @@ impl Database {
     ) -> Result<u32> {
         let own = space.index(select.index_id)?;
         own.check_select(kind, &key, &space.def.name, space.def.engine.name())?;
-        let Some(source) = views::source(space.def.id) else {
-            return Err(err!(
-                UNSUPPORTED,
-                "Lycosa",
-                format!("reading from {} spaces", space.def.engine.name())
-            ));
-        };
-        let index = self.space(source)?.index(select.index_id)?;
+        let index = self.view_source(space)?.index(select.index_id)?;
         let visible = Visible::new(self, uid, space.def.id);
-        Ok(walk(index, kind, key, select, |tuple| visible.shows(tuple), each))
+        let walk = index.select(kind, key).filter(|tuple| visible.shows(tuple));
+        Ok(give(walk, select, each))
     }
 }
 
-#[inline]
-fn walk(
-    index: &Index,
+/// What a SELECT of a page reads, checked.
+struct PageSource<'a> {
+    space: &'a Space,
+    index: &'a Index,
     kind: Kind,
-    key: Key<'_>,
+    after: Option<Position>,
+}
+
+/// Gives the tuples of a walk that offset and limit leave to `each`; tells how many.
+#[inline]
+fn give<'a>(
+    walk: impl Iterator<Item = &'a Tuple>,
     select: &Select<'_>,
-    is_shown: impl Fn(&Tuple) -> bool,
     mut each: impl FnMut(&Tuple),
 ) -> u32 {
     let mut count = 0;
-    let tuples = index.select(kind, key).filter(|tuple| is_shown(tuple));
-    for tuple in tuples.skip(select.offset as usize).take(select.limit as usize) {
+    for tuple in walk.skip(select.offset as usize).take(select.limit as usize) {
         each(tuple);
         count += 1;
     }
     count
+}
+
+fn give_page(
+    index: &Index,
+    kind: Kind,
+    key: Key<'_>,
+    after: Option<&Position>,
+    fetch_position: bool,
+    select: &Select<'_>,
+    mut each: impl FnMut(&Tuple),
+) -> Selected {
+    let walk = match after {
+        Some(position) => index.select_after(kind, key, position),
+        None => index.select(kind, key),
+    };
+    let mut last = None;
+    let count = give(walk.inspect(|tuple| last = Some(*tuple)), select, &mut each);
+    let last = last.filter(|_| fetch_position && count > 0);
+    Selected { count, position: last.map(|tuple| index.position_of(tuple)) }
 }

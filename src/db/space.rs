@@ -123,7 +123,7 @@ impl Space {
     /// Builds an index over the tuples of the space.
     ///
     /// # Errors
-    /// TUPLE_FOUND if the index is unique and two tuples have the same key.
+    /// TUPLE_FOUND if the index is unique and two tuples have the same key; those of [`Index::check_tuple`].
     pub fn build_index(&self, def: Arc<IndexDef>) -> Result<Index> {
         let primary = self.indexes.first().filter(|index| index.def.id == 0);
         let key = primary.filter(|_| def.id != 0).map(|index| &index.def.key_def);
@@ -132,7 +132,8 @@ impl Space {
             if let Some(other) = index.find(tuple) {
                 return Err(self.duplicate(&index, other, tuple));
             }
-            index.replace(tuple);
+            index.check_tuple(tuple)?;
+            index.change(None, Some(tuple));
         }
         Ok(index)
     }
@@ -173,7 +174,7 @@ impl Space {
     /// Puts a checked tuple into every index. Gives the tuple whose place it took. On an error nothing has changed.
     ///
     /// # Errors
-    /// TUPLE_FOUND; NO_SUCH_INDEX_ID without a primary index.
+    /// TUPLE_FOUND; those of [`Index::check_tuple`]; NO_SUCH_INDEX_ID without a primary index.
     #[inline]
     pub fn put(&mut self, new: &Tuple, mode: Mode) -> Result<Option<Tuple>> {
         let primary = self.primary()?;
@@ -184,8 +185,10 @@ impl Space {
         if let (Mode::Insert, Some(old)) = (mode, &old) {
             return Err(self.duplicate(primary, old, new));
         }
-        for index in self.indexes.iter().skip(1).filter(|index| index.def.is_unique) {
-            if let Some(other) = index.find(new)
+        for index in self.indexes.iter().skip(1) {
+            if !index.def.is_unique {
+                index.check_tuple(new)?;
+            } else if let Some(other) = index.find(new)
                 && !old.as_ref().is_some_and(|old| old.is(other))
             {
                 return Err(self.duplicate(index, other, new));

@@ -8,6 +8,9 @@ use super::access::ADMIN;
 use super::schema::{bootstrap, space_id};
 use super::*;
 
+mod kinds;
+mod paging;
+
 /// A fresh database.
 fn fresh() -> Database {
     let mut db = Database::new();

@@ -41,6 +41,11 @@ impl Tuple {
         Fields::new(self.data())
     }
 
+    /// Where the tuple is in memory: no other has this address as long as this one lives.
+    pub fn address(&self) -> usize {
+        self.data().as_ptr().addr()
+    }
+
     /// True if both are the same allocation.
     pub fn is(&self, other: &Self) -> bool {
         std::ptr::eq(self.data(), other.data())

@@ -21,9 +21,10 @@ use super::Shared;
 use super::auth;
 use super::connection::Call;
 use crate::db::access::{Object, ObjectType, Privilege};
+use crate::db::index::After;
 use crate::db::journal::Ticket;
 use crate::db::schema;
-use crate::db::select::WALK_MAX;
+use crate::db::select::{Page, WALK_MAX};
 use crate::db::{Database, Select, Tuple};
 use crate::instance::now;
 use crate::procs::{Args, Context, Session};
@@ -31,7 +32,7 @@ use crate::procs::{Args, Context, Session};
 /// The version of the protocol that IPROTO_ID tells.
 const PROTOCOL_VERSION: u64 = 10;
 /// What IPROTO_ID offers: what works.
-const FEATURES: &[Feature] = &[Feature::SPACE_AND_INDEX_NAMES];
+const FEATURES: &[Feature] = &[Feature::PAGINATION, Feature::SPACE_AND_INDEX_NAMES];
 
 /// A hold of the database lock.
 enum Guard<'a> {
@@ -217,6 +218,10 @@ impl<'a> Run<'a> {
             limit: body.limit,
             key: body.key.unwrap_or(&[0x90]),
         };
+        let page = page_of(&body);
+        if page.fetch_position || page.after.is_some() {
+            return self.select_page(header, &select, &page);
+        }
         let reply = Reply::start(out, 0, header.sync, db.schema_version());
         let data = Data::start(out);
         let walked = Select { limit: select.limit.min(WALK_MAX + 1), ..select };
@@ -226,32 +231,61 @@ impl<'a> Run<'a> {
         }
         if (count > WALK_MAX && select.limit > count) || select.offset > WALK_MAX {
             reply.cancel(out);
-            return self.long_select(header, &select);
+            return self.long_select(header, &select, &page);
         }
         data.finish(out, count);
         reply.finish(out);
         Ok(())
     }
 
+    /// A SELECT that begins after a position or asks for one.
+    #[cold]
+    fn select_page(
+        &mut self,
+        header: &Header<'_>,
+        select: &Select<'_>,
+        page: &Page<'_>,
+    ) -> Result<()> {
+        if select.offset.saturating_add(select.limit) > WALK_MAX {
+            return self.long_select(header, select, page);
+        }
+        let uid = self.session.uid();
+        self.db();
+        let (db, out) = match &self.guard {
+            Guard::Read(guard) => (&**guard, &mut *self.out),
+            Guard::Write(guard) => (&**guard, &mut *self.out),
+            Guard::None => unreachable!("the lock was just taken"),
+        };
+        let reply = Reply::start(out, 0, header.sync, db.schema_version());
+        let data = Data::start(out);
+        let selected =
+            db.select_page(uid, select, page, |tuple| out.extend_from_slice(tuple.data()))?;
+        data.finish_page(out, selected.count, selected.position.as_deref());
+        reply.finish(out);
+        Ok(())
+    }
+
     /// A SELECT over many tuples: takes a read view and lets go of the lock.
     #[cold]
-    fn long_select(&mut self, header: &Header<'_>, select: &Select<'_>) -> Result<()> {
+    fn long_select(
+        &mut self,
+        header: &Header<'_>,
+        select: &Select<'_>,
+        page: &Page<'_>,
+    ) -> Result<()> {
         let uid = self.session.uid();
         let db = self.db();
         let version = db.schema_version();
-        let view = db.long_select(uid, select)?;
+        let view = db.long_select(uid, select, page)?;
         self.release();
         let reply = Reply::start(self.out, 0, header.sync, version);
         let data = Data::start(self.out);
-        let count = match &view {
-            Some(view) => view.run(select, |tuple| self.out.extend_from_slice(tuple.data())),
-            None => {
-                let shared = self.shared;
-                let db = shared.instance.read();
-                db.select(uid, select, |tuple| self.out.extend_from_slice(tuple.data()))?
-            }
+        let each = |tuple: &Tuple| self.out.extend_from_slice(tuple.data());
+        let selected = match &view {
+            Some(view) => view.run(select, each),
+            None => self.shared.instance.read().select_page(uid, select, page, each)?,
         };
-        data.finish(self.out, count);
+        data.finish_page(self.out, selected.count, selected.position.as_deref());
         reply.finish(self.out);
         Ok(())
     }
@@ -443,6 +477,14 @@ fn resolve_index(db: &Database, space_id: u32, body: &Body<'_>) -> Result<u32> {
     let Some(name) = body.index_name else { return Ok(body.index_id) };
     let index = db.space(space_id)?.index_by_name(&String::from_utf8_lossy(name))?;
     Ok(index.def.id)
+}
+
+/// The page that a SELECT asks for: AFTER_POSITION wins over AFTER_TUPLE.
+#[inline]
+fn page_of<'a>(body: &Body<'a>) -> Page<'a> {
+    let position = body.after_position.map(After::Position);
+    let after = position.or_else(|| body.after_tuple.map(After::Tuple));
+    Page { after, fetch_position: body.fetch_position }
 }
 
 /// Writes the reply of a call that has ended.

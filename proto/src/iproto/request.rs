@@ -187,6 +187,12 @@ impl Iterator {
         Self::Pp,
     ];
 
+    /// True for those that walk against the order of the index.
+    #[inline]
+    pub fn is_reverse(self) -> bool {
+        matches!(self, Self::Req | Self::Lt | Self::Le | Self::Pp)
+    }
+
     /// The iterator of a number.
     ///
     /// # Errors
@@ -230,6 +236,12 @@ pub struct Body<'a> {
     pub space_name: Option<&'a [u8]>,
     /// INDEX_NAME
     pub index_name: Option<&'a [u8]>,
+    /// FETCH_POSITION
+    pub fetch_position: bool,
+    /// AFTER_POSITION
+    pub after_position: Option<&'a [u8]>,
+    /// AFTER_TUPLE, a MsgPack array
+    pub after_tuple: Option<&'a [u8]>,
 }
 
 impl<'a> Body<'a> {
@@ -268,8 +280,8 @@ impl<'a> Body<'a> {
                 (KeyType::Uint, Token::Uint(value)) => self.set_uint(name, value),
                 (KeyType::Str, Token::Str(value)) => self.set_str(name, value),
                 (KeyType::Array, Token::Array(_)) => self.set_array(name, value),
-                (KeyType::Bool, Token::Bool(_))
-                | (KeyType::Map, Token::Map(_))
+                (KeyType::Bool, Token::Bool(value)) => self.set_bool(name, value),
+                (KeyType::Map, Token::Map(_))
                 | (KeyType::Double, Token::Double(_))
                 | (KeyType::Ext, Token::Ext(..))
                 | (KeyType::Any, _) => {}
@@ -292,12 +304,19 @@ impl<'a> Body<'a> {
         }
     }
 
+    fn set_bool(&mut self, name: u64, value: bool) {
+        if name == key::FETCH_POSITION {
+            self.fetch_position = value;
+        }
+    }
+
     fn set_str(&mut self, name: u64, value: &'a [u8]) {
         let slot = match name {
             key::FUNCTION_NAME => &mut self.function_name,
             key::USER_NAME => &mut self.user_name,
             key::SPACE_NAME => &mut self.space_name,
             key::INDEX_NAME => &mut self.index_name,
+            key::AFTER_POSITION => &mut self.after_position,
             _ => return,
         };
         *slot = Some(value);
@@ -308,6 +327,7 @@ impl<'a> Body<'a> {
             key::KEY => &mut self.key,
             key::TUPLE => &mut self.tuple,
             key::OPS => &mut self.ops,
+            key::AFTER_TUPLE => &mut self.after_tuple,
             _ => return,
         };
         *slot = Some(value);

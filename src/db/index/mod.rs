@@ -1,12 +1,16 @@
 //! Indexes: what keeps the tuples of a space findable.
 //!
 //! An [`Index`] is a definition and entries of one kind, chosen once when the index is made. All kinds answer the same
-//! calls; [`ordered`] keeps TREE and HASH. A clone of any is a read view, taken in O(1).
+//! calls: [`ordered`] keeps TREE and HASH, [`rtree`] and [`bitset`] what their names say. A clone of any is a read view,
+//! taken in O(1).
 //!
-//! Source: types-and-indexes.md §6, protocol.md §16; Tarantool `src/box/memtx_tree.cc`, `memtx_hash.cc`.
+//! Source: types-and-indexes.md §6, protocol.md §16; Tarantool `src/box/index.cc`.
 
+mod bitset;
 mod ordered;
+mod position;
 mod prefix;
+mod rtree;
 mod tree;
 
 use std::sync::Arc;
@@ -17,7 +21,10 @@ use lycosa_proto::iproto::Iterator as Kind;
 
 pub use tree::{Cursor, Tree};
 
+use self::bitset::Bitset;
 use self::ordered::Ordered;
+pub use self::position::{After, Position};
+use self::rtree::Rtree;
 use super::key_def::{Key, KeyDef};
 use super::schema::index_def::{IndexDef, IndexType};
 use super::tuple::Tuple;
@@ -27,6 +34,10 @@ use super::tuple::Tuple;
 enum Entries {
     /// TREE and HASH.
     Ordered(Ordered),
+    /// RTREE.
+    Rtree(Rtree),
+    /// BITSET.
+    Bitset(Bitset),
 }
 
 /// An index: its definition and its entries. A clone is a read view.
@@ -34,6 +45,8 @@ enum Entries {
 pub struct Index {
     /// The definition.
     pub def: Arc<IndexDef>,
+    /// The parts of positions: the index's own, then those of the primary key that are missing.
+    cmp_def: Arc<KeyDef>,
     entries: Entries,
 }
 
@@ -42,14 +55,22 @@ impl Index {
     pub fn new(def: Arc<IndexDef>, primary: Option<&KeyDef>) -> Self {
         let entries = match def.index_type {
             IndexType::Tree | IndexType::Hash => Entries::Ordered(Ordered::new(&def, primary)),
+            IndexType::Rtree => Entries::Rtree(Rtree::new(&def)),
+            IndexType::Bitset => Entries::Bitset(Bitset::new(&def)),
         };
-        Self { def, entries }
+        let cmp_def = match primary {
+            Some(primary) => def.key_def.merge(primary, false),
+            None => def.key_def.clone(),
+        };
+        Self { def, cmp_def: Arc::new(cmp_def), entries }
     }
 
     /// The number of tuples.
     pub fn len(&self) -> usize {
         match &self.entries {
             Entries::Ordered(ordered) => ordered.len(),
+            Entries::Rtree(rtree) => rtree.len(),
+            Entries::Bitset(bitset) => bitset.len(),
         }
     }
 
@@ -62,22 +83,27 @@ impl Index {
     pub fn clear(&mut self) {
         match &mut self.entries {
             Entries::Ordered(ordered) => ordered.clear(),
+            Entries::Rtree(rtree) => rtree.clear(),
+            Entries::Bitset(bitset) => bitset.clear(),
         }
     }
 
-    /// The tuple with this key, which must have all parts and be checked; only unique indexes have one.
+    /// The tuple with this key, which must have all parts and be checked. None in an RTREE or a BITSET.
     #[inline]
     pub fn get(&self, key: &Key<'_>) -> Option<&Tuple> {
         match &self.entries {
             Entries::Ordered(ordered) => ordered.get(key),
+            Entries::Rtree(_) | Entries::Bitset(_) => None,
         }
     }
 
-    /// The tuple that stands where `tuple` would stand: one with an equal key. None too if `tuple` is not for this index.
+    /// The tuple that stands where `tuple` would stand: one with an equal key. None too if `tuple` is not for this index, and
+    /// in an RTREE or a BITSET, where every tuple has its own place.
     #[inline]
     pub fn find(&self, tuple: &Tuple) -> Option<&Tuple> {
         match &self.entries {
             Entries::Ordered(ordered) => ordered.find(tuple),
+            Entries::Rtree(_) | Entries::Bitset(_) => None,
         }
     }
 
@@ -86,14 +112,31 @@ impl Index {
     pub fn replace(&mut self, tuple: &Tuple) -> Option<Tuple> {
         match &mut self.entries {
             Entries::Ordered(ordered) => ordered.replace(tuple),
+            Entries::Rtree(_) | Entries::Bitset(_) => {
+                self.change(None, Some(tuple));
+                None
+            }
         }
     }
 
-    /// Makes the index hold `new` in place of `old`, which it holds. Any of the two may be missing.
+    /// Checks what the format cannot know: that a tuple can stand in this index.
+    ///
+    /// # Errors
+    /// RTREE_RECT, FIELD_TYPE.
+    pub fn check_tuple(&self, tuple: &Tuple) -> Result<()> {
+        match &self.entries {
+            Entries::Rtree(rtree) => rtree.check_tuple(tuple),
+            Entries::Ordered(_) | Entries::Bitset(_) => Ok(()),
+        }
+    }
+
+    /// Makes the index hold `new`, which is checked, in place of `old`, which it holds. Any of the two may be missing.
     #[inline]
     pub fn change(&mut self, old: Option<&Tuple>, new: Option<&Tuple>) {
         match &mut self.entries {
             Entries::Ordered(ordered) => ordered.change(old, new),
+            Entries::Rtree(rtree) => rtree.change(old, new),
+            Entries::Bitset(bitset) => bitset.change(old, new),
         }
     }
 
@@ -110,19 +153,32 @@ impl Index {
     /// Checks a SELECT's iterator and key against this index; `space` and `engine` are named in errors.
     ///
     /// # Errors
-    /// UNSUPPORTED_INDEX_FEATURE, KEY_PART_COUNT, PARTIAL_KEY, KEY_PART_TYPE.
+    /// UNSUPPORTED_INDEX_FEATURE, KEY_PART_COUNT, PARTIAL_KEY, KEY_PART_TYPE; of an RTREE RTREE_RECT, FIELD_TYPE.
     #[inline]
     pub fn check_select(&self, kind: Kind, key: &Key<'_>, space: &str, engine: &str) -> Result<()> {
         if !self.def.index_type.has_iterator(kind) {
             return Err(self.unsupported(space, engine, "requested iterator type"));
         }
-        let (index_type, whole) = (self.def.index_type, self.def.key_def.part_count());
-        // A key that is too long comes first, then one that is too short, then its types.
-        if key.part_count < whole && index_type != IndexType::Tree {
-            let is_walk = kind == Kind::All || (kind == Kind::Gt && index_type == IndexType::Hash);
-            if key.part_count > 0 || !is_walk {
-                return Err(err!(PARTIAL_KEY, index_type.name(), whole, key.part_count));
+        match &self.entries {
+            Entries::Ordered(_) if self.def.index_type == IndexType::Tree => {
+                self.def.key_def.check_search_key(key)
             }
+            _ => self.check_other(kind, key),
+        }
+    }
+
+    /// The rest of [`Self::check_select`] for what is not a TREE.
+    fn check_other(&self, kind: Kind, key: &Key<'_>) -> Result<()> {
+        let is_hash = self.def.index_type == IndexType::Hash;
+        if key.part_count == 0 && (kind == Kind::All || (is_hash && kind == Kind::Gt)) {
+            return Ok(());
+        }
+        if let Entries::Rtree(rtree) = &self.entries {
+            return rtree.check_key(key);
+        }
+        let whole = self.def.key_def.part_count();
+        if key.part_count < whole {
+            return Err(err!(PARTIAL_KEY, self.def.index_type.name(), whole, key.part_count));
         }
         self.def.key_def.check_search_key(key)
     }
@@ -143,6 +199,8 @@ impl Index {
     pub fn select<'a>(&'a self, kind: Kind, key: Key<'a>) -> Walk<'a> {
         match &self.entries {
             Entries::Ordered(ordered) => Walk::Ordered(ordered.select(kind, key)),
+            Entries::Rtree(rtree) => Walk::Rtree(rtree.select(kind, &key)),
+            Entries::Bitset(bitset) => Walk::Bitset(bitset.select(kind, &key)),
         }
     }
 }
@@ -151,6 +209,10 @@ impl Index {
 pub enum Walk<'a> {
     /// Through a TREE or a HASH.
     Ordered(ordered::Walk<'a>),
+    /// Through an RTREE.
+    Rtree(rtree::Walk<'a>),
+    /// Through a BITSET.
+    Bitset(bitset::Walk<'a>),
 }
 
 impl<'a> Iterator for Walk<'a> {
@@ -160,6 +222,8 @@ impl<'a> Iterator for Walk<'a> {
     fn next(&mut self) -> Option<&'a Tuple> {
         match self {
             Self::Ordered(walk) => walk.next(),
+            Self::Rtree(walk) => walk.next(),
+            Self::Bitset(walk) => walk.next(),
         }
     }
 }

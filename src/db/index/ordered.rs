@@ -127,10 +127,8 @@ impl Ordered {
     pub(super) fn select<'a>(&'a self, kind: Kind, key: Key<'a>) -> Walk<'a> {
         let (order, tree) = (&self.order, &self.tree);
         if key.part_count == 0 || (order.is_hash && kind == Kind::All) {
-            let (cursor, is_down) = match kind {
-                Kind::Req | Kind::Lt | Kind::Le | Kind::Pp => (tree.last(), true),
-                _ => (tree.first(), false),
-            };
+            let is_down = kind.is_reverse();
+            let cursor = if is_down { tree.last() } else { tree.first() };
             return Walk { order, cursor, is_down, stop: None };
         }
         if order.is_hash && kind == Kind::Gt && self.get(&key).is_none() {
@@ -149,6 +147,27 @@ impl Ordered {
         };
         let stop = matches!(kind, Kind::Eq | Kind::Req).then_some((key, hint));
         Walk { order, cursor: tree.seek(hint, |tuple| before(tie(tuple))), is_down, stop }
+    }
+
+    /// The walk of [`Self::select`] from behind a position on, which has all parts that order the entries.
+    pub(super) fn select_after<'a>(
+        &'a self,
+        kind: Kind,
+        key: Key<'a>,
+        position: &Key<'_>,
+    ) -> Walk<'a> {
+        let order = &self.order;
+        let part_count = position.part_count.min(order.key_def.part_count());
+        let position = Key { part_count, parts: position.parts };
+        let hint = order.hint_of(&position);
+        let is_down = kind.is_reverse();
+        let cursor = self.tree.seek(|entry| {
+            let at = order.compare_key(entry, &position, hint);
+            if is_down { at.is_lt() } else { at.is_le() }
+        });
+        let has_end = matches!(kind, Kind::Eq | Kind::Req) && key.part_count > 0;
+        let stop = has_end.then(|| (key, order.hint_of(&key)));
+        Walk { order, cursor, is_down, stop }
     }
 
     /// NP and PP: past the tuples that share the key's last part as a prefix, upwards or downwards.

@@ -168,7 +168,8 @@ fn alter_index(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
     let old = space.index(def.id)?.def.clone();
     let is_same = old.index_type == def.index_type
         && old.is_unique == def.is_unique
-        && old.key_def.parts() == def.key_def.parts();
+        && old.key_def.parts() == def.key_def.parts()
+        && old.rtree == def.rtree;
     if is_same {
         space.set_index_def(def);
     } else {

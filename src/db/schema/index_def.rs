@@ -16,6 +16,8 @@ use crate::db::tuple::Tuple;
 
 /// The most indexes of a space.
 const INDEX_MAX: u32 = 128;
+/// The most axes of an RTREE.
+pub const DIMENSION_MAX: u32 = 20;
 /// The largest field number of a part, zero-based.
 const FIELD_NO_MAX: u64 = 32_767;
 
@@ -26,6 +28,10 @@ pub enum IndexType {
     Tree,
     /// Look-ups of whole keys.
     Hash,
+    /// Rectangles.
+    Rtree,
+    /// Bits of a value.
+    Bitset,
 }
 
 impl IndexType {
@@ -34,17 +40,52 @@ impl IndexType {
         match self {
             Self::Tree => "TREE",
             Self::Hash => "HASH",
+            Self::Rtree => "RTREE",
+            Self::Bitset => "BITSET",
         }
     }
 
     /// Tells whether indexes of this kind have an iterator.
     #[inline]
     pub fn has_iterator(self, iterator: Iterator) -> bool {
-        use Iterator::{All, Eq, Ge, Gt, Le, Lt, Np, Pp, Req};
+        use Iterator::{
+            All, BitsAllNotSet, BitsAllSet, BitsAnySet, Eq, Ge, Gt, Le, Lt, Neighbor, Np, Overlaps,
+            Pp, Req,
+        };
         match self {
             Self::Tree => matches!(iterator, Eq | Req | All | Lt | Le | Ge | Gt | Np | Pp),
             Self::Hash => matches!(iterator, Eq | All | Gt),
+            Self::Rtree => {
+                matches!(iterator, Eq | All | Lt | Le | Ge | Gt | Overlaps | Neighbor)
+            }
+            Self::Bitset => {
+                matches!(iterator, Eq | All | BitsAllSet | BitsAnySet | BitsAllNotSet)
+            }
         }
+    }
+}
+
+/// How an RTREE measures distances.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Distance {
+    /// The root of the sum of squares.
+    Euclid,
+    /// The sum over the axes.
+    Manhattan,
+}
+
+/// The options of an RTREE.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RtreeOptions {
+    /// Axes of a rectangle, 1 to [`DIMENSION_MAX`].
+    pub dimension: u32,
+    /// How NEIGHBOR measures.
+    pub distance: Distance,
+}
+
+impl Default for RtreeOptions {
+    fn default() -> Self {
+        Self { dimension: 2, distance: Distance::Euclid }
     }
 }
 
@@ -63,6 +104,18 @@ pub struct IndexDef {
     pub is_unique: bool,
     /// The parts of search keys.
     pub key_def: KeyDef,
+    /// What concerns an RTREE.
+    pub rtree: RtreeOptions,
+}
+
+/// The options of a row of `_index`.
+struct Options {
+    is_unique: bool,
+    /// As it came, in range or not.
+    dimension: i64,
+    distance: Distance,
+    /// Comparison hints are asked for.
+    has_hint: bool,
 }
 
 impl IndexDef {
@@ -80,12 +133,11 @@ impl IndexDef {
         let index_type = match row.str(3).to_ascii_lowercase().as_str() {
             "tree" => IndexType::Tree,
             "hash" => IndexType::Hash,
-            "rtree" | "bitset" => {
-                return Err(err!(UNSUPPORTED, "Lycosa", format!("index type '{}'", row.str(3))));
-            }
+            "rtree" => IndexType::Rtree,
+            "bitset" => IndexType::Bitset,
             _ => return Err(err!(INDEX_TYPE, name, &*space.name)),
         };
-        let is_unique = parse_options(row.raw(4))?;
+        let options = parse_options(row.raw(4))?;
         if name.len() > NAME_BYTES_MAX {
             return Err(err!(MODIFY_INDEX, cut_name(name), &*space.name, "index name is too long"));
         }
@@ -96,15 +148,28 @@ impl IndexDef {
             id,
             name: name.into(),
             index_type,
-            is_unique,
+            is_unique: options.is_unique,
             key_def: KeyDef::new(parts),
+            rtree: RtreeOptions {
+                dimension: u32::try_from(options.dimension).unwrap_or(0),
+                distance: options.distance,
+            },
         };
-        def.check(space, &wrong)?;
+        def.check(space, &options, &wrong)?;
         Ok(def)
     }
 
-    fn check(&self, space: &SpaceDef, wrong: &dyn Fn(&str) -> Error) -> Result<()> {
+    fn check(
+        &self,
+        space: &SpaceDef,
+        options: &Options,
+        wrong: &dyn Fn(&str) -> Error,
+    ) -> Result<()> {
         let parts = self.key_def.parts();
+        let is_tree = self.index_type == IndexType::Tree;
+        if let Some(no) = parts.iter().position(|part| part.is_desc && !is_tree) {
+            return Err(part_error(no + 1, "unordered indexes do not support sort_order"));
+        }
         if self.id == 0 && !self.is_unique {
             return Err(wrong("primary key must be unique"));
         }
@@ -116,20 +181,19 @@ impl IndexDef {
         if self.id == 0 && self.key_def.is_nullable() {
             return Err(err!(NULLABLE_PRIMARY, &*space.name));
         }
-        if self.index_type == IndexType::Hash {
-            if self.key_def.is_nullable() {
-                return Err(err!(UNSUPPORTED, "HASH", "nullable parts"));
+        if self.key_def.is_nullable() && !is_tree {
+            return Err(err!(UNSUPPORTED, self.index_type.name(), "nullable parts"));
+        }
+        match self.index_type {
+            IndexType::Tree => {}
+            IndexType::Hash if !self.is_unique => return Err(wrong("HASH index must be unique")),
+            IndexType::Hash => {
+                if options.has_hint {
+                    return Err(wrong("hint is only reasonable with memtx tree index"));
+                }
             }
-            if !self.is_unique {
-                return Err(wrong("HASH index must be unique"));
-            }
-            if let Some(no) = parts.iter().position(|part| part.is_desc) {
-                return Err(err!(
-                    WRONG_INDEX_PARTS,
-                    no + 1,
-                    "unordered indexes do not support sort_order"
-                ));
-            }
+            IndexType::Rtree => return self.check_rtree(space, options, wrong),
+            IndexType::Bitset => return self.check_bitset(wrong),
         }
         if let Some(part) = parts.iter().find(|part| !part.field_type.is_indexable()) {
             return Err(wrong(&format!(
@@ -138,6 +202,47 @@ impl IndexDef {
             )));
         }
         Ok(())
+    }
+
+    fn check_rtree(
+        &self,
+        space: &SpaceDef,
+        options: &Options,
+        wrong: &dyn Fn(&str) -> Error,
+    ) -> Result<()> {
+        let parts = self.key_def.parts();
+        if parts.len() != 1 {
+            return Err(wrong("RTREE index key can not be multipart"));
+        }
+        if self.is_unique {
+            return Err(wrong("RTREE index can not be unique"));
+        }
+        if parts[0].field_type != FieldType::Array {
+            return Err(wrong("RTREE index field type must be ARRAY"));
+        }
+        if !(1..=i64::from(DIMENSION_MAX)).contains(&options.dimension) {
+            let range = format!("must belong to range [1, {DIMENSION_MAX}]");
+            let feature = format!("dimension ({}): {range}", options.dimension);
+            let (kind, engine) = (self.index_type.name(), space.engine.name());
+            let error =
+                err!(UNSUPPORTED_INDEX_FEATURE, &*self.name, kind, &*space.name, engine, feature);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn check_bitset(&self, wrong: &dyn Fn(&str) -> Error) -> Result<()> {
+        let parts = self.key_def.parts();
+        if parts.len() != 1 {
+            return Err(wrong("BITSET index key can not be multipart"));
+        }
+        if self.is_unique {
+            return Err(wrong("BITSET can not be unique"));
+        }
+        match parts[0].field_type {
+            FieldType::Unsigned | FieldType::String | FieldType::Varbinary => Ok(()),
+            _ => Err(wrong("BITSET index field type must be NUM or STR or VARBINARY")),
+        }
     }
 
     /// Checks that a row has the six fields of `_index` and nothing else.
@@ -169,11 +274,13 @@ impl IndexDef {
     }
 }
 
-/// Checks the options map; tells whether the index is unique.
-fn parse_options(options: &[u8]) -> Result<bool> {
-    let mut is_unique = true;
+/// Parses and checks the options map.
+fn parse_options(options: &[u8]) -> Result<Options> {
+    let RtreeOptions { dimension, distance } = RtreeOptions::default();
+    let dimension = i64::from(dimension);
+    let mut parsed = Options { is_unique: true, dimension, distance, has_hint: false };
     let wrong = |details: String| Err(err!(WRONG_INDEX_OPTIONS, details));
-    let (mut page_size, mut range_size) = (8192u64, 0u64);
+    let (mut page_size, mut range_size) = (8192, 0);
     for (key, value) in msgpack::pairs(options) {
         let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
             return wrong("key must be a string".to_owned());
@@ -181,24 +288,35 @@ fn parse_options(options: &[u8]) -> Result<bool> {
         let key = String::from_utf8_lossy(key);
         let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
         let number = msgpack::read_f64(&mut { value }).ok();
+        let integer = integer(&token);
         match (&*key, token) {
-            ("unique", Token::Bool(value)) => is_unique = value,
+            ("unique", Token::Bool(value)) => parsed.is_unique = value,
             ("unique", _) => return wrong("'unique' must be boolean".to_owned()),
-            ("dimension", Token::Uint(_))
-            | ("lsn", Token::Uint(_))
-            | ("sql", _)
-            | ("hint", Token::Bool(_)) => {}
-            ("distance", Token::Str(text)) if text.eq_ignore_ascii_case(b"euclid") => {}
-            ("distance", Token::Str(text)) if text.eq_ignore_ascii_case(b"manhattan") => {}
+            ("sql", _) => {}
+            ("hint", Token::Bool(value)) => parsed.has_hint = value,
+            ("distance", Token::Str(text)) if text.eq_ignore_ascii_case(b"euclid") => {
+                parsed.distance = Distance::Euclid;
+            }
+            ("distance", Token::Str(text)) if text.eq_ignore_ascii_case(b"manhattan") => {
+                parsed.distance = Distance::Manhattan;
+            }
             ("distance", Token::Str(_)) => {
                 return wrong("distance must be either 'euclid' or 'manhattan'".to_owned());
             }
-            ("page_size", Token::Uint(value)) => page_size = value,
-            ("range_size", Token::Uint(value)) => range_size = value,
-            ("run_count_per_level", Token::Uint(0)) => {
-                return wrong("run_count_per_level must be greater than 0".to_owned());
+            ("dimension" | "lsn" | "page_size" | "range_size" | "run_count_per_level", _) => {
+                let Some(integer) = integer else {
+                    return wrong(format!("'{key}' must be integer"));
+                };
+                match &*key {
+                    "dimension" => parsed.dimension = integer,
+                    "page_size" => page_size = integer,
+                    "range_size" => range_size = integer,
+                    "run_count_per_level" if integer <= 0 => {
+                        return wrong("run_count_per_level must be greater than 0".to_owned());
+                    }
+                    _ => {}
+                }
             }
-            ("run_count_per_level", Token::Uint(_)) => {}
             ("run_size_ratio", _) if number.is_some_and(|value| value <= 1.0) => {
                 return wrong("run_size_ratio must be greater than 1".to_owned());
             }
@@ -212,12 +330,7 @@ fn parse_options(options: &[u8]) -> Result<bool> {
             ("func", Token::Uint(_)) => {
                 return Err(err!(UNSUPPORTED, "Lycosa", "functional indexes"));
             }
-            (
-                "dimension" | "lsn" | "page_size" | "range_size" | "run_count_per_level" | "func",
-                _,
-            ) => {
-                return wrong(format!("'{key}' must be unsigned"));
-            }
+            ("func", _) => return wrong("'func' must be unsigned".to_owned()),
             ("hint", _) => return wrong("'hint' must be boolean".to_owned()),
             ("distance", _) => return wrong("'distance' must be enum".to_owned()),
             ("covers", _) => return Err(err!(UNSUPPORTED, "memtx", "covering index")),
@@ -227,12 +340,20 @@ fn parse_options(options: &[u8]) -> Result<bool> {
             _ => return wrong(format!("unexpected option '{key}'")),
         }
     }
-    if page_size == 0 || (range_size != 0 && page_size > range_size) {
+    if page_size <= 0 || (range_size > 0 && page_size > range_size) {
         return wrong(
             "page_size must be greater than 0 and less than or equal to range_size".to_owned(),
         );
     }
-    Ok(is_unique)
+    Ok(parsed)
+}
+
+fn integer(token: &Token<'_>) -> Option<i64> {
+    match *token {
+        Token::Uint(value) => i64::try_from(value).ok(),
+        Token::Int(value) => Some(value),
+        _ => None,
+    }
 }
 
 fn parse_parts(parts: &[u8], space: &SpaceDef, wrong: &dyn Fn(&str) -> Error) -> Result<Vec<Part>> {

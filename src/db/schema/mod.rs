@@ -28,7 +28,7 @@ use super::key_def::{Key, KeyDef, Part};
 use super::space::Space;
 use super::tuple::Tuple;
 use super::txn::Txn;
-use index_def::{IndexDef, IndexType};
+use index_def::{IndexDef, IndexType, RtreeOptions};
 use row::Row;
 use space_def::{Engine, SpaceDef};
 
@@ -154,6 +154,7 @@ pub(super) fn stubs() -> Spaces {
             index_type: IndexType::Tree,
             is_unique: true,
             key_def: KeyDef::new(parts.iter().enumerate().map(part).collect()),
+            rtree: RtreeOptions::default(),
         };
         let mut space = Space::new(def).expect("a stub has no format");
         space.put_index(Index::new(Arc::new(index), None));

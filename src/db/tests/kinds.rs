@@ -1,0 +1,62 @@
+//! RTREE and BITSET through statements.
+
+use super::*;
+
+/// A space with an RTREE on field 2 and a BITSET on field 3, and rows.
+fn with_kinds() -> Database {
+    let mut db = fresh();
+    run(&mut db, |txn| {
+        txn.insert(space_id::SPACE, &mp(r#"[512,1,"t","memtx",0,{},[]]"#))?;
+        txn.insert(space_id::INDEX, &mp(r#"[512,0,"pk","tree",{},[[0,"unsigned"]]]"#))?;
+        txn.replace(512, &mp("[1,[0,0],1]"))?;
+        txn.replace(512, &mp("[2,[5,5,3,3],6]"))?;
+        txn.insert(
+            space_id::INDEX,
+            &mp(r#"[512,1,"rtree","rtree",{"unique":false},[[1,"array"]]]"#),
+        )?;
+        txn.insert(
+            space_id::INDEX,
+            &mp(r#"[512,2,"bitset","BITSET",{"unique":false},[[2,"unsigned"]]]"#),
+        )?;
+        txn.replace(512, &mp("[3,[9,1],7]"))
+    })
+    .expect("a good space");
+    db
+}
+
+fn states(db: &Database) -> [Vec<String>; 2] {
+    [all(db, 1, Kind::Neighbor, "[0,0]"), all(db, 2, Kind::BitsAnySet, "[2]")]
+}
+
+#[test]
+fn every_index_follows_statements_and_what_takes_them_back() {
+    let mut db = with_kinds();
+    let [row1, row2, row3] = ["[1, [0, 0], 1]", "[2, [5, 5, 3, 3], 6]", "[3, [9, 1], 7]"];
+    let before = states(&db);
+    assert_eq!(before, [vec![row1, row2, row3], vec![row2, row3]]);
+    let failed = run(&mut db, |txn| {
+        txn.replace(512, &mp("[2,[100,100],2]"))?;
+        txn.delete(512, 0, &mp("[1]"))?;
+        txn.replace(512, &mp("[4,[1,2,3],7]"))
+    });
+    assert_eq!(failed.map_err(|error| error.code()).err(), Some(101));
+    assert_eq!(states(&db), before);
+    run(&mut db, |txn| {
+        txn.update(512, 0, &mp("[1]"), &mp(r#"[["=",2,3],["=",1,[50,50]]]"#), 0)?;
+        txn.delete(512, 0, &mp("[3]"))
+    })
+    .expect("good statements");
+    let moved = "[1, [50, 50], 3]";
+    assert_eq!(states(&db), [vec![row2, moved], vec![moved, row2]]);
+    run(&mut db, |txn| txn.insert(space_id::TRUNCATE, &mp("[512, 1]"))).expect("truncation");
+    assert_eq!(states(&db), [Vec::<String>::new(), Vec::new()]);
+}
+
+#[test]
+fn an_rtree_over_what_is_no_rectangle_is_not_made() {
+    let mut db = with_kinds();
+    let row = r#"[512,3,"deep","rtree",{"unique":false,"dimension":3},[[1,"array"]]]"#;
+    let refused = run(&mut db, |txn| txn.insert(space_id::INDEX, &mp(row)));
+    assert_eq!(refused.map_err(|error| error.code()).err(), Some(101));
+    assert_eq!(states(&db)[0].len(), 3);
+}
