@@ -21,14 +21,14 @@ from lib.server import Lycosa, StartFailed, Tarantool, tarantool_binary
 
 pytestmark = pytest.mark.lycosa
 
-PEOPLE, PAIRS, EVENTS, SCRATCH = 9000, 9001, 9002, 9003
+PEOPLE, PAIRS, EVENTS, SCRATCH, AREAS = 9000, 9001, 9002, 9003, 9004
 USER_ID, USER, PASSWORD = 40, "keeper", "keep: it"
 READER_ID, READER, READER_PASSWORD = 41, "reader", "just looking"
 COUNT = 500
 
 # Spaces and indexes that a directory holds; SCRATCH is temporary, so its rows must not come back.
-INDEXES = {PEOPLE: 4, PAIRS: 2, EVENTS: 2}
-NAMES = {PEOPLE: "people", PAIRS: "pairs", EVENTS: "events", SCRATCH: "scratch"}
+INDEXES = {PEOPLE: 4, PAIRS: 2, EVENTS: 2, AREAS: 4}
+NAMES = {PEOPLE: "people", PAIRS: "pairs", EVENTS: "events", SCRATCH: "scratch", AREAS: "areas"}
 SYSTEM = {schema.SPACE: 3, schema.INDEX: 2, schema.USER: 3, schema.PRIV: 1}
 
 
@@ -57,6 +57,13 @@ def make_schema(conn):
     schema.create_index(conn, EVENTS, 1, "when", [(1, "number")], unique=False)
     schema.create_space(conn, SCRATCH, "scratch", [("id", "unsigned")], temporary=True)
     schema.create_index(conn, SCRATCH, 0, "pk", [(0, "unsigned")])
+    schema.create_space(conn, AREAS, "areas")
+    schema.create_index(conn, AREAS, 0, "pk", [(0, "unsigned")])
+    schema.create_index(conn, AREAS, 1, "area", [(1, "array")], kind="RTREE", unique=False)
+    schema.create_index(
+        conn, AREAS, 2, "cube", [(2, "array")], "RTREE", False, dimension=3, distance="manhattan"
+    )
+    schema.create_index(conn, AREAS, 3, "flags", [(3, "unsigned")], kind="BITSET", unique=False)
     schema.create_user(conn, USER_ID, USER, PASSWORD)
     schema.grant_super(conn, USER_ID)
     schema.create_user(conn, READER_ID, READER, READER_PASSWORD)
@@ -87,24 +94,26 @@ def fill(conn, start):
         )
         conn.replace(PAIRS, [f"p{i % 50}", -i * 1000003, i])
         conn.insert(EVENTS, [i * 2654435761 % (1 << 53), i * 0.37, ["ev", i]])
+        conn.replace(AREAS, [i, [i % 37, i % 41, i % 43, i % 47], [i % 7, -i, i / 4], i * 2654435761])
     for i in range(start, start + COUNT, 5):
         conn.update(PEOPLE, [i], [["=", 1, f"changed {i}"], ["!", 4, "more"]])
         conn.upsert(PAIRS, [f"p{i % 50}", -i * 1000003, 0], [["+", 2, 1]])
         conn.upsert(PAIRS, [f"new{i}", i, 0], [["+", 2, 1]])
     for i in range(start, start + COUNT, 7):
         conn.delete(PEOPLE, [i])
+        conn.delete(AREAS, [i])
     conn.insert(PEOPLE, [start + 1_000_000, f"long {start} " * 5000, None, "x" * 100_000])
 
 
 def contents(conn):
-    """Raw rows of every space by every index, each in the index's own order; a hash's order is its own affair."""
+    """Raw rows of every space by every index, each in the index's own order; that of what is no tree means nothing."""
     out = {}
     for space, indexes in INDEXES.items():
         kinds = [row[3].upper() for row in conn.select(schema.INDEX, [space])]
         assert len(kinds) == indexes
         for index in range(indexes):
             rows = data_bytes(conn.select_reply(space, index=index).raw_body)
-            out[NAMES[space], index] = sorted(rows) if kinds[index] == "HASH" else rows
+            out[NAMES[space], index] = rows if kinds[index] == "TREE" else sorted(rows)
     return out
 
 
@@ -274,7 +283,7 @@ def rows_in_lua(source, work):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return {
-        (d["space"], d["index"]): sorted(d["rows"]) if d["type"] == "HASH" else d["rows"]
+        (d["space"], d["index"]): d["rows"] if d["type"] == "TREE" else sorted(d["rows"])
         for d in map(json.loads, done.stdout.splitlines())
         if d["space"] != NAMES[SCRATCH]
     }

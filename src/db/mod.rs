@@ -4,7 +4,7 @@
 //! Modules in reading order:
 //!
 //! - [`mod@tuple`], [`field_type`], [`compare`], [`key_def`], [`mod@format`], [`update`]: data and its comparison.
-//! - [`index`]: trees, read views, iterators.
+//! - [`index`]: kinds of indexes, read views, iterators, positions.
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
 //! - [`database`], [`txn`], [`select`]: what a request calls.
 //! - [`journal`]: what is asked of whoever makes commits durable.

@@ -42,8 +42,8 @@ impl Tuple {
     }
 
     /// Where the tuple is in memory: no other has this address as long as this one lives.
-    pub fn address(&self) -> usize {
-        self.data().as_ptr().addr()
+    pub fn address(&self) -> u64 {
+        self.data().as_ptr().addr() as u64
     }
 
     /// True if both are the same allocation.

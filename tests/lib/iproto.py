@@ -32,14 +32,18 @@ class Key(IntEnum):
     OFFSET = 0x13
     ITERATOR = 0x14
     INDEX_BASE = 0x15
+    FETCH_POSITION = 0x1F
     KEY = 0x20
     TUPLE = 0x21
     FUNCTION_NAME = 0x22
     USER_NAME = 0x23
     EXPR = 0x27
     OPS = 0x28
+    AFTER_POSITION = 0x2E
+    AFTER_TUPLE = 0x2F
     DATA = 0x30
     ERROR_24 = 0x31
+    POSITION = 0x35
     ERROR = 0x52
     VERSION = 0x54
     FEATURES = 0x55
@@ -75,6 +79,11 @@ class Iter(IntEnum):
     LE = 4
     GE = 5
     GT = 6
+    BITS_ALL_SET = 7
+    BITS_ANY_SET = 8
+    BITS_ALL_NOT_SET = 9
+    OVERLAPS = 10
+    NEIGHBOR = 11
 
 
 class Err(IntEnum):
@@ -97,8 +106,11 @@ class Err(IntEnum):
     CREDS_MISMATCH = 47
     UNKNOWN_REQUEST_TYPE = 48
     MISSING_REQUEST_FIELD = 69
+    RTREE_RECT = 101
     WRONG_SCHEMA_VERSION = 109
+    UNSUPPORTED_INDEX_FEATURE = 112
     PARTIAL_KEY = 136
+    ITERATOR_POSITION = 247
 
 
 class Closed(Exception):

@@ -21,13 +21,13 @@ def create_space(conn, space_id, name, fields=(), temporary=False):
     return space_id
 
 
-def create_index(conn, space_id, index_id, name, parts, kind="TREE", unique=True):
+def create_index(conn, space_id, index_id, name, parts, kind="TREE", unique=True, **options):
     """Makes an index; `parts` are (field number from 0, type) or (number, type, is_nullable)."""
     rows = [
         {"field": p[0], "type": p[1], "is_nullable": True} if len(p) > 2 and p[2] else [p[0], p[1]]
         for p in parts
     ]
-    conn.insert(INDEX, [space_id, index_id, name, kind, {"unique": unique}, rows])
+    conn.insert(INDEX, [space_id, index_id, name, kind, {"unique": unique, **options}, rows])
     return index_id
 
 

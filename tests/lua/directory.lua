@@ -20,6 +20,12 @@ events:create_index('when', {parts = {{2, 'number'}}, unique = false})
 local scratch = box.schema.space.create('scratch', {id = 9003, temporary = true, format = {{'id', 'unsigned'}}})
 scratch:create_index('pk', {parts = {{1, 'unsigned'}}})
 
+local areas = box.schema.space.create('areas', {id = 9004})
+areas:create_index('pk', {parts = {{1, 'unsigned'}}})
+areas:create_index('area', {type = 'rtree', parts = {{2, 'array'}}, unique = false})
+areas:create_index('cube', {type = 'rtree', parts = {{3, 'array'}}, unique = false, dimension = 3, distance = 'manhattan'})
+areas:create_index('flags', {type = 'bitset', parts = {{4, 'unsigned'}}, unique = false})
+
 box.space._user:insert{40, 1, 'keeper', 'user', {['chap-sha1'] = box.schema.user.password('keep: it')}}
 box.space._user:insert{41, 1, 'reader', 'user', {['chap-sha1'] = box.schema.user.password('just looking')}}
 for _, user in ipairs({40, 41}) do

@@ -159,12 +159,10 @@ impl Index {
         if !self.def.index_type.has_iterator(kind) {
             return Err(self.unsupported(space, engine, "requested iterator type"));
         }
-        match &self.entries {
-            Entries::Ordered(_) if self.def.index_type == IndexType::Tree => {
-                self.def.key_def.check_search_key(key)
-            }
-            _ => self.check_other(kind, key),
+        if self.def.index_type == IndexType::Tree {
+            return self.def.key_def.check_search_key(key);
         }
+        self.check_other(kind, key)
     }
 
     /// The rest of [`Self::check_select`] for what is not a TREE.

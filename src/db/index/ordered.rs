@@ -159,14 +159,14 @@ impl Ordered {
         let order = &self.order;
         let part_count = position.part_count.min(order.key_def.part_count());
         let position = Key { part_count, parts: position.parts };
-        let hint = order.hint_of(&position);
+        let hint = order.key_hint(&position);
         let is_down = kind.is_reverse();
-        let cursor = self.tree.seek(|entry| {
-            let at = order.compare_key(entry, &position, hint);
-            if is_down { at.is_lt() } else { at.is_le() }
+        let cursor = self.tree.seek(hint, |tuple| {
+            let tie = order.tie_key(tuple, &position, hint);
+            if is_down { tie.is_lt() } else { tie.is_le() }
         });
         let has_end = matches!(kind, Kind::Eq | Kind::Req) && key.part_count > 0;
-        let stop = has_end.then(|| (key, order.hint_of(&key)));
+        let stop = has_end.then(|| (key, order.key_hint(&key)));
         Walk { order, cursor, is_down, stop }
     }
 

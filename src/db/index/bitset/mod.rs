@@ -12,6 +12,8 @@ mod query;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
+
 use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{self, Token};
 
@@ -23,22 +25,14 @@ use crate::db::key_def::{Key, KeyDef};
 use crate::db::schema::index_def::IndexDef;
 use crate::db::tuple::Tuple;
 
-/// Where a tuple is.
-#[derive(Clone)]
-struct Place {
-    /// The tuple's address: it stays as long as the slot holds the tuple.
-    address: usize,
-    slot: u32,
-}
-
 /// The entries of a BITSET.
 #[derive(Clone)]
 pub(super) struct Bitset {
     /// The indexed field.
     key_def: KeyDef,
     pages: Pages,
-    /// The slots of the tuples, by address.
-    places: Tree<Place>,
+    /// The slots of the tuples by address, which stays as long as the slot holds the tuple.
+    places: Tree<u32>,
 }
 
 /// Gives `each` the bytes whose bits a value is: those of a string, the eight of a number from the lowest up.
@@ -81,14 +75,13 @@ impl Bitset {
     fn insert(&mut self, tuple: &Tuple) {
         let value = self.value(tuple);
         let slot = with_bytes(value, |bytes| self.pages.insert(tuple, set_bits(bytes)));
-        let place = Place { address: tuple.address(), slot };
-        self.places.replace(place, |left, right| left.address.cmp(&right.address));
+        self.places.replace(tuple.address(), slot, |_, _| Ordering::Equal);
     }
 
     fn remove(&mut self, tuple: &Tuple) {
-        let address = tuple.address();
-        let place = self.places.remove(|place| place.address.cmp(&address));
-        let Some(Place { slot, .. }) = place else { return };
+        let slot = self.places.remove(tuple.address(), |_| Ordering::Equal);
+        debug_assert!(slot.is_some(), "only what the index holds is taken out");
+        let Some(slot) = slot else { return };
         let value = self.value(tuple);
         with_bytes(value, |bytes| self.pages.remove(slot, set_bits(bytes)));
     }

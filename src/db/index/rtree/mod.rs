@@ -107,7 +107,9 @@ impl Rtree {
     fn remove(&mut self, tuple: &Tuple) {
         let Ok(rect) = self.rect(tuple) else { return };
         let mut path = ArrayVec::new();
-        if !self.root.path_to(tuple, &rect, &mut path) {
+        let is_found = self.root.path_to(tuple, &rect, &mut path);
+        debug_assert!(is_found, "only what the index holds is taken out");
+        if !is_found {
             return;
         }
         let mut orphans = Vec::new();

@@ -19,11 +19,12 @@ type Test = fn(&[f64], &[f64]) -> bool;
 /// A walk over the tuples of a SELECT.
 pub struct Walk<'a>(Way<'a>);
 
+/// Boxed, so that walks over other kinds of indexes stay short.
 enum Way<'a> {
     /// Depth first, into what may hold something.
-    Matching(Matching<'a>),
+    Matching(Box<Matching<'a>>),
     /// Nearest first.
-    Nearest(Nearest<'a>),
+    Nearest(Box<Nearest<'a>>),
 }
 
 impl<'a> Walk<'a> {
@@ -41,14 +42,15 @@ impl<'a> Walk<'a> {
         };
         let mut path = ArrayVec::new();
         path.push((root, 0));
-        Self(Way::Matching(Matching { key, descends, takes, path }))
+        Self(Way::Matching(Box::new(Matching { key, descends, takes, path })))
     }
 
     /// A walk over everything below `root` at level `height`, by distance from the low corner of `key`.
     pub(super) fn nearest(root: &'a Node, height: usize, key: Rect, distance: Distance) -> Self {
-        let mut nearest = Nearest { key, distance, queue: BinaryHeap::new(), count: 0 };
+        let (queue, free) = (BinaryHeap::new(), Vec::new());
+        let mut nearest = Nearest { key, distance, queue, free, used: 0 };
         nearest.expand(root, height);
-        Self(Way::Nearest(nearest))
+        Self(Way::Nearest(Box::new(nearest)))
     }
 }
 
@@ -101,8 +103,8 @@ struct Near<'a> {
     distance: f64,
     /// 0 for tuples, 1 for leaves, and so on: of what is equally far the lowest comes first,
     level: usize,
-    /// then what was found first.
-    no: u64,
+    /// then the lowest number. Numbers are used again, the last freed first: Tarantool compares addresses here.
+    no: usize,
     child: &'a Child,
 }
 
@@ -132,8 +134,10 @@ struct Nearest<'a> {
     key: Rect,
     distance: Distance,
     queue: BinaryHeap<Near<'a>>,
-    /// Branches that were queued so far.
-    count: u64,
+    /// Numbers that are free, the last freed at the end.
+    free: Vec<usize>,
+    /// Numbers that were ever used.
+    used: usize,
 }
 
 impl<'a> Nearest<'a> {
@@ -141,15 +145,16 @@ impl<'a> Nearest<'a> {
     fn expand(&mut self, node: &'a Node, level: usize) {
         for at in 0..node.len() {
             let distance = rect::distance(node.rect(at), &self.key, self.distance);
-            let (no, child) = (self.count, node.child(at));
-            self.queue.push(Near { distance, level: level - 1, no, child });
-            self.count += 1;
+            let no = self.free.pop().unwrap_or(self.used);
+            self.used = self.used.max(no + 1);
+            self.queue.push(Near { distance, level: level - 1, no, child: node.child(at) });
         }
     }
 
     fn next(&mut self) -> Option<&'a Tuple> {
         loop {
             let near = self.queue.pop()?;
+            self.free.push(near.no);
             match near.child {
                 Child::Tuple(tuple) => return Some(tuple),
                 Child::Node(node) => self.expand(node, near.level),
