@@ -98,11 +98,13 @@ proptest! {
     ) {
         let db = filled(&rows);
         for (index_id, keys) in (0..).zip(KEYS) {
-            for (kind, key) in KINDS.iter().flat_map(|kind| keys.iter().map(move |key| (kind, mp(key)))) {
-                let iterator = *kind as u32;
-                let select =
-                    Select { space_id: 512, index_id, iterator, offset: 0, limit: 0, key: &key };
-                check(&db, &select, limit);
+            for kind in KINDS {
+                for key in keys.iter().map(|key| mp(key)) {
+                    let iterator = kind as u32;
+                    let select =
+                        Select { space_id: 512, index_id, iterator, offset: 0, limit: 0, key: &key };
+                    check(&db, &select, limit);
+                }
             }
         }
     }
