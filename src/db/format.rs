@@ -1,9 +1,12 @@
 //! What every tuple of a space must look like: the format and the index parts together.
 //!
 //! The type of a field is the narrowest of what the format and the index parts over it say; it may be nil only if all of
-//! them allow it. Fields beyond what anything names are free.
+//! them allow it. Fields beyond what anything names are free. A part with a JSON path makes rules for values below its
+//! field too; such a format is a tree ([`tree`]).
 //!
 //! Source: types-and-indexes.md §4, §12; Tarantool `src/box/tuple_format.c`.
+
+mod tree;
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
@@ -12,11 +15,27 @@ use lycosa_proto::msgpack::{self, Token};
 use super::field_type::FieldType;
 use super::schema::index_def::IndexDef;
 use super::schema::space_def::SpaceDef;
+use tree::FieldTree;
 
+/// What a value must be.
 #[derive(Clone, Copy, Debug)]
 struct Rule {
     field_type: FieldType,
     is_nullable: bool,
+}
+
+impl Rule {
+    /// What nothing names: anything goes.
+    const FREE: Self = Self { field_type: FieldType::Any, is_nullable: true };
+
+    /// Checks a value; `label` names its place in messages.
+    #[inline]
+    fn check(self, token: &Token<'_>, label: impl FnOnce() -> String) -> Result<()> {
+        if self.field_type.takes(token) || (*token == Token::Nil && self.is_nullable) {
+            return Ok(());
+        }
+        Err(err!(FIELD_TYPE, label(), self.field_type.name(), token.kind()))
+    }
 }
 
 /// The rules for the fields of a space.
@@ -27,65 +46,48 @@ pub struct Format {
     count_min: u32,
     /// Fields that a tuple must have; 0 = any number.
     count_exact: u32,
-}
-
-/// A rule with where it came from, while a format is made.
-struct Draft {
-    rule: Rule,
-    /// The type that an index part gave it, if one did.
-    index_type: Option<FieldType>,
+    /// Rules for values below the fields as well, if an index part has a path: they take the place of `rules` then.
+    tree: Option<Box<FieldTree>>,
 }
 
 impl Format {
     /// The rules of a space with these indexes.
     ///
     /// # Errors
-    /// FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH.
+    /// FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH, MULTIKEY_INDEX_MISMATCH.
     pub fn new<'a>(space: &SpaceDef, indexes: impl Iterator<Item = &'a IndexDef>) -> Result<Self> {
-        let from_format = |field: &super::schema::space_def::FieldDef| Draft {
-            rule: Rule { field_type: field.field_type, is_nullable: field.is_nullable },
-            index_type: None,
+        let from_format = |field: &super::schema::space_def::FieldDef| Rule {
+            field_type: field.field_type,
+            is_nullable: field.is_nullable,
         };
-        let mut drafts: Vec<Draft> = space.fields.iter().map(from_format).collect();
+        let mut tree = FieldTree::new(space.fields.iter().map(from_format));
+        // The parts of a functional index are no parts of the tuple.
+        let indexes = indexes.filter(|index| index.func_id == 0);
         for part in indexes.flat_map(|index| index.key_def.parts()) {
-            let no = part.field_no as usize;
-            let is_new = no >= drafts.len();
-            while drafts.len() <= no {
-                let rule = Rule { field_type: FieldType::Any, is_nullable: true };
-                drafts.push(Draft { rule, index_type: None });
-            }
-            let is_unnamed = is_new || no >= space.fields.len();
-            let draft = &mut drafts[no];
-            let label = || space.field_label(part.field_no);
-            if part.field_type.is_within(draft.rule.field_type) {
-                draft.rule.field_type = part.field_type;
-            } else if !draft.rule.field_type.is_within(part.field_type) {
-                let (have, want) = (draft.rule.field_type.name(), part.field_type.name());
-                return Err(match draft.index_type {
-                    Some(_) => err!(INDEX_PART_TYPE_MISMATCH, label(), have, want),
-                    None => err!(FORMAT_MISMATCH_INDEX_PART, label(), have, want),
-                });
-            }
-            let is_first = is_unnamed && draft.index_type.is_none();
-            draft.rule.is_nullable = part.is_nullable && (is_first || draft.rule.is_nullable);
-            draft.index_type = Some(part.field_type);
+            tree.add_part(part, space)?;
         }
-        let rules: Box<[Rule]> = drafts.into_iter().map(|draft| draft.rule).collect();
+        let rules = tree.field_rules();
         let count_min =
             rules.iter().rposition(|rule| !rule.is_nullable).map_or(0, |no| no as u32 + 1);
-        Ok(Self { rules, count_min, count_exact: space.exact_field_count })
+        let tree = tree.has_paths().then(|| Box::new(tree.finish()));
+        Ok(Self { rules, count_min, count_exact: space.exact_field_count, tree })
     }
 
     /// Checks a tuple, a well-formed MsgPack array.
     ///
     /// # Errors
-    /// EXACT_FIELD_COUNT, FIELD_MISSING, FIELD_TYPE; the first that applies in that order.
+    /// EXACT_FIELD_COUNT, FIELD_MISSING, FIELD_TYPE; the first that applies in that order, but FIELD_MISSING comes last if
+    /// an index part has a path.
     #[inline]
     pub fn check(&self, tuple: &[u8], space: &SpaceDef) -> Result<()> {
         let mut rest = tuple;
         let count = msgpack::read_array(&mut rest).unwrap_or(0);
         if self.count_exact != 0 && count != self.count_exact {
             return Err(self.blame(err!(EXACT_FIELD_COUNT, count, self.count_exact), tuple, space));
+        }
+        if let Some(tree) = &self.tree {
+            let done = tree.check(rest, count, space);
+            return done.map_err(|error| self.blame(error, tuple, space));
         }
         if count < self.count_min {
             let missing = (count..self.count_min).find(|no| !self.rules[*no as usize].is_nullable);
@@ -95,11 +97,7 @@ impl Format {
         for (no, rule) in self.rules.iter().enumerate().take(count as usize) {
             let mut after = rest;
             let token = msgpack::read(&mut after).unwrap_or(Token::Nil);
-            let is_good =
-                rule.field_type.takes(&token) || (token == Token::Nil && rule.is_nullable);
-            if !is_good {
-                let label = space.field_label(no as u32);
-                let error = err!(FIELD_TYPE, label, rule.field_type.name(), token.kind());
+            if let Err(error) = rule.check(&token, || space.field_label(no as u32)) {
                 return Err(self.blame(error, tuple, space));
             }
             match token {

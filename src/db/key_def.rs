@@ -5,9 +5,13 @@
 //!
 //! Most comparisons are decided by a hint: eight bytes next to the tuple that order as the first part does.
 //!
+//! A part may lie below its field, at a JSON path. If the path steps through an array (`[*]`), a tuple has one key for each
+//! item: functions that end in `_at` take the item's number, the others the key of item 0.
+//!
 //! Source: types-and-indexes.md §3, §4; Tarantool `src/box/key_def.c`, `tuple_compare.cc` (hints).
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
@@ -15,6 +19,7 @@ use lycosa_proto::msgpack::{self, Token, ext_type};
 
 use super::compare::{KeyHash, compare, datetime_point};
 use super::field_type::FieldType;
+use super::json_path::JsonPath;
 use super::text_hint::text_hint;
 use super::tuple::{Fields, Tuple};
 
@@ -36,6 +41,38 @@ pub struct Part {
     pub is_desc: bool,
     /// Id of the collation, if the definition names one.
     pub collation: Option<u32>,
+    /// Where the value lies below the field; None if it is the field.
+    pub path: Option<Arc<JsonPath>>,
+}
+
+impl Part {
+    /// True if both parts are the same place of a tuple.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.field_no == other.field_no && self.path == other.path
+    }
+
+    /// True if the part steps through an array.
+    pub fn is_multikey(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path.is_multikey())
+    }
+
+    /// The bytes from the beginning of the part's value on; None if a tuple has none.
+    #[inline]
+    fn seek<'a>(&self, fields: &mut Fields<'a>, multikey_no: u32) -> Option<&'a [u8]> {
+        let field = fields.seek(self.field_no)?;
+        match &self.path {
+            None => Some(field),
+            Some(path) => path.find(field, multikey_no),
+        }
+    }
+
+    /// The part's value; nil if a tuple has none.
+    #[inline]
+    fn token<'a>(&self, fields: &mut Fields<'a>, multikey_no: u32) -> Token<'a> {
+        self.seek(fields, multikey_no)
+            .and_then(|mut at| msgpack::read(&mut at).ok())
+            .unwrap_or(Token::Nil)
+    }
 }
 
 /// The parts of a key and what follows from them.
@@ -95,7 +132,7 @@ impl KeyDef {
         let missing = primary
             .parts
             .iter()
-            .filter(|part| self.parts.iter().all(|own| own.field_no != part.field_no));
+            .filter(|part| !self.parts.iter().any(|own| own.is_same_place(part)));
         merged.parts.extend(missing.cloned());
         merged.unique_count = if is_unique { self.parts.len() } else { merged.parts.len() };
         merged
@@ -116,26 +153,61 @@ impl KeyDef {
         self.parts.iter().any(|part| part.is_nullable)
     }
 
+    /// True if a tuple has one key for each item of an array.
+    pub fn is_multikey(&self) -> bool {
+        self.parts.iter().any(Part::is_multikey)
+    }
+
+    /// The number of keys of a tuple: the items of the array that a multikey part steps through.
+    pub fn multikey_count(&self, tuple: &Tuple) -> u32 {
+        let part = self.parts.iter().find(|part| part.is_multikey());
+        part.and_then(|part| {
+            Some(part.path.as_ref()?.multikey_count(tuple.fields().seek(part.field_no)?))
+        })
+        .unwrap_or(0)
+    }
+
     /// Tells whether the tuple belongs into an index over these parts: not if a part that excludes nil is nil.
     pub fn includes(&self, tuple: &Tuple) -> bool {
-        !self.parts.iter().any(|part| part.exclude_null)
-            || !self
-                .parts
-                .iter()
-                .any(|part| part.exclude_null && is_nil(tuple.fields().seek(part.field_no)))
+        self.includes_at(tuple, 0)
+    }
+
+    /// The same for the key of an item.
+    pub fn includes_at(&self, tuple: &Tuple, multikey_no: u32) -> bool {
+        !self.parts.iter().any(|part| {
+            part.exclude_null && part.token(&mut tuple.fields(), multikey_no) == Token::Nil
+        })
     }
 
     /// True if a part is nil in the tuple.
     pub fn has_nil(&self, tuple: &Tuple) -> bool {
         let mut fields = tuple.fields();
-        self.parts.iter().any(|part| part.is_nullable && is_nil(fields.seek(part.field_no)))
+        self.parts.iter().any(|part| part.is_nullable && part.token(&mut fields, 0) == Token::Nil)
     }
 
     /// The hint of a tuple.
     #[inline]
     pub fn hint(&self, tuple: &Tuple) -> u64 {
+        self.hint_at(tuple, 0)
+    }
+
+    /// The same for the key of an item.
+    #[inline]
+    pub fn hint_at(&self, tuple: &Tuple, multikey_no: u32) -> u64 {
         let part = &self.parts[0];
-        hint(part, &field_token(&mut tuple.fields(), part.field_no))
+        hint(part, &part.token(&mut tuple.fields(), multikey_no))
+    }
+
+    /// True if tuples with this hint have equal keys.
+    #[inline]
+    pub fn is_decided_by(&self, hint: u64) -> bool {
+        self.is_hint_exact && self.parts.len() == 1 && is_inner_hint(hint)
+    }
+
+    /// True if tuples with the hint of this key match it.
+    #[inline]
+    pub fn is_key_decided_by(&self, key: &Key<'_>, hint: u64) -> bool {
+        key.part_count == 0 || (self.is_hint_exact && key.part_count == 1 && is_inner_hint(hint))
     }
 
     /// The hint of a search key; of no use for a key without parts.
@@ -148,7 +220,7 @@ impl KeyDef {
     pub fn hash(&self, tuple: &Tuple) -> u64 {
         let mut fields = tuple.fields();
         let mut hash = KeyHash::new();
-        self.parts.iter().for_each(|part| hash.add(&field_token(&mut fields, part.field_no)));
+        self.parts.iter().for_each(|part| hash.add(&part.token(&mut fields, 0)));
         hash.finish()
     }
 
@@ -174,7 +246,7 @@ impl KeyDef {
         if left_hint != right_hint {
             return left_hint.cmp(&right_hint);
         }
-        if self.is_hint_exact && self.parts.len() == 1 && is_inner_hint(left_hint) {
+        if self.is_decided_by(left_hint) {
             return Ordering::Equal;
         }
         self.compare_tuples(left, right)
@@ -182,14 +254,25 @@ impl KeyDef {
 
     /// Compares two tuples without hints.
     pub fn compare_tuples(&self, left: &Tuple, right: &Tuple) -> Ordering {
+        self.compare_tuples_at(left, 0, right, 0)
+    }
+
+    /// The same for the keys of items.
+    #[inline]
+    pub fn compare_tuples_at(
+        &self,
+        left: &Tuple,
+        left_no: u32,
+        right: &Tuple,
+        right_no: u32,
+    ) -> Ordering {
         let (mut left, mut right) = (left.fields(), right.fields());
         let mut saw_nil = false;
         for (at, part) in self.parts.iter().enumerate() {
             if at == self.unique_count && !saw_nil {
                 return Ordering::Equal;
             }
-            let tokens =
-                (field_token(&mut left, part.field_no), field_token(&mut right, part.field_no));
+            let tokens = (part.token(&mut left, left_no), part.token(&mut right, right_no));
             saw_nil |= tokens.0 == Token::Nil;
             let order = compare_part(part, &tokens.0, &tokens.1);
             if order.is_ne() {
@@ -208,13 +291,10 @@ impl KeyDef {
         key: &Key<'_>,
         key_hint: u64,
     ) -> Ordering {
-        if key.part_count == 0 {
-            return Ordering::Equal;
-        }
-        if tuple_hint != key_hint {
+        if key.part_count > 0 && tuple_hint != key_hint {
             return tuple_hint.cmp(&key_hint);
         }
-        if self.is_hint_exact && key.part_count == 1 && is_inner_hint(key_hint) {
+        if self.is_key_decided_by(key, key_hint) {
             return Ordering::Equal;
         }
         self.compare_key_fields(tuple, key)
@@ -222,11 +302,22 @@ impl KeyDef {
 
     /// The same without hints.
     pub fn compare_key_fields(&self, tuple: &Tuple, key: &Key<'_>) -> Ordering {
+        self.compare_key_fields_at(tuple, 0, key)
+    }
+
+    /// The same for the key of an item.
+    #[inline]
+    pub fn compare_key_fields_at(
+        &self,
+        tuple: &Tuple,
+        multikey_no: u32,
+        key: &Key<'_>,
+    ) -> Ordering {
         let mut fields = tuple.fields();
         let mut rest = key.parts;
         for part in self.parts.iter().take(key.part_count as usize) {
             let wanted = msgpack::read(&mut rest).unwrap_or(Token::Nil);
-            let order = compare_part(part, &field_token(&mut fields, part.field_no), &wanted);
+            let order = compare_part(part, &part.token(&mut fields, multikey_no), &wanted);
             if order.is_ne() {
                 return order;
             }
@@ -251,17 +342,25 @@ impl KeyDef {
         Ordering::Equal
     }
 
-    /// The bytes of the field of a part, by the part's place; None if the tuple has no such field.
+    /// The bytes of the value of a part, by the part's place; None if the tuple has none.
     pub fn field<'a>(&self, tuple: &'a Tuple, part: usize) -> Option<&'a [u8]> {
-        tuple.field(self.parts[part].field_no)
+        let mut at = self.parts[part].seek(&mut tuple.fields(), 0)?;
+        msgpack::take(&mut at).ok()
     }
 
     /// Writes the key of a tuple as a MsgPack array; absent fields are nil.
     pub fn extract(&self, tuple: &Tuple, out: &mut Vec<u8>) {
+        self.extract_at(tuple, 0, out);
+    }
+
+    /// The same for the key of an item.
+    pub fn extract_at(&self, tuple: &Tuple, multikey_no: u32, out: &mut Vec<u8>) {
         msgpack::write_array(out, self.parts.len());
+        let mut fields = tuple.fields();
         for part in &self.parts {
-            match tuple.field(part.field_no) {
-                Some(field) => out.extend_from_slice(field),
+            let value = part.seek(&mut fields, multikey_no);
+            match value.and_then(|mut at| msgpack::take(&mut at).ok()) {
+                Some(value) => out.extend_from_slice(value),
                 None => msgpack::write_nil(out),
             }
         }
@@ -306,16 +405,6 @@ impl KeyDef {
         }
         Ok(())
     }
-}
-
-fn is_nil(field: Option<&[u8]>) -> bool {
-    field.is_none_or(|bytes| bytes.first() == Some(&0xc0))
-}
-
-/// The value of a field; nil if the tuple is too short.
-#[inline]
-fn field_token<'a>(fields: &mut Fields<'a>, field_no: u32) -> Token<'a> {
-    fields.seek(field_no).and_then(|mut at| msgpack::read(&mut at).ok()).unwrap_or(Token::Nil)
 }
 
 #[inline]

@@ -3,7 +3,8 @@
 //! A synchronous library that knows no socket, file, clock or thread: whoever calls it brings the time and the lock.
 //! Modules in reading order:
 //!
-//! - [`mod@tuple`], [`field_type`], [`compare`], [`key_def`], [`mod@format`], [`update`]: data and its comparison.
+//! - [`mod@tuple`], [`field_type`], [`compare`], [`json_path`], [`key_def`], [`mod@format`], [`update`]: data and
+//!   its comparison.
 //! - [`index`]: kinds of indexes, read views, iterators, positions.
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
 //! - [`database`], [`txn`], [`select`]: what a request calls.
@@ -16,6 +17,7 @@ pub mod field_type;
 pub mod format;
 pub mod index;
 pub mod journal;
+pub mod json_path;
 pub mod key_def;
 pub mod schema;
 pub mod select;

@@ -242,12 +242,12 @@ fn give_page(
     select: &Select<'_>,
     mut each: impl FnMut(&Tuple),
 ) -> Selected {
-    let walk = match after {
+    let mut walk = match after {
         Some(position) => index.select_after(kind, key, position),
         None => index.select(kind, key),
     };
     let mut last = None;
-    let count = give(walk.inspect(|tuple| last = Some(*tuple)), select, &mut each);
+    let count = give(walk.by_ref().inspect(|tuple| last = Some(*tuple)), select, &mut each);
     let last = last.filter(|_| fetch_position && count > 0);
-    Selected { count, position: last.map(|tuple| index.position_of(tuple)) }
+    Selected { count, position: last.map(|tuple| index.position_of(tuple, &walk)) }
 }

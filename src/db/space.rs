@@ -25,6 +25,8 @@ pub struct Space {
     indexes: Vec<Index>,
     /// The sequence that fills a field, if one is attached.
     pub sequence: Option<AttachedSequence>,
+    /// Ids of the indexes whose keys a function makes that cannot be called: without it no tuple may change.
+    needs_function: Vec<u32>,
 }
 
 /// A sequence at work in a space.
@@ -54,7 +56,13 @@ impl Space {
     /// None without indexes; the signature is [`Self::rebuild_format`]'s.
     pub fn new(def: SpaceDef) -> Result<Self> {
         let format = Arc::new(Format::new(&def, std::iter::empty())?);
-        Ok(Self { def: Arc::new(def), format, indexes: Vec::new(), sequence: None })
+        Ok(Self {
+            def: Arc::new(def),
+            format,
+            indexes: Vec::new(),
+            sequence: None,
+            needs_function: Vec::new(),
+        })
     }
 
     /// The primary index.
@@ -101,6 +109,21 @@ impl Space {
     /// Takes an index out.
     pub fn drop_index(&mut self, id: u32) {
         self.indexes.retain(|index| index.def.id != id);
+        self.set_function_needed(id, false);
+    }
+
+    /// Says whether an index has keys that only a function can make.
+    pub fn set_function_needed(&mut self, index_id: u32, is_needed: bool) {
+        self.needs_function.retain(|id| *id != index_id);
+        if is_needed {
+            self.needs_function.push(index_id);
+        }
+    }
+
+    /// True if nothing can keep the indexes right when a tuple changes.
+    #[inline]
+    pub fn is_frozen(&self) -> bool {
+        !self.needs_function.is_empty()
     }
 
     /// Replaces the definition of an index whose entries stay as they are.
@@ -113,7 +136,7 @@ impl Space {
     /// Derives the format again from the definition and the indexes.
     ///
     /// # Errors
-    /// FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH.
+    /// FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH, MULTIKEY_INDEX_MISMATCH.
     pub fn rebuild_format(&mut self) -> Result<()> {
         self.format =
             Arc::new(Format::new(&self.def, self.indexes.iter().map(|index| &*index.def))?);
@@ -129,7 +152,7 @@ impl Space {
         let key = primary.filter(|_| def.id != 0).map(|index| &index.def.key_def);
         let mut index = Index::new(def, key);
         for tuple in primary.into_iter().flat_map(Index::iter) {
-            if let Some(other) = index.find(tuple) {
+            if let Some(other) = index.conflict(tuple, None) {
                 return Err(self.duplicate(&index, other, tuple));
             }
             index.check_tuple(tuple)?;
@@ -188,9 +211,7 @@ impl Space {
         for index in self.indexes.iter().skip(1) {
             if !index.def.is_unique {
                 index.check_tuple(new)?;
-            } else if let Some(other) = index.find(new)
-                && !old.as_ref().is_some_and(|old| old.is(other))
-            {
+            } else if let Some(other) = index.conflict(new, old.as_ref()) {
                 return Err(self.duplicate(index, other, new));
             }
         }

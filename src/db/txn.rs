@@ -135,6 +135,13 @@ impl<'db> Txn<'db> {
         let space = self.db.space(space_id)?;
         if self.origin == Origin::Request {
             self.db.access.check(self.uid, &space_object(&space.def), Privilege::WRITE)?;
+            if space.is_frozen() {
+                return Err(err!(
+                    UNSUPPORTED,
+                    "Lycosa",
+                    "writing to spaces with functional indexes"
+                ));
+            }
         }
         match space.def.engine {
             Engine::Memtx => Ok(space),
@@ -227,6 +234,9 @@ impl<'db> Txn<'db> {
             return Err(err!(MORE_THAN_ONE_TUPLE));
         }
         index.def.key_def.check_exact_key(key)?;
+        if index.is_disabled() {
+            return Err(index.unsupported(&space.def.name, space.def.engine.name(), "get()"));
+        }
         Ok(index.get(key).cloned())
     }
 

@@ -1,12 +1,13 @@
 //! Indexes: what keeps the tuples of a space findable.
 //!
 //! An [`Index`] is a definition and entries of one kind, chosen once when the index is made. All kinds answer the same
-//! calls: [`ordered`] keeps TREE and HASH, [`rtree`] and [`bitset`] what their names say. A clone of any is a read view,
-//! taken in O(1).
+//! calls: [`ordered`] keeps TREE and HASH, [`multikey`] TREE over the items of arrays, [`rtree`] and [`bitset`] what their
+//! names say. A clone of any is a read view, taken in O(1).
 //!
 //! Source: types-and-indexes.md §6, protocol.md §16; Tarantool `src/box/index.cc`.
 
 mod bitset;
+mod multikey;
 mod ordered;
 mod position;
 mod prefix;
@@ -22,6 +23,7 @@ use lycosa_proto::iproto::Iterator as Kind;
 pub use tree::{Cursor, Tree};
 
 use self::bitset::Bitset;
+use self::multikey::Item;
 use self::ordered::Ordered;
 pub use self::position::{After, Position};
 use self::rtree::Rtree;
@@ -38,6 +40,10 @@ enum Entries {
     Rtree(Rtree),
     /// BITSET.
     Bitset(Bitset),
+    /// TREE over the items of an array.
+    Multikey(Ordered<Item>),
+    /// None: a functional index whose function cannot be called.
+    Disabled,
 }
 
 /// An index: its definition and its entries. A clone is a read view.
@@ -54,6 +60,8 @@ impl Index {
     /// An empty index. `primary` is the key of the space's primary index; None if this is it.
     pub fn new(def: Arc<IndexDef>, primary: Option<&KeyDef>) -> Self {
         let entries = match def.index_type {
+            _ if def.func_id != 0 => Entries::Disabled,
+            _ if def.key_def.is_multikey() => Entries::Multikey(Ordered::new(&def, primary)),
             IndexType::Tree | IndexType::Hash => Entries::Ordered(Ordered::new(&def, primary)),
             IndexType::Rtree => Entries::Rtree(Rtree::new(&def)),
             IndexType::Bitset => Entries::Bitset(Bitset::new(&def)),
@@ -71,7 +79,15 @@ impl Index {
             Entries::Ordered(ordered) => ordered.len(),
             Entries::Rtree(rtree) => rtree.len(),
             Entries::Bitset(bitset) => bitset.len(),
+            Entries::Multikey(multikey) => multikey.len(),
+            Entries::Disabled => 0,
         }
+    }
+
+    /// True for a functional index whose function cannot be called: it keeps nothing.
+    #[inline]
+    pub fn is_disabled(&self) -> bool {
+        matches!(self.entries, Entries::Disabled)
     }
 
     /// True without tuples.
@@ -85,6 +101,8 @@ impl Index {
             Entries::Ordered(ordered) => ordered.clear(),
             Entries::Rtree(rtree) => rtree.clear(),
             Entries::Bitset(bitset) => bitset.clear(),
+            Entries::Multikey(multikey) => multikey.clear(),
+            Entries::Disabled => {}
         }
     }
 
@@ -93,26 +111,39 @@ impl Index {
     pub fn get(&self, key: &Key<'_>) -> Option<&Tuple> {
         match &self.entries {
             Entries::Ordered(ordered) => ordered.get(key),
-            Entries::Rtree(_) | Entries::Bitset(_) => None,
+            Entries::Multikey(multikey) => multikey.get(key),
+            Entries::Rtree(_) | Entries::Bitset(_) | Entries::Disabled => None,
         }
     }
 
     /// The tuple that stands where `tuple` would stand: one with an equal key. None too if `tuple` is not for this index, and
-    /// in an RTREE or a BITSET, where every tuple has its own place.
+    /// in indexes that are neither TREE nor HASH or where a tuple has several keys.
     #[inline]
     pub fn find(&self, tuple: &Tuple) -> Option<&Tuple> {
         match &self.entries {
             Entries::Ordered(ordered) => ordered.find(tuple),
-            Entries::Rtree(_) | Entries::Bitset(_) => None,
+            Entries::Multikey(_) | Entries::Rtree(_) | Entries::Bitset(_) | Entries::Disabled => {
+                None
+            }
         }
     }
 
-    /// Puts a tuple in, in the place of one with an equal key, which is returned.
+    /// A tuple, other than `but`, that has the place of `tuple`, or one of its places if the index is multikey.
+    #[inline]
+    pub fn conflict(&self, tuple: &Tuple, but: Option<&Tuple>) -> Option<&Tuple> {
+        match &self.entries {
+            Entries::Ordered(ordered) => ordered.conflict(tuple, but),
+            Entries::Multikey(multikey) => multikey.conflict(tuple, but),
+            Entries::Disabled => None,
+        }
+    }
+
+    /// Puts a tuple in, in the place of one with an equal key, which is returned. Only for indexes where a tuple has one key.
     #[inline]
     pub fn replace(&mut self, tuple: &Tuple) -> Option<Tuple> {
         match &mut self.entries {
             Entries::Ordered(ordered) => ordered.replace(tuple),
-            Entries::Rtree(_) | Entries::Bitset(_) => {
+            Entries::Multikey(_) | Entries::Rtree(_) | Entries::Bitset(_) | Entries::Disabled => {
                 self.change(None, Some(tuple));
                 None
             }
@@ -126,7 +157,7 @@ impl Index {
     pub fn check_tuple(&self, tuple: &Tuple) -> Result<()> {
         match &self.entries {
             Entries::Rtree(rtree) => rtree.check_tuple(tuple),
-            Entries::Ordered(_) | Entries::Bitset(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -137,6 +168,8 @@ impl Index {
             Entries::Ordered(ordered) => ordered.change(old, new),
             Entries::Rtree(rtree) => rtree.change(old, new),
             Entries::Bitset(bitset) => bitset.change(old, new),
+            Entries::Multikey(multikey) => multikey.change(old, new),
+            Entries::Disabled => {}
         }
     }
 
@@ -158,6 +191,9 @@ impl Index {
     pub fn check_select(&self, kind: Kind, key: &Key<'_>, space: &str, engine: &str) -> Result<()> {
         if !self.def.index_type.has_iterator(kind) {
             return Err(self.unsupported(space, engine, "requested iterator type"));
+        }
+        if self.is_disabled() {
+            return Err(self.unsupported(space, engine, "iterator"));
         }
         if self.def.index_type == IndexType::Tree {
             return self.def.key_def.check_search_key(key);
@@ -197,6 +233,8 @@ impl Index {
     pub fn select<'a>(&'a self, kind: Kind, key: Key<'a>) -> Walk<'a> {
         match &self.entries {
             Entries::Ordered(ordered) => Walk::Ordered(ordered.select(kind, key)),
+            Entries::Multikey(multikey) => Walk::Multikey(multikey.select(kind, key)),
+            Entries::Disabled => Walk::Nothing,
             Entries::Rtree(rtree) => Walk::Rtree(rtree.select(kind, &key)),
             Entries::Bitset(bitset) => Walk::Bitset(bitset.select(kind, &key)),
         }
@@ -211,6 +249,20 @@ pub enum Walk<'a> {
     Rtree(rtree::Walk<'a>),
     /// Through a BITSET.
     Bitset(bitset::Walk<'a>),
+    /// Through a multikey index.
+    Multikey(ordered::Walk<'a, Item>),
+    /// Nowhere.
+    Nothing,
+}
+
+impl Walk<'_> {
+    /// The number of the item whose key brought the last tuple, see [`KeyDef`].
+    fn multikey_no(&self) -> u32 {
+        match self {
+            Self::Multikey(walk) => walk.multikey_no(),
+            _ => 0,
+        }
+    }
 }
 
 impl<'a> Iterator for Walk<'a> {
@@ -220,6 +272,8 @@ impl<'a> Iterator for Walk<'a> {
     fn next(&mut self) -> Option<&'a Tuple> {
         match self {
             Self::Ordered(walk) => walk.next(),
+            Self::Multikey(walk) => walk.next(),
+            Self::Nothing => None,
             Self::Rtree(walk) => walk.next(),
             Self::Bitset(walk) => walk.next(),
         }

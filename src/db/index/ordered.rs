@@ -15,11 +15,31 @@ use crate::db::key_def::{Key, KeyDef};
 use crate::db::schema::index_def::{IndexDef, IndexType};
 use crate::db::tuple::Tuple;
 
+/// What the tree holds: a tuple, and which of its keys where it has several.
+pub trait Entry: Clone {
+    fn tuple(&self) -> &Tuple;
+
+    /// The number of the item whose key this is, see [`KeyDef`].
+    fn multikey_no(&self) -> u32;
+}
+
+impl Entry for Tuple {
+    #[inline]
+    fn tuple(&self) -> &Tuple {
+        self
+    }
+
+    #[inline]
+    fn multikey_no(&self) -> u32 {
+        0
+    }
+}
+
 /// How entries stand to each other and to keys.
 #[derive(Clone)]
-struct Order {
+pub(super) struct Order {
     /// The index's own parts, then parts of the primary key where needed.
-    key_def: KeyDef,
+    pub(super) key_def: KeyDef,
     /// The hash of the key comes first.
     is_hash: bool,
     /// A part of the key keeps tuples out where it is nil.
@@ -42,34 +62,41 @@ impl Order {
         if self.is_hash { self.key_def.key_hash(key) } else { self.key_def.key_hint(key) }
     }
 
-    /// The order of two tuples of one hint.
-    #[inline]
-    fn tie(&self, left: &Tuple, right: &Tuple, hint: u64) -> Ordering {
-        if self.is_hash {
-            // Hints are hashes here: equal ones say nothing about the first part.
-            return self.key_def.compare_tuples(left, right);
-        }
-        self.key_def.compare(left, hint, right, hint)
+    /// The hint of the key of an item. None if it is not for this index.
+    pub(super) fn hint_at(&self, tuple: &Tuple, multikey_no: u32) -> Option<u64> {
+        let is_out = self.has_exclusions && !self.key_def.includes_at(tuple, multikey_no);
+        (!is_out).then(|| self.key_def.hint_at(tuple, multikey_no))
     }
 
-    /// How a tuple stands to a key of the same hint.
+    /// The order of two entries of one hint.
     #[inline]
-    fn tie_key(&self, tuple: &Tuple, key: &Key<'_>, hint: u64) -> Ordering {
-        if self.is_hash {
-            return self.key_def.compare_key_fields(tuple, key);
+    pub(super) fn tie<E: Entry>(&self, left: &E, right: &E, hint: u64) -> Ordering {
+        // Hashes say nothing about the first part.
+        if !self.is_hash && self.key_def.is_decided_by(hint) {
+            return Ordering::Equal;
         }
-        self.key_def.compare_key(tuple, hint, key, hint)
+        let (left_no, right_no) = (left.multikey_no(), right.multikey_no());
+        self.key_def.compare_tuples_at(left.tuple(), left_no, right.tuple(), right_no)
+    }
+
+    /// How an entry stands to a key of the same hint.
+    #[inline]
+    fn tie_key<E: Entry>(&self, entry: &E, key: &Key<'_>, hint: u64) -> Ordering {
+        if !self.is_hash && self.key_def.is_key_decided_by(key, hint) {
+            return Ordering::Equal;
+        }
+        self.key_def.compare_key_fields_at(entry.tuple(), entry.multikey_no(), key)
     }
 }
 
 /// The entries of a TREE or a HASH.
 #[derive(Clone)]
-pub(super) struct Ordered {
-    order: Order,
-    tree: Tree<Tuple>,
+pub(super) struct Ordered<E = Tuple> {
+    pub(super) order: Order,
+    pub(super) tree: Tree<E>,
 }
 
-impl Ordered {
+impl<E: Entry> Ordered<E> {
     pub(super) fn new(def: &IndexDef, primary: Option<&KeyDef>) -> Self {
         let key_def = match primary {
             Some(primary) => def.key_def.merge(primary, def.is_unique),
@@ -91,9 +118,11 @@ impl Ordered {
     #[inline]
     pub(super) fn get(&self, key: &Key<'_>) -> Option<&Tuple> {
         let hint = self.order.key_hint(key);
-        self.tree.get(hint, |tuple| self.order.tie_key(tuple, key, hint))
+        self.tree.get(hint, |entry| self.order.tie_key(entry, key, hint)).map(E::tuple)
     }
+}
 
+impl Ordered {
     #[inline]
     pub(super) fn find(&self, tuple: &Tuple) -> Option<&Tuple> {
         let hint = self.order.hint(tuple)?;
@@ -124,19 +153,26 @@ impl Ordered {
         }
     }
 
-    pub(super) fn select<'a>(&'a self, kind: Kind, key: Key<'a>) -> Walk<'a> {
+    #[inline]
+    pub(super) fn conflict(&self, tuple: &Tuple, but: Option<&Tuple>) -> Option<&Tuple> {
+        self.find(tuple).filter(|found| !but.is_some_and(|but| but.is(found)))
+    }
+}
+
+impl<E: Entry> Ordered<E> {
+    pub(super) fn select<'a>(&'a self, kind: Kind, key: Key<'a>) -> Walk<'a, E> {
         let (order, tree) = (&self.order, &self.tree);
         if key.part_count == 0 || (order.is_hash && kind == Kind::All) {
             let is_down = kind.is_reverse();
             let cursor = if is_down { tree.last() } else { tree.first() };
-            return Walk { order, cursor, is_down, stop: None };
+            return Walk { order, cursor, is_down, stop: None, multikey_no: 0 };
         }
         if order.is_hash && kind == Kind::Gt && self.get(&key).is_none() {
             // There is no place after a key that is not there.
-            return Walk { order, cursor: tree.last(), is_down: false, stop: None };
+            return Walk { order, cursor: tree.last(), is_down: false, stop: None, multikey_no: 0 };
         }
         let hint = order.key_hint(&key);
-        let tie = |tuple: &Tuple| order.tie_key(tuple, &key, hint);
+        let tie = |entry: &E| order.tie_key(entry, &key, hint);
         let (is_down, before): (bool, fn(Ordering) -> bool) = match kind {
             Kind::Eq | Kind::Ge | Kind::All => (false, Ordering::is_lt),
             Kind::Gt => (false, Ordering::is_le),
@@ -146,7 +182,13 @@ impl Ordered {
             _ => unreachable!("check_select refuses the others"),
         };
         let stop = matches!(kind, Kind::Eq | Kind::Req).then_some((key, hint));
-        Walk { order, cursor: tree.seek(hint, |tuple| before(tie(tuple))), is_down, stop }
+        Walk {
+            order,
+            cursor: tree.seek(hint, |entry| before(tie(entry))),
+            is_down,
+            stop,
+            multikey_no: 0,
+        }
     }
 
     /// The walk of [`Self::select`] from behind a position on, which has all parts that order the entries.
@@ -155,31 +197,31 @@ impl Ordered {
         kind: Kind,
         key: Key<'a>,
         position: &Key<'_>,
-    ) -> Walk<'a> {
+    ) -> Walk<'a, E> {
         let order = &self.order;
         let part_count = position.part_count.min(order.key_def.part_count());
         let position = Key { part_count, parts: position.parts };
         let hint = order.key_hint(&position);
         let is_down = kind.is_reverse();
-        let cursor = self.tree.seek(hint, |tuple| {
-            let tie = order.tie_key(tuple, &position, hint);
+        let cursor = self.tree.seek(hint, |entry| {
+            let tie = order.tie_key(entry, &position, hint);
             if is_down { tie.is_lt() } else { tie.is_le() }
         });
         let has_end = matches!(kind, Kind::Eq | Kind::Req) && key.part_count > 0;
         let stop = has_end.then(|| (key, order.key_hint(&key)));
-        Walk { order, cursor, is_down, stop }
+        Walk { order, cursor, is_down, stop, multikey_no: 0 }
     }
 
     /// NP and PP: past the tuples that share the key's last part as a prefix, upwards or downwards.
-    fn select_prefix<'a>(&'a self, kind: Kind, key: Key<'a>, hint: u64) -> Walk<'a> {
+    fn select_prefix<'a>(&'a self, kind: Kind, key: Key<'a>, hint: u64) -> Walk<'a, E> {
         let (order, tree) = (&self.order, &self.tree);
         let is_down = kind == Kind::Pp;
         let cursor = match PrefixBound::new(&order.key_def, &key, is_down) {
             PrefixBound::Key(array, is_inclusive) => {
                 let key = Key::from_array(&array);
                 let hint = order.key_hint(&key);
-                tree.seek(hint, |tuple| {
-                    let tie = order.tie_key(tuple, &key, hint);
+                tree.seek(hint, |entry| {
+                    let tie = order.tie_key(entry, &key, hint);
                     if is_inclusive { tie.is_le() } else { tie.is_lt() }
                 })
             }
@@ -190,36 +232,45 @@ impl Ordered {
                 if last == 0 || is_down {
                     if is_down { tree.first() } else { tree.last() }
                 } else {
-                    tree.seek(hint, |tuple| order.tie_key(tuple, &shorter, hint).is_le())
+                    tree.seek(hint, |entry| order.tie_key(entry, &shorter, hint).is_le())
                 }
             }
         };
-        Walk { order, cursor, is_down, stop: None }
+        Walk { order, cursor, is_down, stop: None, multikey_no: 0 }
     }
 }
 
 /// A walk over the tuples of a SELECT.
-pub struct Walk<'a> {
+pub struct Walk<'a, E = Tuple> {
     order: &'a Order,
-    cursor: Cursor<'a, Tuple>,
+    cursor: Cursor<'a, E>,
     /// Against the order of the index.
     is_down: bool,
     /// The walk ends at the first tuple that does not match this key (with its hint).
     stop: Option<(Key<'a>, u64)>,
+    /// The number of the item of the last entry given.
+    multikey_no: u32,
 }
 
-impl<'a> Iterator for Walk<'a> {
+impl<E> Walk<'_, E> {
+    pub(super) fn multikey_no(&self) -> u32 {
+        self.multikey_no
+    }
+}
+
+impl<'a, E: Entry> Iterator for Walk<'a, E> {
     type Item = &'a Tuple;
 
     #[inline]
     fn next(&mut self) -> Option<&'a Tuple> {
-        let (hint, tuple) =
+        let (hint, entry) =
             if self.is_down { self.cursor.step_back() } else { self.cursor.step() }?;
         if let Some((key, key_hint)) = &self.stop
-            && (hint != *key_hint || self.order.tie_key(tuple, key, hint).is_ne())
+            && (hint != *key_hint || self.order.tie_key(entry, key, hint).is_ne())
         {
             return None;
         }
-        Some(tuple)
+        self.multikey_no = entry.multikey_no();
+        Some(entry.tuple())
     }
 }

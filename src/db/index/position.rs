@@ -50,6 +50,7 @@ impl Index {
     ///
     /// # Errors
     /// ITERATOR_POSITION: no position of this index, or outside of what is selected. UNSUPPORTED_INDEX_FEATURE: not a TREE.
+    /// UNSUPPORTED: a tuple for a multikey index, where it has several places.
     pub fn position_after(
         &self,
         after: After<'_>,
@@ -61,6 +62,9 @@ impl Index {
         let array = match after {
             After::Position([]) => return Ok(None),
             After::Position(packed) => unpack(packed),
+            After::Tuple(_) if self.def.key_def.is_multikey() => {
+                return Err(err!(UNSUPPORTED, "Multikey index", "position by tuple"));
+            }
             After::Tuple(data) => {
                 let mut array = Vec::new();
                 self.cmp_def.extract(&Tuple::new(data), &mut array);
@@ -93,20 +97,24 @@ impl Index {
         }
     }
 
-    /// The position of a tuple of this index, as clients get it.
-    pub fn position_of(&self, tuple: &Tuple) -> String {
+    /// The position of the last tuple that a walk gave, as clients get it.
+    pub fn position_of(&self, tuple: &Tuple, walk: &Walk<'_>) -> String {
         let mut array = Vec::new();
-        self.cmp_def.extract(tuple, &mut array);
+        self.cmp_def.extract_at(tuple, walk.multikey_no(), &mut array);
         STANDARD_NO_PAD.encode(array)
     }
 
     /// The walk of [`Self::select`] from behind a position on, which is of this index.
     pub fn select_after<'a>(&'a self, kind: Kind, key: Key<'a>, position: &Position) -> Walk<'a> {
+        let position = Key::from_array(&position.0);
         match &self.entries {
-            Entries::Ordered(ordered) => {
-                Walk::Ordered(ordered.select_after(kind, key, &Key::from_array(&position.0)))
+            Entries::Ordered(ordered) => Walk::Ordered(ordered.select_after(kind, key, &position)),
+            Entries::Multikey(multikey) => {
+                Walk::Multikey(multikey.select_after(kind, key, &position))
             }
-            Entries::Rtree(_) | Entries::Bitset(_) => unreachable!("only a TREE has positions"),
+            Entries::Rtree(_) | Entries::Bitset(_) | Entries::Disabled => {
+                unreachable!("only a TREE has positions")
+            }
         }
     }
 }

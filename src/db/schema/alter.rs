@@ -15,7 +15,7 @@ use lycosa_proto::msgpack::{Token, write_array, write_str, write_uint};
 use super::index_def::IndexDef;
 use super::row::Row;
 use super::space_def::{Engine, SpaceDef, named_error};
-use super::{Change, is_system, space_id, unsupported};
+use super::{Change, func_index, is_system, space_id, unsupported};
 use crate::db::access::{Object, ObjectType, Privilege};
 use crate::db::database::{Database, space_object};
 use crate::db::format::Format;
@@ -132,6 +132,7 @@ fn create_index(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
         return Err(named_error(kind::ALTER_SPACE, &space.def.name, details));
     }
     let def = Arc::new(IndexDef::parse(new, &space.def)?);
+    func_index::check_index(txn, &def)?;
     if space.def.engine == Engine::Sysview {
         space.put_index(Index::new(def, None));
     } else {
@@ -165,9 +166,11 @@ fn alter_index(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
     let mut space = indexed_space(txn, new)?;
     check_ddl(txn, &space.def, Privilege::ALTER)?;
     let def = Arc::new(IndexDef::parse(new, &space.def)?);
+    func_index::check_index(txn, &def)?;
     let old = space.index(def.id)?.def.clone();
     let is_same = old.index_type == def.index_type
         && old.is_unique == def.is_unique
+        && old.func_id == def.func_id
         && old.key_def.parts() == def.key_def.parts()
         && old.rtree == def.rtree;
     if is_same {
@@ -216,7 +219,8 @@ fn check_tuples(space: &Space, format: &Format) -> Result<()> {
     primary.iter().try_for_each(|tuple| format.check(tuple.data(), &space.def))
 }
 
-fn install(txn: &mut Txn<'_>, id: u32, space: Option<Space>) {
+/// Puts a changed space in its place; the schema has a new version.
+pub(super) fn install(txn: &mut Txn<'_>, id: u32, space: Option<Space>) {
     txn.install(id, space);
     txn.db_mut().schema_version += 1;
 }
@@ -310,6 +314,9 @@ pub(super) fn on_func(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
             if has_grants(txn.db(), ObjectType::Function, object.id) {
                 return Err(err!(DROP_FUNCTION, object.id, "function has grants"));
             }
+            if func_index::has_index(txn.db(), object.id) {
+                return Err(err!(DROP_FUNCTION, object.id, "function has references"));
+            }
             Ok(())
         }
         (None, None) => Ok(()),
@@ -319,11 +326,6 @@ pub(super) fn on_func(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
 /// `_collation`: the set that bootstrap made is all there is.
 pub(super) fn on_collation(txn: &mut Txn<'_>, _change: Change<'_>) -> Result<()> {
     if txn.is_recovery() { Ok(()) } else { Err(unsupported("changing collations")) }
-}
-
-/// `_func_index`: needs stored functions.
-pub(super) fn on_func_index(txn: &mut Txn<'_>, _change: Change<'_>) -> Result<()> {
-    if txn.is_recovery() { Ok(()) } else { Err(unsupported("functional indexes")) }
 }
 
 /// `_trigger`: needs SQL.

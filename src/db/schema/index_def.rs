@@ -3,6 +3,8 @@
 //! Source: schema.md §5 `_index`, types-and-indexes.md §4, §6, §9; Tarantool `src/box/index_def.c`, `key_def.c`,
 //! `memtx_space.c` memtx_space_check_index_def.
 
+use std::sync::Arc;
+
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::iproto::Iterator;
@@ -11,6 +13,7 @@ use lycosa_proto::msgpack::{self, Token};
 use super::row::Row;
 use super::space_def::{NAME_BYTES_MAX, SpaceDef, check_identifier, cut_name};
 use crate::db::field_type::FieldType;
+use crate::db::json_path::JsonPath;
 use crate::db::key_def::{KeyDef, PART_MAX, Part};
 use crate::db::tuple::Tuple;
 
@@ -102,6 +105,8 @@ pub struct IndexDef {
     pub index_type: IndexType,
     /// Two tuples with an equal key, no part nil, cannot be.
     pub is_unique: bool,
+    /// Id of the function that makes the keys; 0 = none. The parts are those of what it returns then.
+    pub func_id: u32,
     /// The parts of search keys.
     pub key_def: KeyDef,
     /// What concerns an RTREE.
@@ -116,13 +121,15 @@ struct Options {
     distance: Distance,
     /// Comparison hints are asked for.
     has_hint: bool,
+    func_id: u32,
 }
 
 impl IndexDef {
     /// Parses a row of `_index` for a space.
     ///
     /// # Errors
-    /// MODIFY_INDEX, INDEX_TYPE, WRONG_INDEX_PARTS, WRONG_INDEX_OPTIONS, NULLABLE_PRIMARY, UNSUPPORTED, IDENTIFIER.
+    /// MODIFY_INDEX, INDEX_TYPE, WRONG_INDEX_PARTS, WRONG_INDEX_OPTIONS, FUNC_INDEX_PARTS, NULLABLE_PRIMARY, UNSUPPORTED,
+    /// IDENTIFIER.
     pub fn parse(row: &Row<'_>, space: &SpaceDef) -> Result<Self> {
         let name = row.str(2);
         let wrong = |details: &str| err!(MODIFY_INDEX, name, &*space.name, details);
@@ -143,12 +150,16 @@ impl IndexDef {
         }
         check_identifier(name)?;
         let parts = parse_parts(row.raw(5), space, &wrong)?;
+        if options.func_id != 0 {
+            check_functional(&parts)?;
+        }
         let def = Self {
             space_id: space.id,
             id,
             name: name.into(),
             index_type,
             is_unique: options.is_unique,
+            func_id: options.func_id,
             key_def: KeyDef::new(parts),
             rtree: RtreeOptions {
                 dimension: u32::try_from(options.dimension).unwrap_or(0),
@@ -173,8 +184,14 @@ impl IndexDef {
         if self.id == 0 && !self.is_unique {
             return Err(wrong("primary key must be unique"));
         }
+        if self.id == 0 && self.key_def.is_multikey() {
+            return Err(wrong("primary key cannot be multikey"));
+        }
+        if self.id == 0 && self.func_id != 0 {
+            return Err(wrong("primary key can not use a function"));
+        }
         for (no, part) in parts.iter().enumerate() {
-            if parts[..no].iter().any(|other| other.field_no == part.field_no) {
+            if parts[..no].iter().any(|other| other.is_same_place(part)) {
                 return Err(wrong("same key part is indexed twice"));
             }
         }
@@ -188,6 +205,7 @@ impl IndexDef {
             IndexType::Tree => {}
             IndexType::Hash if !self.is_unique => return Err(wrong("HASH index must be unique")),
             IndexType::Hash => {
+                self.check_single_key(wrong)?;
                 if options.has_hint {
                     return Err(wrong("hint is only reasonable with memtx tree index"));
                 }
@@ -200,6 +218,18 @@ impl IndexDef {
                 "field type '{}' is not supported",
                 part.field_type.name()
             )));
+        }
+        Ok(())
+    }
+
+    /// Checks that a tuple has one key, as what is not a TREE needs it.
+    fn check_single_key(&self, wrong: &dyn Fn(&str) -> Error) -> Result<()> {
+        let kind = self.index_type.name();
+        if self.key_def.is_multikey() {
+            return Err(wrong(&format!("{kind} index cannot be multikey")));
+        }
+        if self.func_id != 0 {
+            return Err(wrong(&format!("{kind} index can not use a function")));
         }
         Ok(())
     }
@@ -220,6 +250,7 @@ impl IndexDef {
         if parts[0].field_type != FieldType::Array {
             return Err(wrong("RTREE index field type must be ARRAY"));
         }
+        self.check_single_key(wrong)?;
         if !(1..=i64::from(DIMENSION_MAX)).contains(&options.dimension) {
             let range = format!("must belong to range [1, {DIMENSION_MAX}]");
             let feature = format!("dimension ({}): {range}", options.dimension);
@@ -240,7 +271,9 @@ impl IndexDef {
             return Err(wrong("BITSET can not be unique"));
         }
         match parts[0].field_type {
-            FieldType::Unsigned | FieldType::String | FieldType::Varbinary => Ok(()),
+            FieldType::Unsigned | FieldType::String | FieldType::Varbinary => {
+                self.check_single_key(wrong)
+            }
             _ => Err(wrong("BITSET index field type must be NUM or STR or VARBINARY")),
         }
     }
@@ -278,7 +311,7 @@ impl IndexDef {
 fn parse_options(options: &[u8]) -> Result<Options> {
     let RtreeOptions { dimension, distance } = RtreeOptions::default();
     let dimension = i64::from(dimension);
-    let mut parsed = Options { is_unique: true, dimension, distance, has_hint: false };
+    let mut parsed = Options { is_unique: true, dimension, distance, has_hint: false, func_id: 0 };
     let wrong = |details: String| Err(err!(WRONG_INDEX_OPTIONS, details));
     let (mut page_size, mut range_size) = (8192, 0);
     for (key, value) in msgpack::pairs(options) {
@@ -326,10 +359,7 @@ fn parse_options(options: &[u8]) -> Result<Options> {
                 );
             }
             ("run_size_ratio" | "bloom_fpr", _) if number.is_some() => {}
-            ("func", Token::Uint(0)) => {}
-            ("func", Token::Uint(_)) => {
-                return Err(err!(UNSUPPORTED, "Lycosa", "functional indexes"));
-            }
+            ("func", Token::Uint(value)) => parsed.func_id = value as u32,
             ("func", _) => return wrong("'func' must be unsigned".to_owned()),
             ("hint", _) => return wrong("'hint' must be boolean".to_owned()),
             ("distance", _) => return wrong("'distance' must be enum".to_owned()),
@@ -368,7 +398,42 @@ fn parse_parts(parts: &[u8], space: &SpaceDef, wrong: &dyn Fn(&str) -> Error) ->
         .next()
         .is_some_and(|first| msgpack::read_array(&mut { first }).is_ok());
     let parse = if is_old_form { parse_array_part } else { parse_map_part };
-    msgpack::items(parts).enumerate().map(|(no, part)| parse(no + 1, part, space, wrong)).collect()
+    let parts = msgpack::items(parts).enumerate();
+    let parts: Vec<Part> =
+        parts.map(|(no, part)| parse(no + 1, part, space, wrong)).collect::<Result<_>>()?;
+    check_multikey(&parts)?;
+    Ok(parts)
+}
+
+/// The parts of a functional index number what the function returns.
+fn check_functional(parts: &[Part]) -> Result<()> {
+    if parts.iter().any(|part| part.path.is_some()) {
+        return Err(err!(UNSUPPORTED, "Functional index", "json paths"));
+    }
+    if parts.iter().enumerate().any(|(no, part)| part.field_no as usize != no) {
+        let details = "key part numbers must be sequential and first part number must be 1";
+        return Err(err!(FUNC_INDEX_PARTS, details));
+    }
+    Ok(())
+}
+
+/// All multikey parts must step through one array, and through no other.
+fn check_multikey(parts: &[Part]) -> Result<()> {
+    let mut first: Option<&Part> = None;
+    for (no, part) in parts.iter().enumerate() {
+        let Some(path) = part.path.as_ref().filter(|path| path.is_multikey()) else { continue };
+        let first = first.get_or_insert(part);
+        let is_same = first.field_no == part.field_no
+            && first.path.as_ref().is_some_and(|first| first.is_same_multikey(path));
+        if !is_same {
+            return Err(part_error(no + 1, "incompatible multikey index path"));
+        }
+        if path.has_second_any() {
+            let details = "no more than one array index placeholder [*] is allowed in JSON path";
+            return Err(part_error(no + 1, details));
+        }
+    }
+    Ok(())
 }
 
 fn part_error(no: usize, details: &str) -> Error {
@@ -410,6 +475,7 @@ fn parse_array_part(
         exclude_null: false,
         is_desc: false,
         collation: None,
+        path: None,
     })
 }
 
@@ -434,8 +500,9 @@ fn parse_map_part(
         exclude_null: false,
         is_desc: false,
         collation: None,
+        path: None,
     };
-    let (mut field_no, mut action, mut has_type) = (0, None, false);
+    let (mut field_no, mut action, mut has_type, mut path) = (0, None, false, &[][..]);
     for (key, value) in msgpack::pairs(part) {
         let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
             return Err(part_error(no, "expected a map with string keys"));
@@ -463,9 +530,7 @@ fn parse_map_part(
                 _ => return Err(part_error(no, "unknown sort order")),
             },
             (b"nullable_action", Token::Str(text)) => action = Some(text),
-            (b"path", Token::Str(_)) => {
-                return Err(err!(UNSUPPORTED, "Lycosa", "JSON paths in index parts"));
-            }
+            (b"path", Token::Str(text)) => path = text,
             (b"path", _) => return Err(part_error(no, "'path' must be string")),
             (key, _) => {
                 let details = format!("unexpected option '{}'", String::from_utf8_lossy(key));
@@ -481,6 +546,8 @@ fn parse_map_part(
     {
         return Err(part_error(no, "conflicting nullability and nullable action properties"));
     }
+    let path = JsonPath::parse(path).ok_or_else(|| part_error(no, "invalid path"))?;
+    parsed.path = (!path.is_empty()).then(|| Arc::new(path));
     parsed.is_nullable |= parsed.exclude_null;
     parsed.field_no = check_field_no(field_no, wrong)?;
     if let Some(id) = parsed.collation {

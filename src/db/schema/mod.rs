@@ -7,6 +7,7 @@
 
 mod alter;
 pub mod bootstrap;
+mod func_index;
 pub mod index_def;
 mod privilege;
 mod row;
@@ -106,7 +107,7 @@ const TRIGGERS: &[(u32, Trigger)] = &[
     (space_id::TRIGGER, alter::on_sql_trigger),
     (space_id::TRUNCATE, alter::on_truncate),
     (space_id::SPACE_SEQUENCE, sequence::on_space_sequence),
-    (space_id::FUNC_INDEX, alter::on_func_index),
+    (space_id::FUNC_INDEX, func_index::on_func_index),
 ];
 
 /// Carries out what the change of a system space's row means.
@@ -146,6 +147,7 @@ pub(super) fn stubs() -> Spaces {
             exclude_null: false,
             is_desc: false,
             collation: None,
+            path: None,
         };
         let index = IndexDef {
             space_id: id,
@@ -153,6 +155,7 @@ pub(super) fn stubs() -> Spaces {
             name: "primary".into(),
             index_type: IndexType::Tree,
             is_unique: true,
+            func_id: 0,
             key_def: KeyDef::new(parts.iter().enumerate().map(part).collect()),
             rtree: RtreeOptions::default(),
         };

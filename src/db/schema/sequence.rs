@@ -19,7 +19,8 @@ use super::{Change, space_id};
 use crate::db::access::{Object, ObjectType, Privilege};
 use crate::db::database::{Database, space_object};
 use crate::db::field_type::FieldType;
-use crate::db::key_def::Key;
+use crate::db::json_path::JsonPath;
+use crate::db::key_def::{Key, Part};
 use crate::db::space::AttachedSequence;
 use crate::db::tuple::Tuple;
 use crate::db::txn::Txn;
@@ -250,13 +251,20 @@ pub(super) fn on_space_sequence(txn: &mut Txn<'_>, change: Change<'_>) -> Result
             Token::Uint(_) => row.uint32(3)?,
             _ => primary.def.key_def.parts()[0].field_no,
         };
-        if !row.str(4).is_empty() {
-            return Err(super::unsupported("sequences on JSON paths"));
-        }
-        let Some(part) = primary.def.key_def.parts().iter().find(|part| part.field_no == field_no)
-        else {
+        let path = JsonPath::parse(row.str(4).as_bytes());
+        let is_at = |part: &&Part| {
+            part.field_no == field_no
+                && path.as_ref().is_some_and(|path| match &part.path {
+                    Some(own) => **own == *path,
+                    None => path.is_empty(),
+                })
+        };
+        let Some(part) = primary.def.key_def.parts().iter().find(is_at) else {
             return refuse("sequence field must be a part of the index");
         };
+        if part.path.is_some() {
+            return Err(super::unsupported("sequences on JSON paths"));
+        }
         if !matches!(part.field_type, FieldType::Unsigned | FieldType::Integer) {
             return refuse("sequence cannot be used with a non-integer key");
         }

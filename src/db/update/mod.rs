@@ -6,7 +6,6 @@
 //! Source: protocol.md §18; Tarantool `src/box/xrow_update.c`, `xrow_update_field.c`.
 
 mod arithmetic;
-mod path;
 
 use std::borrow::Cow;
 
@@ -15,8 +14,8 @@ use lycosa_proto::error::{Error, Result, kind};
 use lycosa_proto::msgpack::{self, Token, write_array, write_bin, write_map, write_str};
 
 use super::field_type::FieldType;
+use super::json_path::{Lexer, Step};
 use super::space::Space;
-use path::{Lexer, Step};
 
 /// The most operations of one request.
 const OPERATION_MAX: u32 = 4000;
@@ -151,15 +150,8 @@ impl<'a> Op<'a> {
             let details = format!("wrong number of arguments, expected {arity}, got {len}");
             return Err(err!(UNKNOWN_UPDATE_OP, no, details));
         }
-        let mut op = Self {
-            code,
-            letter,
-            field_no: 0,
-            steps: Vec::new(),
-            path: None,
-            arg: &[],
-            index_base,
-        };
+        let mut op =
+            Self { code, letter, field_no: 0, steps: Vec::new(), path: None, arg: &[], index_base };
         op.decode_field(&mut rest, space)?;
         op.arg = rest;
         op.check_arg()?;
@@ -174,7 +166,12 @@ impl<'a> Op<'a> {
             _ => return Err(illegal("field id must be a number or a string")),
         };
         let Ok(number) = i32::try_from(number) else {
-            return Err(err!(UPDATE_ARG_TYPE, char::from(self.letter).to_string(), "0", "an integer"));
+            return Err(err!(
+                UPDATE_ARG_TYPE,
+                char::from(self.letter).to_string(),
+                "0",
+                "an integer"
+            ));
         };
         let number = i64::from(number);
         self.field_no = if number >= 0 { number - self.index_base } else { number };
@@ -200,11 +197,15 @@ impl<'a> Op<'a> {
                 Some(field_no) => i64::from(field_no),
                 None => return Err(err!(NO_SUCH_FIELD_NAME, &*String::from_utf8_lossy(name))),
             },
+            Some(Ok(Step::Any)) => return Err(bad(self, lexer.symbols() - 1)),
             Some(Err(position)) => return Err(bad(self, position)),
             None => return Err(err!(NO_SUCH_FIELD_NAME, &*String::from_utf8_lossy(name))),
         };
-        for step in lexer {
-            self.steps.push(step.map_err(|position| bad(self, position))?);
+        while let Some(step) = lexer.next() {
+            match step.map_err(|position| bad(self, position))? {
+                Step::Any => return Err(bad(self, lexer.symbols() - 1)),
+                step => self.steps.push(step),
+            }
         }
         Ok(())
     }
@@ -383,7 +384,7 @@ impl<'a> Op<'a> {
                 Err(self.not_found())
             }
             (_, Step::Key(_)) => Err(self.wrong_field("can not access by key a non-map field")),
-            (_, Step::Index(_)) => {
+            (_, Step::Index(_) | Step::Any) => {
                 Err(self.wrong_field("can not access by index a non-array field"))
             }
         }
@@ -453,11 +454,7 @@ impl<'a> Op<'a> {
     }
 
     fn step_down(&self, value: &[u8], below: &[Step<'_>]) -> Result<Vec<u8>> {
-        if below.is_empty() {
-            self.compute(value)
-        } else {
-            self.apply_below(value, below)
-        }
+        if below.is_empty() { self.compute(value) } else { self.apply_below(value, below) }
     }
 }
 

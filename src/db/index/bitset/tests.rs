@@ -43,6 +43,7 @@ fn bitset(field_type: FieldType) -> Bitset {
         exclude_null: false,
         is_desc: false,
         collation: None,
+        path: None,
     };
     Bitset::new(&IndexDef {
         space_id: 512,
@@ -50,6 +51,7 @@ fn bitset(field_type: FieldType) -> Bitset {
         name: "i".into(),
         index_type: IndexType::Bitset,
         is_unique: false,
+        func_id: 0,
         key_def: KeyDef::new(vec![part]),
         rtree: RtreeOptions::default(),
     })

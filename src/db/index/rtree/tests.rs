@@ -22,6 +22,7 @@ fn rtree(dimension: u32, distance: Distance) -> Rtree {
         exclude_null: false,
         is_desc: false,
         collation: None,
+        path: None,
     };
     Rtree::new(&IndexDef {
         space_id: 512,
@@ -29,6 +30,7 @@ fn rtree(dimension: u32, distance: Distance) -> Rtree {
         name: "i".into(),
         index_type: IndexType::Rtree,
         is_unique: false,
+        func_id: 0,
         key_def: KeyDef::new(vec![part]),
         rtree: RtreeOptions { dimension, distance },
     })
