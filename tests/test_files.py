@@ -21,14 +21,21 @@ from lib.server import Lycosa, StartFailed, Tarantool, tarantool_binary
 
 pytestmark = pytest.mark.lycosa
 
-PEOPLE, PAIRS, EVENTS, SCRATCH, AREAS = 9000, 9001, 9002, 9003, 9004
+PEOPLE, PAIRS, EVENTS, SCRATCH, AREAS, DOCS = 9000, 9001, 9002, 9003, 9004, 9005
 USER_ID, USER, PASSWORD = 40, "keeper", "keep: it"
 READER_ID, READER, READER_PASSWORD = 41, "reader", "just looking"
 COUNT = 500
 
 # Spaces and indexes that a directory holds; SCRATCH is temporary, so its rows must not come back.
-INDEXES = {PEOPLE: 4, PAIRS: 2, EVENTS: 2, AREAS: 4}
-NAMES = {PEOPLE: "people", PAIRS: "pairs", EVENTS: "events", SCRATCH: "scratch", AREAS: "areas"}
+INDEXES = {PEOPLE: 4, PAIRS: 2, EVENTS: 2, AREAS: 4, DOCS: 3}
+NAMES = {
+    PEOPLE: "people",
+    PAIRS: "pairs",
+    EVENTS: "events",
+    SCRATCH: "scratch",
+    AREAS: "areas",
+    DOCS: "docs",
+}
 SYSTEM = {schema.SPACE: 3, schema.INDEX: 2, schema.USER: 3, schema.PRIV: 1}
 
 
@@ -64,6 +71,12 @@ def make_schema(conn):
         conn, AREAS, 2, "cube", [(2, "array")], "RTREE", False, dimension=3, distance="manhattan"
     )
     schema.create_index(conn, AREAS, 3, "flags", [(3, "unsigned")], kind="BITSET", unique=False)
+    schema.create_space(conn, DOCS, "docs")
+    schema.create_index(conn, DOCS, 0, "pk", [(0, "unsigned")])
+    city = {"field": 1, "type": "string", "path": "addr.city", "is_nullable": True}
+    tags = {"field": 2, "type": "unsigned", "path": "[*]"}
+    for number, name, part in ((1, "city", city), (2, "tags", tags)):
+        conn.insert(schema.INDEX, [DOCS, number, name, "tree", {"unique": False}, [part]])
     schema.create_user(conn, USER_ID, USER, PASSWORD)
     schema.grant_super(conn, USER_ID)
     schema.create_user(conn, READER_ID, READER, READER_PASSWORD)
@@ -95,6 +108,9 @@ def fill(conn, start):
         conn.replace(PAIRS, [f"p{i % 50}", -i * 1000003, i])
         conn.insert(EVENTS, [i * 2654435761 % (1 << 53), i * 0.37, ["ev", i]])
         conn.replace(AREAS, [i, [i % 37, i % 41, i % 43, i % 47], [i % 7, -i, i / 4], i * 2654435761])
+        if i % 4 == 0:
+            doc = {"addr": {"city": f"city {i % 9}"}} if i % 3 else {"other": i}
+            conn.insert(DOCS, [i, doc, [i % 7, i % 5, i % 7][: i % 11]])
     for i in range(start, start + COUNT, 5):
         conn.update(PEOPLE, [i], [["=", 1, f"changed {i}"], ["!", 4, "more"]])
         conn.upsert(PAIRS, [f"p{i % 50}", -i * 1000003, 0], [["+", 2, 1]])
@@ -102,6 +118,9 @@ def fill(conn, start):
     for i in range(start, start + COUNT, 7):
         conn.delete(PEOPLE, [i])
         conn.delete(AREAS, [i])
+        conn.delete(DOCS, [i])
+    for i in range(start, start + COUNT, 12):
+        conn.update(DOCS, [i], [["=", 1, {"addr": {"city": None}}], ["=", 2, [i, 1, 1]]])
     conn.insert(PEOPLE, [start + 1_000_000, f"long {start} " * 5000, None, "x" * 100_000])
 
 
@@ -235,6 +254,39 @@ def test_lycosa_opens_what_tarantool_wrote(tmp_path, snapshot, end):
     with Tarantool(copy_files(tmp_path / "ours", tmp_path / "back"), guest=False) as theirs:
         with theirs.connect(USER, PASSWORD) as conn:
             assert contents(conn) == changed
+
+
+def test_a_space_with_a_functional_index_opens_for_reading(tmp_path):
+    """Its keys are made by Lua, which does not run here: rows can be read, but not changed until the index is gone."""
+    lua = """
+        box.schema.func.create('key', {is_deterministic = true, is_sandboxed = true,
+                                       body = 'function(t) return {t[2]} end'})
+        local s = box.schema.space.create('s', {id = 9000})
+        s:create_index('pk')
+        s:create_index('f', {func = 'key', parts = {{1, 'string'}}})
+        for i = 1, 3 do s:insert{i, 'v' .. i} end
+        box.snapshot()
+        s:insert{4, 'v4'}
+    """
+    with Tarantool(tmp_path / "theirs", lua=lua) as theirs:
+        leave(theirs, "stop")
+    with Lycosa(copy_files(tmp_path / "theirs", tmp_path / "ours"), roles=()) as ours:
+        with ours.connect() as conn:
+            assert conn.select(9000) == [[i, f"v{i}"] for i in range(1, 5)]
+            for attempt, code in (
+                (lambda: conn.select(9000, ["v1"], index=1), Err.UNSUPPORTED_INDEX_FEATURE),
+                (lambda: conn.replace(9000, [1, "w"]), Err.UNSUPPORTED),
+            ):
+                with pytest.raises(ServerError) as error:
+                    attempt()
+                assert error.value.code == code
+            conn.delete(372, [9000, 1])
+            conn.delete(schema.INDEX, [9000, 1])
+            conn.replace(9000, [1, "w"])
+        leave(ours, "stop")
+    with Tarantool(copy_files(tmp_path / "ours", tmp_path / "back")) as theirs:
+        with theirs.connect() as conn:
+            assert conn.select(9000)[0] == [1, "w"]
 
 
 def test_tarantool_opens_the_applications_spaces(tmp_path):

@@ -91,6 +91,7 @@ class Err(IntEnum):
 
     ILLEGAL_PARAMS = 1
     TUPLE_FOUND = 3
+    UNSUPPORTED = 5
     KEY_PART_TYPE = 18
     EXACT_MATCH = 19
     INVALID_MSGPACK = 20

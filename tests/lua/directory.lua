@@ -26,6 +26,13 @@ areas:create_index('area', {type = 'rtree', parts = {{2, 'array'}}, unique = fal
 areas:create_index('cube', {type = 'rtree', parts = {{3, 'array'}}, unique = false, dimension = 3, distance = 'manhattan'})
 areas:create_index('flags', {type = 'bitset', parts = {{4, 'unsigned'}}, unique = false})
 
+local docs = box.schema.space.create('docs', {id = 9005})
+docs:create_index('pk', {parts = {{1, 'unsigned'}}})
+docs:create_index('city', {
+    parts = {{field = 2, type = 'string', path = 'addr.city', is_nullable = true}}, unique = false,
+})
+docs:create_index('tags', {parts = {{field = 3, type = 'unsigned', path = '[*]'}}, unique = false})
+
 box.space._user:insert{40, 1, 'keeper', 'user', {['chap-sha1'] = box.schema.user.password('keep: it')}}
 box.space._user:insert{41, 1, 'reader', 'user', {['chap-sha1'] = box.schema.user.password('just looking')}}
 for _, user in ipairs({40, 41}) do

@@ -134,7 +134,7 @@ impl Index {
         match &self.entries {
             Entries::Ordered(ordered) => ordered.conflict(tuple, but),
             Entries::Multikey(multikey) => multikey.conflict(tuple, but),
-            Entries::Disabled => None,
+            Entries::Rtree(_) | Entries::Bitset(_) | Entries::Disabled => None,
         }
     }
 
