@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result, kind};
 use lycosa_proto::msgpack::{self, Token, write_array, write_bin, write_map, write_str};
+use smallvec::SmallVec;
 
 use super::field_type::FieldType;
 use super::json_path::{Lexer, Step};
@@ -19,6 +20,10 @@ use super::space::Space;
 
 /// The most operations of one request.
 const OPERATION_MAX: u32 = 4000;
+/// Operations of a request that take no memory of their own.
+const OPERATIONS_USUAL: usize = 2;
+/// Fields of a tuple that take no memory of their own.
+const FIELDS_USUAL: usize = 12;
 
 /// What an operation does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,9 +71,11 @@ struct Op<'a> {
 
 /// The operations of a request.
 #[derive(Debug)]
-pub struct Update<'a>(Vec<Op<'a>>);
+pub struct Update<'a>(SmallVec<[Op<'a>; OPERATIONS_USUAL]>);
 
 type Value<'a> = Cow<'a, [u8]>;
+/// The fields of a tuple under change.
+type Fields<'a> = SmallVec<[Value<'a>; FIELDS_USUAL]>;
 
 impl<'a> Update<'a> {
     /// Decodes operations and checks what can be checked without a tuple.
@@ -99,7 +106,7 @@ impl<'a> Update<'a> {
         bytes_max: usize,
     ) -> Result<Vec<u8>> {
         // What an operation has computed is owned, all else borrowed.
-        let mut fields: Vec<Value<'_>> = msgpack::items(old).map(Cow::Borrowed).collect();
+        let mut fields: Fields<'_> = msgpack::items(old).map(Cow::Borrowed).collect();
         for op in &self.0 {
             match op.apply(&mut fields, bytes_max) {
                 Err(error) if is_upsert && error.kind() != kind::MEMTX_MAX_TUPLE_SIZE => {
@@ -289,7 +296,7 @@ impl<'a> Op<'a> {
         }
     }
 
-    fn apply<'f>(&'f self, fields: &mut Vec<Value<'f>>, bytes_max: usize) -> Result<()> {
+    fn apply<'f>(&'f self, fields: &mut Fields<'f>, bytes_max: usize) -> Result<()> {
         let count = fields.len() as i64;
         let at = match self.field_no {
             no if no >= 0 => no,
@@ -391,7 +398,7 @@ impl<'a> Op<'a> {
     }
 
     fn apply_in_array(&self, value: &[u8], at: usize, below: &[Step<'_>]) -> Result<Vec<u8>> {
-        let mut items: Vec<Value<'_>> = msgpack::items(value).map(Cow::Borrowed).collect();
+        let mut items: Fields<'_> = msgpack::items(value).map(Cow::Borrowed).collect();
         let is_last = below.is_empty();
         match self.code {
             Code::Assign | Code::Insert if is_last && at == items.len() => {
