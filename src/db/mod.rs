@@ -8,8 +8,10 @@
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
 //! - [`database`], [`txn`], [`select`]: what a request calls.
 //! - [`journal`]: what is asked of whoever makes commits durable.
+//! - [`blame`]: what errors say of where they happened.
 
 pub mod access;
+pub mod blame;
 pub mod compare;
 pub mod database;
 pub mod field_type;

@@ -7,6 +7,7 @@ use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 
 use super::access::Privilege;
+use super::blame;
 use super::database::Database;
 use super::index::Index;
 use super::key_def::Key;
@@ -85,7 +86,9 @@ impl Database {
             return self.select_view(uid, space, select, kind, key, &mut each);
         }
         let index = space.index(select.index_id)?;
-        index.check_select(kind, &key, &space.def.name, "memtx")?;
+        index
+            .check_select(kind, &key, &space.def.name, "memtx")
+            .map_err(|error| blame::search_key(error, select.key, index, &space.def))?;
         if select.limit == 0 {
             return Ok(0);
         }
@@ -112,7 +115,8 @@ impl Database {
         each: &mut dyn FnMut(&Tuple),
     ) -> Result<u32> {
         let own = space.index(select.index_id)?;
-        own.check_select(kind, &key, &space.def.name, space.def.engine.name())?;
+        own.check_select(kind, &key, &space.def.name, space.def.engine.name())
+            .map_err(|error| blame::search_key(error, select.key, own, &space.def))?;
         let Some(source) = views::source(space.def.id) else {
             return Err(err!(
                 UNSUPPORTED,

@@ -12,17 +12,19 @@
 //! Source: protocol.md §4, §17; wal.md §2; Tarantool `src/box/txn.c`, `box.cc` box_process_rw.
 
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Error, Result};
 use lycosa_proto::iproto::{key, request_type};
 use lycosa_proto::msgpack::{write_map, write_uint};
 use lycosa_proto::xrow::{GROUP_LOCAL, Header};
 
 use super::access::Privilege;
+use super::blame;
 use super::database::{Database, OwnLsn, space_object};
 use super::journal::Ticket;
 use super::key_def::Key;
 use super::schema;
 use super::schema::space_def::{Engine, SpaceDef};
+use super::schema::space_id;
 use super::space::{Mode, Space};
 use super::tuple::Tuple;
 use super::update::Update;
@@ -167,7 +169,12 @@ impl<'db> Txn<'db> {
         self.writable(space_id)?;
         let generated = schema::sequence::fill(self, space_id, data)?;
         let data = generated.as_deref().unwrap_or(data);
-        let new = self.check_tuple(self.db.space(space_id)?, data)?;
+        let space = self.db.space(space_id)?;
+        let new = self.check_tuple(space, data).map_err(|error| match space_id {
+            // Tarantool reads the rows of these before it comes to the space.
+            space_id::SCHEMA | space_id::SPACE | space_id::INDEX => error,
+            _ => blame::in_space(error, &space.def),
+        })?;
         self.store(space_id, &new, mode)?;
         let row_type =
             if mode == Mode::Insert { request_type::INSERT } else { request_type::REPLACE };
@@ -221,13 +228,15 @@ impl<'db> Txn<'db> {
     }
 
     /// Finds the tuple that a key of a unique index means.
-    fn find(&self, space: &Space, index_id: u32, key: &Key<'_>) -> Result<Option<Tuple>> {
+    fn find(&self, space: &Space, index_id: u32, key: &[u8]) -> Result<Option<Tuple>> {
         let index = space.index(index_id)?;
         if !index.def.is_unique {
-            return Err(err!(MORE_THAN_ONE_TUPLE));
+            return Err(blame::in_index(err!(MORE_THAN_ONE_TUPLE), index, &space.def));
         }
-        index.def.key_def.check_exact_key(key)?;
-        Ok(index.get(key).cloned())
+        let parsed = Key::from_array(key);
+        (index.def.key_def.check_exact_key(&parsed))
+            .map_err(|error| blame::exact_key(error, key, index, &space.def))?;
+        Ok(index.get(&parsed).cloned())
     }
 
     /// Removes the tuple with this key (a MsgPack array) of a unique index; gives it if there was one.
@@ -236,7 +245,7 @@ impl<'db> Txn<'db> {
     /// NO_SUCH_SPACE, ACCESS_DENIED, NO_SUCH_INDEX_ID, MORE_THAN_ONE_TUPLE, EXACT_MATCH, KEY_PART_TYPE, those of DDL.
     pub fn delete(&mut self, space_id: u32, index_id: u32, key: &[u8]) -> Result<Option<Tuple>> {
         let space = self.writable(space_id)?;
-        let old = self.find(space, index_id, &Key::from_array(key))?;
+        let old = self.find(space, index_id, key)?;
         if let Some(old) = &old {
             self.db.spaces.get_mut(&space_id).expect("the space was just found").remove(old);
             self.changed(space_id, Some(old.clone()), None)?;
@@ -263,18 +272,20 @@ impl<'db> Txn<'db> {
         index_base: u32,
     ) -> Result<Option<Tuple>> {
         let space = self.writable(space_id)?;
-        let old = self.find(space, index_id, &Key::from_array(key))?;
+        let old = self.find(space, index_id, key)?;
         let mut new = None;
         if let Some(old) = &old {
-            let data = Update::decode(ops, space, index_base)?.apply(
-                old.data(),
-                space,
-                false,
-                self.db.tuple_bytes_max,
-            )?;
-            let tuple = self.check_tuple(space, &data)?;
+            let index = space.index(index_id)?;
+            let wrong_ops = |error| blame::operations(error, ops, index, &space.def);
+            let update = Update::decode(ops, space, index_base).map_err(wrong_ops)?;
+            let data = update
+                .apply(old.data(), space, false, self.db.tuple_bytes_max)
+                .map_err(|error| wrong_ops(error.with("ops", ops).with("tuple", old.data())))?;
+            let tuple = self
+                .check_tuple(space, &data)
+                .map_err(|error| blame::in_index(error, index, &space.def))?;
             if !space.primary()?.is_same_key(old, &tuple) {
-                return Err(space.wrong_key(old, &tuple, ops));
+                return Err(space.wrong_key(old, &tuple));
             }
             self.store(space_id, &tuple, Mode::Replace)?;
             new = Some(tuple);
@@ -313,20 +324,22 @@ impl<'db> Txn<'db> {
         index_base: u32,
     ) -> Result<()> {
         let space = self.writable(space_id)?;
-        space.format.check(data, &space.def)?;
+        let in_space = |error| blame::in_space(error, &space.def);
+        let wrong_ops = |error: Error| in_space(error.with("ops", ops));
+        space.format.check(data, &space.def).map_err(in_space)?;
         let primary = space.primary()?;
         let insert = Tuple::new(data);
-        let update = Update::decode(ops, space, index_base)?;
+        let update = Update::decode(ops, space, index_base).map_err(wrong_ops)?;
         match primary.find(&insert) {
             None => {
-                self.check_size(data.len())?;
+                self.check_size(data.len()).map_err(in_space)?;
                 self.store(space_id, &insert, Mode::Insert)?;
             }
             Some(old) => {
-                let new = self.check_tuple(
-                    space,
-                    &update.apply(old.data(), space, true, self.db.tuple_bytes_max)?,
-                )?;
+                let data = update
+                    .apply(old.data(), space, true, self.db.tuple_bytes_max)
+                    .map_err(wrong_ops)?;
+                let new = self.check_tuple(space, &data).map_err(in_space)?;
                 if primary.is_same_key(old, &new) {
                     self.store(space_id, &new, Mode::Replace)?;
                 } else {
