@@ -12,7 +12,7 @@ mod request;
 pub use request::{Body, Frame, Header, Iterator, frame};
 
 use crate::error::Error;
-use crate::msgpack::write_array;
+use crate::msgpack::{write_array, write_map, write_str, write_uint};
 
 macro_rules! request_types {
     ($($code:literal $name:ident)*) => {
@@ -261,6 +261,25 @@ pub fn write_error(out: &mut Vec<u8>, sync: u64, schema_version: u64, error: &Er
     reply.finish(out);
 }
 
+/// Writes a whole EVENT: its head is short, unlike that of a reply.
+pub fn write_event(out: &mut Vec<u8>, sync: u64, name: &[u8], value: Option<&[u8]>) {
+    let start = out.len();
+    out.extend_from_slice(&[0xce, 0, 0, 0, 0]);
+    write_map(out, 2);
+    write_uint(out, key::REQUEST_TYPE);
+    write_uint(out, request_type::EVENT);
+    write_uint(out, key::SYNC);
+    write_uint(out, sync);
+    write_map(out, 1 + usize::from(value.is_some()));
+    write_uint(out, key::EVENT_KEY);
+    write_str(out, name);
+    if let Some(value) = value {
+        write_uint(out, key::EVENT_DATA);
+        out.extend_from_slice(value);
+    }
+    Reply { start }.finish(out);
+}
+
 /// The body `{DATA: [...]}` that is being written; the count of items is filled in at the end.
 #[must_use]
 #[derive(Debug)]
@@ -313,7 +332,6 @@ impl Feature {
 
 /// Writes the body of the reply to IPROTO_ID.
 pub fn write_id(out: &mut Vec<u8>, version: u64, features: &[Feature], auth_type: &str) {
-    use crate::msgpack::{write_map, write_str, write_uint};
     write_map(out, 3);
     write_uint(out, key::VERSION);
     write_uint(out, version);

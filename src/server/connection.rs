@@ -22,7 +22,7 @@ use std::task::{Context as TaskContext, Poll};
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use lycosa_proto::chap::{SALT_BYTES, greeting};
-use lycosa_proto::iproto::{Frame, frame, write_error};
+use lycosa_proto::iproto::{Frame, frame, write_error, write_event};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -30,6 +30,7 @@ use super::Shared;
 use super::dispatch::{CallEnd, PendingWrite, Run, finish_call};
 use crate::instance::VERSION;
 use crate::procs::{Running, Session};
+use crate::watcher::Watcher;
 
 /// Requests of a round.
 const ROUND_REQUESTS_MAX: usize = 64;
@@ -70,6 +71,7 @@ pub(super) struct Moving {
     session: Arc<Session>,
     /// Bytes that were read and not executed.
     input: Vec<u8>,
+    watcher: Option<Box<Watcher>>,
     writer_score: u32,
 }
 
@@ -101,13 +103,13 @@ pub(super) async fn serve_moving(
 
 async fn serve(mut connection: Connection<'_>) -> Option<(usize, Moving)> {
     let end = connection.run().await;
-    let Connection { shared, session, calls, stream, mut input, done, writer_score, .. } =
-        connection;
+    let writer_score = connection.writer_score;
+    let Connection { shared, session, calls, stream, mut input, done, watcher, .. } = connection;
     if let Err(End::Moving(target)) = end
         && let Ok(stream) = stream.into_std()
     {
         input.drain(..done);
-        return Some((target, Moving { stream, session, input, writer_score }));
+        return Some((target, Moving { stream, session, input, watcher, writer_score }));
     }
     // Its procedures end first: what they hold is free when the applications hear of it.
     drop(calls);
@@ -138,6 +140,8 @@ impl From<std::io::Error> for End {
 enum Event {
     CallEnded(CallEnd),
     Read(std::io::Result<usize>),
+    /// A key that is watched may have changed.
+    Changed,
 }
 
 /// What a read means: none is the end.
@@ -164,6 +168,14 @@ async fn others_turn() {
     .await;
 }
 
+/// Waits until a key that is watched may have changed; forever if none is.
+async fn changed(watcher: Option<&Watcher>) {
+    match watcher {
+        Some(watcher) => watcher.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Connection<'a> {
     shared: &'a Arc<Shared>,
     /// The worker that serves it.
@@ -179,6 +191,8 @@ struct Connection<'a> {
     writes: Vec<PendingWrite>,
     /// Procedures that run.
     calls: FuturesUnordered<Call>,
+    /// What it watches; None if it never watched anything.
+    watcher: Option<Box<Watcher>>,
     /// No further request will be read: the input is no packet.
     is_broken: bool,
     /// Reads in a row that did not have to wait.
@@ -197,7 +211,7 @@ impl<'a> Connection<'a> {
         let salt: [u8; SALT_BYTES] = rand::random();
         let id = shared.session_id.fetch_add(1, Ordering::Relaxed) + 1;
         let session = Arc::new(Session::new(id, stream.peer_addr()?, salt));
-        let moving = Moving { stream, session, input: Vec::new(), writer_score: 0 };
+        let moving = Moving { stream, session, input: Vec::new(), watcher: None, writer_score: 0 };
         let mut connection = Self::resume(shared, worker, moving)?;
         connection.out.extend(greeting(VERSION, &shared.instance.uuid(), &salt));
         Ok(connection)
@@ -214,6 +228,7 @@ impl<'a> Connection<'a> {
             out: Vec::new(),
             writes: Vec::new(),
             calls: FuturesUnordered::new(),
+            watcher: moving.watcher,
             is_broken: false,
             streak: 0,
             writer_score: moving.writer_score,
@@ -222,6 +237,7 @@ impl<'a> Connection<'a> {
 
     async fn run(&mut self) -> Result<(), End> {
         loop {
+            self.tell_changes();
             self.settle().await;
             self.send().await?;
             if self.is_broken && self.calls.is_empty() {
@@ -236,6 +252,15 @@ impl<'a> Connection<'a> {
             if !self.execute() {
                 self.wait().await?;
             }
+        }
+    }
+
+    /// Writes the events that are due.
+    fn tell_changes(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.collect(|event| {
+                write_event(&mut self.out, event.sync, event.key, event.value);
+            });
         }
     }
 
@@ -274,12 +299,13 @@ impl<'a> Connection<'a> {
             }
         }
         self.streak = 0;
-        if self.calls.is_empty() {
+        if self.calls.is_empty() && self.watcher.is_none() {
             return took(self.stream.read_buf(&mut self.input).await);
         }
         let event = tokio::select! {
             biased;
             Some(end) = self.calls.next() => Event::CallEnded(end),
+            () = changed(self.watcher.as_deref()) => Event::Changed,
             read = self.stream.read_buf(&mut self.input), if wants_input => Event::Read(read),
         };
         match event {
@@ -289,6 +315,7 @@ impl<'a> Connection<'a> {
                 Ok(())
             }
             Event::Read(read) => took(read),
+            Event::Changed => Ok(()),
         }
     }
 
@@ -318,7 +345,13 @@ impl<'a> Connection<'a> {
     /// Executes whole requests of the input. True if it did something.
     fn execute(&mut self) -> bool {
         let (mut weight, mut count, was_broken) = (0, 0, self.is_broken);
-        let mut run = Run::new(self.shared, &self.session, &mut self.out, &mut self.writes);
+        let mut run = Run::new(
+            self.shared,
+            &self.session,
+            &mut self.watcher,
+            &mut self.out,
+            &mut self.writes,
+        );
         while self.calls.len() < self.shared.limits.in_flight
             && !self.is_broken
             && weight < ROUND_REQUESTS_MAX

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::iproto::{
-    self, Body, Data, Feature, Header, Reply, key, request_type, write_empty, write_error, write_id,
+    self, Body, Data, Feature, Header, Reply, key, request_type, write_empty, write_error,
+    write_event, write_id,
 };
 use lycosa_proto::msgpack::{
     self, Token, write_array, write_bool, write_map, write_str, write_uint,
 };
-use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::RwLockReadGuard;
 
 use super::Shared;
 use super::auth;
@@ -25,19 +26,21 @@ use crate::db::journal::Ticket;
 use crate::db::schema;
 use crate::db::select::WALK_MAX;
 use crate::db::{Database, Select, Tuple};
-use crate::instance::now;
+use crate::instance::{WriteGuard, now};
 use crate::procs::{Args, Context, Session};
+use crate::watcher::Watcher;
 
 /// The version of the protocol that IPROTO_ID tells.
 const PROTOCOL_VERSION: u64 = 10;
 /// What IPROTO_ID offers: what works.
-const FEATURES: &[Feature] = &[Feature::SPACE_AND_INDEX_NAMES];
+const FEATURES: &[Feature] =
+    &[Feature::WATCHERS, Feature::SPACE_AND_INDEX_NAMES, Feature::WATCH_ONCE];
 
 /// A hold of the database lock.
 enum Guard<'a> {
     None,
     Read(RwLockReadGuard<'a, Database>),
-    Write(RwLockWriteGuard<'a, Database>),
+    Write(WriteGuard<'a>),
 }
 
 /// A write whose reply must not leave before its ticket is settled.
@@ -58,6 +61,8 @@ pub(super) struct Run<'a> {
     shared: &'a Arc<Shared>,
     session: &'a Arc<Session>,
     guard: Guard<'a>,
+    /// What the connection watches; None before its first WATCH.
+    watcher: &'a mut Option<Box<Watcher>>,
     /// The output buffer.
     out: &'a mut Vec<u8>,
     /// Writes of this stretch, in order.
@@ -70,10 +75,11 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         shared: &'a Arc<Shared>,
         session: &'a Arc<Session>,
+        watcher: &'a mut Option<Box<Watcher>>,
         out: &'a mut Vec<u8>,
         writes: &'a mut Vec<PendingWrite>,
     ) -> Self {
-        Self { shared, session, guard: Guard::None, out, writes, now: None }
+        Self { shared, session, guard: Guard::None, watcher, out, writes, now: None }
     }
 
     /// Bytes of replies so far.
@@ -146,6 +152,9 @@ impl<'a> Run<'a> {
             },
             request_type::AUTH => self.auth(header),
             request_type::ID => self.id(header),
+            request_type::WATCH | request_type::UNWATCH | request_type::WATCH_ONCE => {
+                self.watch(header)
+            }
             request_type::VOTE => self.check_version(header).map(|()| self.vote(header)),
             request_type::VOTE_DEPRECATED => {
                 self.check_version(header).map(|()| self.vote_deprecated(header))
@@ -376,6 +385,37 @@ impl<'a> Run<'a> {
         let reply = Reply::start(self.out, 0, header.sync, version);
         write_id(self.out, PROTOCOL_VERSION, FEATURES, auth::METHOD);
         reply.finish(self.out);
+        Ok(())
+    }
+
+    /// WATCH and UNWATCH have no reply of their own; a WATCH may send an event at once.
+    fn watch(&mut self, header: &Header<'_>) -> Result<()> {
+        if header.body.is_empty() {
+            return Err(err!(INVALID_MSGPACK, "missing request body"));
+        }
+        let body = Body::decode(header.body)?;
+        body.require(&[key::EVENT_KEY])?;
+        self.check_version(header)?;
+        let name = body.event_key.unwrap_or_default();
+        let watchable = self.shared.instance.watchable();
+        match header.request_type {
+            request_type::WATCH => {
+                let watcher = self.watcher.get_or_insert_with(|| Watcher::new(watchable).into());
+                return watcher.watch(name, header.sync, |event| {
+                    write_event(self.out, event.sync, event.key, event.value);
+                });
+            }
+            request_type::UNWATCH => {
+                self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(name));
+            }
+            _ => {
+                let value = watchable.value(name);
+                let version = self.db().schema_version();
+                let count = u32::from(value.is_some());
+                let bytes = value.as_deref().unwrap_or_default();
+                iproto::write_data(self.out, header.sync, version, count, bytes);
+            }
+        }
         Ok(())
     }
 

@@ -102,7 +102,8 @@ impl<'a> Header<'a> {
                 (Some(KeyType::Uint), _) => {
                     let value = msgpack::read_uint(rest)?;
                     match name {
-                        key::REQUEST_TYPE => self.request_type = value,
+                        // Cut to 32 bits, as Tarantool cuts it.
+                        key::REQUEST_TYPE => self.request_type = u64::from(value as u32),
                         key::SYNC => self.sync = value,
                         key::SCHEMA_VERSION => self.schema_version = value,
                         key::STREAM_ID => self.stream_id = value,
@@ -124,11 +125,14 @@ impl<'a> Header<'a> {
 
 /// Requests whose body [`Body::decode`] checks while it reads it, so that it is walked once.
 fn is_decoded_by_body(request_type: u64) -> bool {
-    use request_type::{AUTH, CALL, CALL_16, DELETE, INSERT, REPLACE, SELECT, UPDATE, UPSERT};
+    use request_type::{
+        AUTH, CALL, CALL_16, DELETE, INSERT, REPLACE, SELECT, UNWATCH, UPDATE, UPSERT, WATCH,
+        WATCH_ONCE,
+    };
     matches!(
         request_type,
         SELECT | INSERT | REPLACE | UPDATE | DELETE | UPSERT | CALL | CALL_16 | AUTH
-    )
+    ) || matches!(request_type, WATCH | UNWATCH | WATCH_ONCE)
 }
 
 /// Iterator types of SELECT.
@@ -222,6 +226,8 @@ pub struct Body<'a> {
     pub function_name: Option<&'a [u8]>,
     /// USER_NAME
     pub user_name: Option<&'a [u8]>,
+    /// EVENT_KEY
+    pub event_key: Option<&'a [u8]>,
     /// SPACE_NAME
     pub space_name: Option<&'a [u8]>,
     /// INDEX_NAME
@@ -292,6 +298,7 @@ impl<'a> Body<'a> {
         let slot = match name {
             key::FUNCTION_NAME => &mut self.function_name,
             key::USER_NAME => &mut self.user_name,
+            key::EVENT_KEY => &mut self.event_key,
             key::SPACE_NAME => &mut self.space_name,
             key::INDEX_NAME => &mut self.index_name,
             _ => return,
