@@ -6,7 +6,7 @@
 //! - [`mod@tuple`], [`field_type`], [`compare`], [`key_def`], [`mod@format`], [`update`]: data and its comparison.
 //! - [`index`]: trees, read views, iterators.
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
-//! - [`database`], [`txn`], [`select`]: what a request calls.
+//! - [`database`], [`txn`], [`select`], [`session_settings`]: what a request calls.
 //! - [`journal`]: what is asked of whoever makes commits durable.
 //! - [`blame`]: what errors say of where they happened.
 
@@ -21,6 +21,7 @@ pub mod journal;
 pub mod key_def;
 pub mod schema;
 pub mod select;
+pub mod session_settings;
 pub mod space;
 pub mod text_hint;
 pub mod tuple;

@@ -2,7 +2,6 @@
 //!
 //! Source: protocol.md §4, §16; Tarantool `src/box/box.cc` box_select.
 
-use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 
@@ -13,6 +12,7 @@ use super::index::Index;
 use super::key_def::Key;
 use super::schema::space_def::Engine;
 use super::schema::views::{self, Visible};
+use super::session_settings::unsupported;
 use super::space::Space;
 use super::tuple::Tuple;
 
@@ -118,11 +118,7 @@ impl Database {
         own.check_select(kind, &key, &space.def.name, space.def.engine.name())
             .map_err(|error| blame::search_key(error, select.key, own, &space.def))?;
         let Some(source) = views::source(space.def.id) else {
-            return Err(err!(
-                UNSUPPORTED,
-                "Lycosa",
-                format!("reading from {} spaces", space.def.engine.name())
-            ));
+            return Err(unsupported("select()"));
         };
         let index = self.space(source)?.index(select.index_id)?;
         let visible = Visible::new(self, uid, space.def.id);
@@ -131,7 +127,7 @@ impl Database {
 }
 
 #[inline]
-fn walk(
+pub(super) fn walk(
     index: &Index,
     kind: Kind,
     key: Key<'_>,

@@ -25,6 +25,7 @@ use super::key_def::Key;
 use super::schema;
 use super::schema::space_def::{Engine, SpaceDef};
 use super::schema::space_id;
+use super::session_settings;
 use super::space::{Mode, Space};
 use super::tuple::Tuple;
 use super::update::Update;
@@ -131,19 +132,21 @@ impl<'db> Txn<'db> {
         self.origin == Origin::Recovery
     }
 
-    /// A space that this user may write to.
+    /// A space that this user may write to, whatever engine it has.
     #[inline]
-    fn writable(&self, space_id: u32) -> Result<&Space> {
+    fn space_for_write(&self, space_id: u32) -> Result<&Space> {
         let space = self.db.space(space_id)?;
         if self.origin == Origin::Request {
             self.db.access.check(self.uid, &space_object(&space.def), Privilege::WRITE)?;
         }
-        match space.def.engine {
-            Engine::Memtx => Ok(space),
-            Engine::Sysview => Err(err!(VIEW_IS_RO, &*space.def.name)),
-            Engine::Blackhole => Err(err!(UNSUPPORTED, "Lycosa", "writing to blackhole spaces")),
-            Engine::Service => Err(err!(UNSUPPORTED, "Lycosa", "writing to service spaces")),
-        }
+        Ok(space)
+    }
+
+    /// A space of tuples that this user may write to; `operation` is what is to be done there, as messages name it.
+    #[inline]
+    fn writable(&self, space_id: u32, operation: &str) -> Result<&Space> {
+        let space = self.space_for_write(space_id)?;
+        if space.def.engine == Engine::Memtx { Ok(space) } else { Err(refused(space, operation)) }
     }
 
     /// Inserts a tuple, a well-formed MsgPack array.
@@ -166,7 +169,10 @@ impl<'db> Txn<'db> {
 
     #[inline]
     fn put(&mut self, space_id: u32, data: &[u8], mode: Mode) -> Result<Tuple> {
-        self.writable(space_id)?;
+        let space = self.space_for_write(space_id)?;
+        if !matches!(space.def.engine, Engine::Memtx | Engine::Blackhole) {
+            return Err(refused(space, "replace()"));
+        }
         let generated = schema::sequence::fill(self, space_id, data)?;
         let data = generated.as_deref().unwrap_or(data);
         let space = self.db.space(space_id)?;
@@ -175,7 +181,10 @@ impl<'db> Txn<'db> {
             space_id::SCHEMA | space_id::SPACE | space_id::INDEX => error,
             _ => blame::in_space(error, &space.def),
         })?;
-        self.store(space_id, &new, mode)?;
+        match space.def.engine {
+            Engine::Memtx => self.store(space_id, &new, mode)?,
+            _ => self.pass(space_id, &new)?,
+        }
         let row_type =
             if mode == Mode::Insert { request_type::INSERT } else { request_type::REPLACE };
         self.log(space_id, row_type, |body, _| {
@@ -212,6 +221,15 @@ impl<'db> Txn<'db> {
         self.changed(space_id, old, Some(new.clone()))
     }
 
+    /// A checked tuple goes through a space that keeps none: what follows from it happens, and it is logged.
+    fn pass(&mut self, space_id: u32, new: &Tuple) -> Result<()> {
+        if schema::is_system(space_id) {
+            schema::on_replace(self, space_id, None, Some(new))?;
+        }
+        self.scratch.undo.push(Undo::Nothing);
+        Ok(())
+    }
+
     #[inline]
     fn changed(&mut self, space_id: u32, old: Option<Tuple>, new: Option<Tuple>) -> Result<()> {
         let savepoint = self.scratch.undo.len();
@@ -244,7 +262,7 @@ impl<'db> Txn<'db> {
     /// # Errors
     /// NO_SUCH_SPACE, ACCESS_DENIED, NO_SUCH_INDEX_ID, MORE_THAN_ONE_TUPLE, EXACT_MATCH, KEY_PART_TYPE, those of DDL.
     pub fn delete(&mut self, space_id: u32, index_id: u32, key: &[u8]) -> Result<Option<Tuple>> {
-        let space = self.writable(space_id)?;
+        let space = self.writable(space_id, "delete()")?;
         let old = self.find(space, index_id, key)?;
         if let Some(old) = &old {
             self.db.spaces.get_mut(&space_id).expect("the space was just found").remove(old);
@@ -271,7 +289,7 @@ impl<'db> Txn<'db> {
         ops: &[u8],
         index_base: u32,
     ) -> Result<Option<Tuple>> {
-        let space = self.writable(space_id)?;
+        let space = self.writable(space_id, "update()")?;
         let old = self.find(space, index_id, key)?;
         let mut new = None;
         if let Some(old) = &old {
@@ -323,7 +341,7 @@ impl<'db> Txn<'db> {
         ops: &[u8],
         index_base: u32,
     ) -> Result<()> {
-        let space = self.writable(space_id)?;
+        let space = self.writable(space_id, "upsert()")?;
         let in_space = |error| blame::in_space(error, &space.def);
         let wrong_ops = |error: Error| in_space(error.with("ops", ops));
         space.format.check(data, &space.def).map_err(in_space)?;
@@ -449,6 +467,16 @@ impl<'db> Txn<'db> {
         db.unsettled.extend(scratch.undo.drain(..).map(|undo| (ticket, before, undo)));
         db.forget_settled(journal);
         ticket
+    }
+}
+
+/// The error for an operation that the engine of a space does not have.
+#[cold]
+fn refused(space: &Space, operation: &str) -> Error {
+    match space.def.engine {
+        Engine::Blackhole => err!(UNSUPPORTED, "Blackhole", operation),
+        Engine::Service => session_settings::unsupported(operation),
+        _ => err!(VIEW_IS_RO, &*space.def.name),
     }
 }
 

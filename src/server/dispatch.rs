@@ -18,12 +18,12 @@ use lycosa_proto::msgpack::{
 };
 use parking_lot::RwLockReadGuard;
 
-use super::Shared;
-use super::auth;
 use super::connection::Call;
-use crate::db::access::{Object, ObjectType, Privilege};
+use super::{Shared, auth, refused, tuple_extension};
+use crate::db::access::{Object, ObjectType};
 use crate::db::journal::Ticket;
 use crate::db::schema;
+use crate::db::schema::space_id::SESSION_SETTINGS;
 use crate::db::select::WALK_MAX;
 use crate::db::{Database, Select, Tuple};
 use crate::instance::{WriteGuard, now};
@@ -33,8 +33,15 @@ use crate::watcher::Watcher;
 /// The version of the protocol that IPROTO_ID tells.
 const PROTOCOL_VERSION: u64 = 10;
 /// What IPROTO_ID offers: what works.
-const FEATURES: &[Feature] =
-    &[Feature::WATCHERS, Feature::SPACE_AND_INDEX_NAMES, Feature::WATCH_ONCE];
+const FEATURES: &[Feature] = &[
+    Feature::ERROR_EXTENSION,
+    Feature::WATCHERS,
+    Feature::SPACE_AND_INDEX_NAMES,
+    Feature::WATCH_ONCE,
+    Feature::DML_TUPLE_EXTENSION,
+    Feature::CALL_ARG_TUPLE_EXTENSION,
+    Feature::INSERT_ARROW,
+];
 
 /// A hold of the database lock.
 enum Guard<'a> {
@@ -159,34 +166,46 @@ impl<'a> Run<'a> {
             request_type::VOTE_DEPRECATED => {
                 self.check_version(header).map(|()| self.vote_deprecated(header))
             }
-            other => self.check_version(header).and(Err(self.refuse(other))),
+            _ => self.check_version(header).and_then(|()| Err(self.refuse(header))),
         };
-        if let Err(error) = done {
-            self.out.truncate(start);
-            self.fail(header.sync, &error);
+        match done {
+            Err(error) => {
+                self.out.truncate(start);
+                self.fail(header.sync, &error);
+            }
+            Ok(()) if self.session.has(Feature::DML_TUPLE_EXTENSION) => {
+                self.extend_tuples(header, start);
+            }
+            Ok(()) => {}
         }
         None
     }
 
-    /// The error for a request type that is not served.
     #[cold]
-    fn refuse(&mut self, code: u64) -> Error {
+    fn refuse(&mut self, header: &Header<'_>) -> Error {
         let uid = self.session.uid();
-        let what = match code {
-            request_type::EVAL => "EVAL",
-            request_type::EXECUTE => "SQL",
-            request_type::PREPARE => "SQL",
-            request_type::INSERT_ARROW => return err!(UNSUPPORTED, "CE version", "arrow format"),
-            request_type::JOIN
-            | request_type::SUBSCRIBE
-            | request_type::FETCH_SNAPSHOT
-            | request_type::REGISTER => "replication",
-            _ => return err!(UNKNOWN_REQUEST_TYPE, code),
+        refused::refuse(self.db(), uid, header.request_type, header.body)
+    }
+
+    /// Writes the tuples of the reply at `start` anew, with their format.
+    #[cold]
+    fn extend_tuples(&mut self, header: &Header<'_>, start: usize) {
+        let (request_type::SELECT
+        | request_type::INSERT
+        | request_type::REPLACE
+        | request_type::UPDATE
+        | request_type::DELETE
+        | request_type::UPSERT) = header.request_type
+        else {
+            return;
         };
-        let wanted = if what == "replication" { Privilege::READ } else { Privilege::EXECUTE };
-        match self.db().access().check_universe(uid, wanted) {
-            Ok(()) => err!(UNSUPPORTED, "Lycosa", what),
-            Err(denied) => denied,
+        let db = self.db();
+        let space_id = Body::decode(header.body).and_then(|body| resolve_space(db, &body));
+        let Ok(space_id) = space_id else { return };
+        let format = schema::space_format(db, space_id).unwrap_or(&[0x90]).to_vec();
+        tuple_extension::rewrite(self.out, start, u64::from(space_id), &format);
+        if let Some(write) = self.writes.last_mut().filter(|write| write.start == start) {
+            write.end = self.out.len();
         }
     }
 
@@ -228,6 +247,14 @@ impl<'a> Run<'a> {
         };
         let reply = Reply::start(out, 0, header.sync, db.schema_version());
         let data = Data::start(out);
+        if space_id == SESSION_SETTINGS {
+            let settings = self.session.settings.lock();
+            let each = |row: &Tuple| out.extend_from_slice(row.data());
+            let count = settings.select(db, uid, &select, each)?;
+            data.finish(out, count);
+            reply.finish(out);
+            return Ok(());
+        }
         let walked = Select { limit: select.limit.min(WALK_MAX + 1), ..select };
         let mut count = 0;
         if select.offset <= WALK_MAX {
@@ -284,6 +311,9 @@ impl<'a> Run<'a> {
             request_type::UPDATE | request_type::DELETE => resolve_index(db, space_id, &body)?,
             _ => 0,
         };
+        if space_id == SESSION_SETTINGS && header.request_type == request_type::UPDATE {
+            return self.update_settings(header, index_id, &body);
+        }
         let mut txn = db.begin(uid, now);
         let (key, tuple) = (body.key.unwrap_or(&[0x90]), body.tuple.unwrap_or(&[0x90]));
         let tuple: Option<Tuple> = match header.request_type {
@@ -306,6 +336,27 @@ impl<'a> Run<'a> {
         data.finish(self.out, u32::from(tuple.is_some()));
         reply.finish(self.out);
         self.writes.push(PendingWrite { ticket, sync: header.sync, start, end: self.out.len() });
+        Ok(())
+    }
+
+    /// An UPDATE of what only this session has.
+    #[cold]
+    fn update_settings(
+        &mut self,
+        header: &Header<'_>,
+        index_id: u32,
+        body: &Body<'_>,
+    ) -> Result<()> {
+        let (key, ops) = (body.key.unwrap_or(&[0x90]), body.tuple.unwrap_or(&[0x90]));
+        let session = self.session;
+        let db = self.db();
+        let version = db.schema_version();
+        let updated =
+            session.settings.lock().update(db, session.uid(), index_id, key, ops, body.index_base);
+        let row = updated?;
+        let count = u32::from(row.is_some());
+        let bytes = row.as_ref().map_or(&[][..], Tuple::data);
+        iproto::write_data(self.out, header.sync, version, count, bytes);
         Ok(())
     }
 
@@ -332,7 +383,12 @@ impl<'a> Run<'a> {
         self.release();
         let context =
             Context { instance: self.shared.instance.clone(), session: self.session.clone() };
-        let args = Args::new(body.tuple.unwrap_or(&[0x90]));
+        let args = body.tuple.unwrap_or(&[0x90]);
+        let plain = match body.has(key::TUPLE_FORMATS) {
+            true => tuple_extension::plain(args),
+            false => None,
+        };
+        let args = Args::new(plain.as_deref().unwrap_or(args));
         let running = self
             .shared
             .registry
@@ -363,6 +419,7 @@ impl<'a> Run<'a> {
         if msgpack::read_map(&mut { header.body }).is_err() {
             return Err(bad());
         }
+        let mut features: &[u8] = &[0x90];
         for (name, value) in msgpack::pairs(header.body) {
             let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
             match (msgpack::read(&mut { name }), token) {
@@ -372,6 +429,7 @@ impl<'a> Run<'a> {
                     if !msgpack::items(value).all(is_uint) {
                         return Err(bad());
                     }
+                    features = value;
                 }
                 (Ok(Token::Uint(key::AUTH_TYPE)), Token::Str(_)) => {}
                 (Ok(Token::Uint(key::VERSION | key::FEATURES | key::AUTH_TYPE)), _) => {
@@ -381,6 +439,9 @@ impl<'a> Run<'a> {
             }
         }
         self.check_version(header)?;
+        let numbers =
+            msgpack::items(features).filter_map(|mut item| msgpack::read_uint(&mut item).ok());
+        self.session.set_features(numbers.map(Feature));
         let version = self.db().schema_version();
         let reply = Reply::start(self.out, 0, header.sync, version);
         write_id(self.out, PROTOCOL_VERSION, FEATURES, auth::METHOD);

@@ -13,6 +13,8 @@ mod balance;
 mod connection;
 mod dispatch;
 mod listener;
+mod refused;
+mod tuple_extension;
 mod worker;
 
 use std::net::SocketAddr;
