@@ -193,7 +193,7 @@ struct Connection<'a> {
     calls: FuturesUnordered<Call>,
     /// What it watches; None if it never watched anything.
     watcher: Option<Box<Watcher>>,
-    /// No further request will be read: the input is no packet.
+    /// No further request will be read: the input is no packet, or the last reply was the last.
     is_broken: bool,
     /// Reads in a row that did not have to wait.
     streak: u32,
@@ -363,6 +363,7 @@ impl<'a> Connection<'a> {
                         self.calls.push(call);
                     }
                     self.done += total;
+                    self.is_broken = run.is_last();
                     count += 1;
                     // Long replies count for more: what gathers in memory stays bounded.
                     weight += 1 + run.output_bytes() / OUTPUT_BYTES_PER_REQUEST;

@@ -76,6 +76,8 @@ pub(super) struct Run<'a> {
     writes: &'a mut Vec<PendingWrite>,
     /// The time of this stretch.
     now: Option<f64>,
+    /// The connection is to be closed after this reply.
+    is_last: bool,
 }
 
 impl<'a> Run<'a> {
@@ -86,12 +88,26 @@ impl<'a> Run<'a> {
         out: &'a mut Vec<u8>,
         writes: &'a mut Vec<PendingWrite>,
     ) -> Self {
-        Self { shared, session, guard: Guard::None, watcher, out, writes, now: None }
+        Self {
+            shared,
+            session,
+            guard: Guard::None,
+            watcher,
+            out,
+            writes,
+            now: None,
+            is_last: false,
+        }
     }
 
     /// Bytes of replies so far.
     pub(super) fn output_bytes(&self) -> usize {
         self.out.len()
+    }
+
+    /// True if nothing that follows is to be answered.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last
     }
 
     /// Lets go of the lock, so that others get it between long stretches.
@@ -183,6 +199,8 @@ impl<'a> Run<'a> {
 
     #[cold]
     fn refuse(&mut self, header: &Header<'_>) -> Error {
+        // A replica that cannot subscribe is not to send anything else.
+        self.is_last = header.request_type == request_type::SUBSCRIBE;
         let uid = self.session.uid();
         refused::refuse(self.db(), uid, header.request_type, header.body)
     }

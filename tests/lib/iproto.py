@@ -44,6 +44,8 @@ class Key(IntEnum):
     VERSION = 0x54
     FEATURES = 0x55
     EVENT_KEY = 0x57
+    EVENT_DATA = 0x58
+    TUPLE_FORMATS = 0x60
 
 
 class Type(IntEnum):
@@ -60,9 +62,12 @@ class Type(IntEnum):
     UPSERT = 9
     CALL = 10
     PING = 64
+    SUBSCRIBE = 66
     ID = 73
     WATCH = 74
     UNWATCH = 75
+    EVENT = 76
+    WATCH_ONCE = 77
 
 
 class Iter(IntEnum):
@@ -82,6 +87,7 @@ class Err(IntEnum):
 
     ILLEGAL_PARAMS = 1
     TUPLE_FOUND = 3
+    UNSUPPORTED = 5
     KEY_PART_TYPE = 18
     EXACT_MATCH = 19
     INVALID_MSGPACK = 20
@@ -99,6 +105,8 @@ class Err(IntEnum):
     MISSING_REQUEST_FIELD = 69
     WRONG_SCHEMA_VERSION = 109
     PARTIAL_KEY = 136
+    SESSION_SETTING_INVALID_VALUE = 209
+    NIL_UUID = 264
 
 
 class Closed(Exception):
