@@ -35,6 +35,7 @@ use crate::db::schema::space_def::Engine;
 use crate::db::schema::{bootstrap, sequence, space_id};
 use crate::db::space::Space;
 use crate::db::{Database, Txn};
+use crate::stat::Stat;
 use crate::wal::checkpoint::{self, Checkpoint};
 use crate::wal::disk::{DirLock, Disk};
 use crate::wal::journal::{Journal, Mode, Options};
@@ -97,6 +98,8 @@ pub struct Instance {
     is_checkpointing: AtomicBool,
     /// When checkpoints are due by themselves.
     schedule: Schedule,
+    /// What the network side counts.
+    stat: Stat,
     /// When the process became ready.
     started: std::time::Instant,
     /// Held for as long as the instance lives.
@@ -168,6 +171,7 @@ impl Instance {
             uuid,
             is_checkpointing: AtomicBool::new(false),
             schedule: Schedule::new(&config.snapshot.by),
+            stat: Stat::default(),
             started: std::time::Instant::now(),
             _locks: locks,
         };
@@ -178,6 +182,11 @@ impl Instance {
     /// The UUID of the instance.
     pub fn uuid(&self) -> Uuid {
         self.uuid
+    }
+
+    /// Counters of requests, connections and bytes.
+    pub fn stat(&self) -> &Stat {
+        &self.stat
     }
 
     /// Time since the instance was opened.

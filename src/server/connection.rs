@@ -30,6 +30,7 @@ use super::Shared;
 use super::dispatch::{CallEnd, PendingWrite, Run, finish_call};
 use crate::instance::VERSION;
 use crate::procs::{Running, Session};
+use crate::stat::{Counter, Counters};
 use crate::watcher::Watcher;
 
 /// Requests of a round.
@@ -95,6 +96,7 @@ pub(super) async fn serve_moving(
     match Connection::resume(shared, no, moving) {
         Ok(connection) => serve(connection).await,
         Err(_) => {
+            shared.counters[no].add(Counter::CONNECTION_CLOSED, 1);
             shared.registry.on_disconnect(&shared.instance, &session);
             None
         }
@@ -104,13 +106,17 @@ pub(super) async fn serve_moving(
 async fn serve(mut connection: Connection<'_>) -> Option<(usize, Moving)> {
     let end = connection.run().await;
     let writer_score = connection.writer_score;
-    let Connection { shared, session, calls, stream, mut input, done, watcher, .. } = connection;
+    let Connection { shared, worker, session, calls, stream, mut input, done, watcher, .. } =
+        connection;
     if let Err(End::Moving(target)) = end
         && let Ok(stream) = stream.into_std()
     {
         input.drain(..done);
         return Some((target, Moving { stream, session, input, watcher, writer_score }));
     }
+    let counters = &shared.counters[worker];
+    counters.add(Counter::CONNECTION_CLOSED, 1);
+    counters.add(Counter::CALL_ENDED, calls.len() as u64);
     // Its procedures end first: what they hold is free when the applications hear of it.
     drop(calls);
     shared.registry.on_disconnect(&shared.instance, &session);
@@ -144,15 +150,6 @@ enum Event {
     Changed,
 }
 
-/// What a read means: none is the end.
-fn took(read: std::io::Result<usize>) -> Result<(), End> {
-    match read {
-        Ok(0) => Err(End::Gone),
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Lets every task of this thread that is ready have its turn, once. Cheaper than tokio's `yield_now`, which asks the
 /// system for events in between.
 async fn others_turn() {
@@ -180,6 +177,8 @@ struct Connection<'a> {
     shared: &'a Arc<Shared>,
     /// The worker that serves it.
     worker: usize,
+    /// What that worker counts.
+    counters: &'a Counters,
     session: Arc<Session>,
     stream: TcpStream,
     /// Bytes that were read; those before `done` are executed.
@@ -213,6 +212,7 @@ impl<'a> Connection<'a> {
         let session = Arc::new(Session::new(id, stream.peer_addr()?, salt));
         let moving = Moving { stream, session, input: Vec::new(), watcher: None, writer_score: 0 };
         let mut connection = Self::resume(shared, worker, moving)?;
+        connection.counters.add(Counter::CONNECTION_OPENED, 1);
         connection.out.extend(greeting(VERSION, &shared.instance.uuid(), &salt));
         Ok(connection)
     }
@@ -221,6 +221,7 @@ impl<'a> Connection<'a> {
         Ok(Self {
             shared,
             worker,
+            counters: &shared.counters[worker],
             session: moving.session,
             stream: TcpStream::from_std(moving.stream)?,
             input: moving.input,
@@ -291,7 +292,7 @@ impl<'a> Connection<'a> {
                 && let Some(read) = self.stream.read_buf(&mut self.input).now_or_never()
             {
                 self.streak += 1;
-                return took(read);
+                return self.took(read);
             }
             if self.streak == STREAK_MAX {
                 self.streak = 0;
@@ -300,7 +301,8 @@ impl<'a> Connection<'a> {
         }
         self.streak = 0;
         if self.calls.is_empty() && self.watcher.is_none() {
-            return took(self.stream.read_buf(&mut self.input).await);
+            let read = self.stream.read_buf(&mut self.input).await;
+            return self.took(read);
         }
         let event = tokio::select! {
             biased;
@@ -310,19 +312,36 @@ impl<'a> Connection<'a> {
         };
         match event {
             Event::CallEnded(end) => {
-                finish_call(self.shared, &mut self.out, end);
+                self.finish_call(end);
                 self.finish_ready_calls();
                 Ok(())
             }
-            Event::Read(read) => took(read),
+            Event::Read(read) => self.took(read),
             Event::Changed => Ok(()),
         }
+    }
+
+    /// What a read means: none is the end.
+    fn took(&self, read: std::io::Result<usize>) -> Result<(), End> {
+        match read? {
+            0 => Err(End::Gone),
+            len => {
+                self.counters.add(Counter::BYTES_RECEIVED, len as u64);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the end of a call.
+    fn finish_call(&mut self, end: CallEnd) {
+        self.counters.add(Counter::CALL_ENDED, 1);
+        finish_call(self.shared, self.counters, &mut self.out, end);
     }
 
     /// Takes the ends of all calls that have ended by now.
     fn finish_ready_calls(&mut self) {
         while let Some(Some(end)) = self.calls.next().now_or_never() {
-            finish_call(self.shared, &mut self.out, end);
+            self.finish_call(end);
         }
     }
 
@@ -348,6 +367,7 @@ impl<'a> Connection<'a> {
         let mut run = Run::new(
             self.shared,
             &self.session,
+            self.counters,
             &mut self.watcher,
             &mut self.out,
             &mut self.writes,
@@ -360,6 +380,7 @@ impl<'a> Connection<'a> {
             match frame(rest, self.shared.limits.packet_bytes) {
                 Ok(Frame::Complete { head, total }) => {
                     if let Some(call) = run.packet(&rest[head..total]) {
+                        self.counters.add(Counter::CALL_BEGUN, 1);
                         self.calls.push(call);
                     }
                     self.done += total;
@@ -440,6 +461,7 @@ impl<'a> Connection<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
+        self.counters.add(Counter::BYTES_SENT, sent as u64);
         self.out.clear();
         Ok(())
     }

@@ -28,6 +28,7 @@ use crate::db::select::WALK_MAX;
 use crate::db::{Database, Select, Tuple};
 use crate::instance::{WriteGuard, now};
 use crate::procs::{Args, Context, Session};
+use crate::stat::{Counter, Counters};
 use crate::watcher::Watcher;
 
 /// The version of the protocol that IPROTO_ID tells.
@@ -68,6 +69,8 @@ pub(super) struct Run<'a> {
     shared: &'a Arc<Shared>,
     session: &'a Arc<Session>,
     guard: Guard<'a>,
+    /// What the thread counts.
+    counters: &'a Counters,
     /// What the connection watches; None before its first WATCH.
     watcher: &'a mut Option<Box<Watcher>>,
     /// The output buffer.
@@ -84,6 +87,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         shared: &'a Arc<Shared>,
         session: &'a Arc<Session>,
+        counters: &'a Counters,
         watcher: &'a mut Option<Box<Watcher>>,
         out: &'a mut Vec<u8>,
         writes: &'a mut Vec<PendingWrite>,
@@ -92,6 +96,7 @@ impl<'a> Run<'a> {
             shared,
             session,
             guard: Guard::None,
+            counters,
             watcher,
             out,
             writes,
@@ -154,12 +159,14 @@ impl<'a> Run<'a> {
     /// Writes an error packet.
     #[cold]
     pub(super) fn fail(&mut self, sync: u64, error: &Error) {
+        self.counters.add(Counter::ERROR, 1);
         let version = self.db().schema_version();
         write_error(self.out, sync, version, error);
     }
 
     #[inline]
     fn request(&mut self, header: &Header<'_>) -> Option<Call> {
+        self.counters.add(Counter::request(header.request_type), 1);
         let start = self.out.len();
         let done = match header.request_type {
             request_type::SELECT => self.select(header),
@@ -565,14 +572,17 @@ fn resolve_index(db: &Database, space_id: u32, body: &Body<'_>) -> Result<u32> {
 }
 
 /// Writes the reply of a call that has ended.
-pub(super) fn finish_call(shared: &Shared, out: &mut Vec<u8>, call: CallEnd) {
+pub(super) fn finish_call(shared: &Shared, counters: &Counters, out: &mut Vec<u8>, call: CallEnd) {
     let version = shared.instance.read().schema_version();
     match call.result {
         Ok(values) => {
             let values = if call.is_call_16 { values.into_call_16() } else { values };
             iproto::write_data(out, call.sync, version, values.count(), values.bytes());
         }
-        Err(error) => write_error(out, call.sync, version, &error),
+        Err(error) => {
+            counters.add(Counter::ERROR, 1);
+            write_error(out, call.sync, version, &error);
+        }
     }
 }
 

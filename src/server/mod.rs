@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use crate::config::Iproto;
 use crate::instance::{Instance, SHUTDOWN};
 use crate::procs::Registry;
+use crate::stat::Counters;
 
 /// What every connection shares.
 pub struct Shared {
@@ -42,6 +43,8 @@ pub struct Shared {
     connections: AtomicUsize,
     /// Which worker serves what.
     balance: balance::Balance,
+    /// What each worker counts.
+    counters: Vec<Arc<Counters>>,
     /// Where each worker takes its jobs from.
     jobs: Vec<worker::Jobs>,
     /// How far the server has gone towards its end.
@@ -116,6 +119,7 @@ impl Server {
         let (jobs, receivers): (Vec<_>, Vec<_>) =
             (0..threads).map(|_| tokio::sync::mpsc::unbounded_channel()).unzip();
         let shared = Arc::new(Shared {
+            counters: (0..threads).map(|_| instance.stat().join()).collect(),
             instance,
             registry,
             limits,
