@@ -10,7 +10,7 @@ from lib.iproto import Closed, Key, Type, request
 
 pytestmark = pytest.mark.lycosa
 
-# Long enough for an event that must not come, on the same connection as a reply that must.
+# How long a server waits for those who watch its shutdown.
 SHUTDOWN_SEC = 3.0
 
 
