@@ -8,7 +8,9 @@
 //! Invariant: nobody is told that a transaction succeeded before the journal says that it is durable. A guard of the lock
 //! is never held across an await: guards are not `Send`, and what is spawned must be.
 
+mod broadcast;
 mod credentials;
+mod lock;
 mod schedule;
 
 use std::path::PathBuf;
@@ -19,23 +21,28 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::{Body, request_type};
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::RwLockReadGuard;
 use uuid::Uuid;
 
+pub use self::broadcast::SHUTDOWN;
+use self::lock::Shared;
+pub use self::lock::WriteGuard;
 use self::schedule::Schedule;
 use crate::config::{Config, WalMode};
 use crate::db::access::ADMIN;
-use crate::db::journal::{RollBack, Ticket, Vclock};
+use crate::db::journal::Vclock;
 use crate::db::schema::space_def::Engine;
 use crate::db::schema::{bootstrap, sequence, space_id};
 use crate::db::space::Space;
 use crate::db::{Database, Txn};
+use crate::stat::Stat;
 use crate::wal::checkpoint::{self, Checkpoint};
 use crate::wal::disk::{DirLock, Disk};
 use crate::wal::journal::{Journal, Mode, Options};
 use crate::wal::recovery::{Delivery, Position, Scan, lock_dir};
 use crate::wal::xlog::Row;
 use crate::wal::{self};
+use crate::watcher::Watchable;
 
 /// The version that the greeting shows.
 pub const VERSION: &str = "3.9.0";
@@ -91,22 +98,12 @@ pub struct Instance {
     is_checkpointing: AtomicBool,
     /// When checkpoints are due by themselves.
     schedule: Schedule,
+    /// What the network side counts.
+    stat: Stat,
     /// When the process became ready.
     started: std::time::Instant,
     /// Held for as long as the instance lives.
     _locks: Vec<DirLock>,
-}
-
-/// The part that the journal calls back.
-struct Shared {
-    db: RwLock<Database>,
-}
-
-impl RollBack for Shared {
-    fn roll_back(&self, from: Ticket, forget: &mut dyn FnMut(Ticket)) {
-        let mut db = self.db.write();
-        forget(db.roll_back(from));
-    }
 }
 
 /// Seconds since the epoch.
@@ -159,7 +156,9 @@ impl Instance {
         let journal = Arc::new(Journal::open(disk.clone(), options, position)?);
         db.set_journal(journal.clone());
         db.trust_guest(config.guest_is_trusted());
-        let shared = Arc::new(Shared { db: RwLock::new(db) });
+        let watchable = Arc::new(Watchable::default());
+        broadcast::all(&watchable, &db);
+        let shared = Arc::new(Shared::new(db, watchable));
         let target: std::sync::Weak<Shared> = Arc::downgrade(&shared);
         journal.set_rollback_target(target);
         let instance = Self {
@@ -172,6 +171,7 @@ impl Instance {
             uuid,
             is_checkpointing: AtomicBool::new(false),
             schedule: Schedule::new(&config.snapshot.by),
+            stat: Stat::default(),
             started: std::time::Instant::now(),
             _locks: locks,
         };
@@ -184,6 +184,11 @@ impl Instance {
         self.uuid
     }
 
+    /// Counters of requests, connections and bytes.
+    pub fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
     /// Time since the instance was opened.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
@@ -192,14 +197,19 @@ impl Instance {
     /// The database, to read.
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, Database> {
-        self.shared.db.read()
+        self.shared.read()
     }
 
     /// The database, to write. Whoever commits must wait for the ticket before telling anybody; [`Self::transaction`] does
     /// all of it.
     #[inline]
-    pub fn write(&self) -> RwLockWriteGuard<'_, Database> {
-        self.shared.db.write()
+    pub fn write(&self) -> WriteGuard<'_> {
+        self.shared.write()
+    }
+
+    /// What can be watched.
+    pub fn watchable(&self) -> &Arc<Watchable> {
+        &self.shared.watchable
     }
 
     /// The journal, to wait for tickets.

@@ -5,6 +5,8 @@
 //! - [`config`]: the table of options and the three sources they are read from.
 //! - [`db`]: the engine, a synchronous library.
 //! - [`wal`]: Tarantool's files: the journal, snapshots, recovery.
+//! - [`stat`]: counters of requests, connections and bytes.
+//! - [`watcher`]: who is told when the value of a key changes.
 //! - [`instance`]: the engine behind its lock, with its journal and files.
 //! - [`http`]: bounded requests to other HTTP servers.
 //! - [`procs`]: stored procedures and the applications made of them.
@@ -16,4 +18,6 @@ pub mod http;
 pub mod instance;
 pub mod procs;
 pub mod server;
+pub mod stat;
 pub mod wal;
+pub mod watcher;

@@ -116,8 +116,8 @@ fn applications(config: &Config) -> Result<Registry, String> {
     Ok(registry)
 }
 
-/// Between two looks whether a snapshot is due.
-const CHECKPOINT_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+/// Between two looks whether a snapshot is due, and two totals of what was counted.
+const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The signals that the server knows.
 struct Signals {
@@ -137,13 +137,14 @@ impl Signals {
 
     /// Takes snapshots on SIGUSR1 and when they are due, until SIGTERM or SIGINT comes.
     async fn until_stopped(mut self, instance: &Arc<Instance>) {
-        let mut look = tokio::time::interval(CHECKPOINT_LOOK);
+        let mut look = tokio::time::interval(LOOK_INTERVAL);
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return tracing::info!("SIGTERM: stopping"),
                 _ = self.interrupt.recv() => return tracing::info!("SIGINT: stopping"),
                 _ = self.checkpoint.recv() => checkpoint(instance),
-                _ = look.tick() => {
+                now = look.tick() => {
+                    instance.stat().tick(now.into_std());
                     if instance.is_checkpoint_due() {
                         checkpoint(instance);
                     }

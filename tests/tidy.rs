@@ -43,27 +43,38 @@ struct Layer {
 const OUTSIDE: &[&str] =
     &["std::net", "std::fs", "std::time", "std::thread", "std::env", "tokio", "rand::"];
 
-const LAYERS: [Layer; 7] = [
+const LAYERS: [Layer; 9] = [
     Layer { name: "db", uses: &["db"], tests_use: &[], never: OUTSIDE },
     Layer { name: "wal", uses: &["wal", "db::journal"], tests_use: &[], never: &["std::net"] },
     Layer { name: "config", uses: &["config"], tests_use: &[], never: &["std::net::TcpStream"] },
     Layer { name: "http", uses: &["http"], tests_use: &["config"], never: &["std::fs"] },
+    Layer { name: "stat", uses: &["stat"], tests_use: &[], never: &["std::fs", "std::net"] },
+    Layer { name: "watcher", uses: &["watcher"], tests_use: &[], never: &["std::fs", "std::net"] },
     Layer {
         name: "instance",
-        uses: &["instance", "config", "db", "wal"],
+        uses: &["instance", "config", "db", "stat", "wal", "watcher"],
         tests_use: &[],
         never: &["std::net", "lycosa_proto::xrow"],
     },
     Layer {
         name: "procs",
         // Of the journal nothing but its mode, which the instance shows.
-        uses: &["procs", "config", "db", "http", "instance", "wal::journal::Mode"],
+        uses: &[
+            "procs",
+            "config",
+            "db",
+            "http",
+            "instance",
+            "stat",
+            "wal::journal::Mode",
+            "watcher",
+        ],
         tests_use: &["wal"],
         never: &["std::fs", "std::thread"],
     },
     Layer {
         name: "server",
-        uses: &["server", "config", "db", "instance", "procs"],
+        uses: &["server", "config", "db", "instance", "procs", "stat", "watcher"],
         tests_use: &["wal"],
         never: &["OpenOptions"],
     },

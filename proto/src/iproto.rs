@@ -12,7 +12,7 @@ mod request;
 pub use request::{Body, Frame, Header, Iterator, frame};
 
 use crate::error::Error;
-use crate::msgpack::{write_array, write_str, write_uint};
+use crate::msgpack::{write_array, write_map, write_str, write_uint};
 
 macro_rules! request_types {
     ($($code:literal $name:ident)*) => {
@@ -206,13 +206,15 @@ pub struct Reply {
 
 /// Bytes of the length that begins a packet of ours.
 const LENGTH_BYTES: usize = 5;
+/// Bytes of a reply before its body.
+pub const HEAD_BYTES: usize = 32;
 
 impl Reply {
     /// Writes the head of a reply with `status`, a body is to follow.
     #[inline]
     pub fn start(out: &mut Vec<u8>, status: u32, sync: u64, schema_version: u64) -> Self {
         let start = out.len();
-        let mut head = [0u8; 32];
+        let mut head = [0u8; HEAD_BYTES];
         head[0] = 0xce;
         head[5..8].copy_from_slice(&[0x83, 0x00, 0xce]);
         head[8..12].copy_from_slice(&status.to_be_bytes());
@@ -221,6 +223,11 @@ impl Reply {
         head[22..24].copy_from_slice(&[0x05, 0xcf]);
         head[24..32].copy_from_slice(&schema_version.to_be_bytes());
         out.extend_from_slice(&head);
+        Self { start }
+    }
+
+    /// A reply that was begun, or finished, at this offset before: to be finished anew.
+    pub fn at(start: usize) -> Self {
         Self { start }
     }
 
@@ -259,6 +266,25 @@ pub fn write_error(out: &mut Vec<u8>, sync: u64, schema_version: u64, error: &Er
     let reply = Reply::start(out, status, sync, schema_version);
     error.write_body(out);
     reply.finish(out);
+}
+
+/// Writes a whole EVENT: its head is short, unlike that of a reply.
+pub fn write_event(out: &mut Vec<u8>, sync: u64, name: &[u8], value: Option<&[u8]>) {
+    let start = out.len();
+    out.extend_from_slice(&[0xce, 0, 0, 0, 0]);
+    write_map(out, 2);
+    write_uint(out, key::REQUEST_TYPE);
+    write_uint(out, request_type::EVENT);
+    write_uint(out, key::SYNC);
+    write_uint(out, sync);
+    write_map(out, 1 + usize::from(value.is_some()));
+    write_uint(out, key::EVENT_KEY);
+    write_str(out, name);
+    if let Some(value) = value {
+        write_uint(out, key::EVENT_DATA);
+        out.extend_from_slice(value);
+    }
+    Reply::at(start).finish(out);
 }
 
 /// The body `{DATA: [...]}` that is being written; the count of items is filled in at the end.
@@ -308,6 +334,11 @@ impl Data {
 pub struct Feature(pub u64);
 
 impl Feature {
+    /// The bit that stands for it in a set; none for numbers beyond such a set.
+    pub const fn bit(self) -> u64 {
+        if self.0 < 64 { 1 << self.0 } else { 0 }
+    }
+
     /// Streams: STREAM_ID in headers.
     pub const STREAMS: Self = Self(0);
     /// BEGIN, COMMIT, ROLLBACK.
@@ -322,11 +353,16 @@ impl Feature {
     pub const SPACE_AND_INDEX_NAMES: Self = Self(5);
     /// WATCH_ONCE.
     pub const WATCH_ONCE: Self = Self(6);
+    /// Asked for by the client: tuples of SELECT and of writes as extensions, with TUPLE_FORMATS.
+    pub const DML_TUPLE_EXTENSION: Self = Self(7);
+    /// Arguments of CALL may hold tuples as extensions.
+    pub const CALL_ARG_TUPLE_EXTENSION: Self = Self(9);
+    /// INSERT_ARROW, which the community edition knows and refuses.
+    pub const INSERT_ARROW: Self = Self(12);
 }
 
 /// Writes the body of the reply to IPROTO_ID.
 pub fn write_id(out: &mut Vec<u8>, version: u64, features: &[Feature], auth_type: &str) {
-    use crate::msgpack::write_map;
     write_map(out, 3);
     write_uint(out, key::VERSION);
     write_uint(out, version);

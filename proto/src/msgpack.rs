@@ -6,10 +6,12 @@
 //!
 //! Source: Tarantool `src/lib/msgpuck`, `src/lib/core/mp_extension_types.h`, `mp_check`.
 
+mod diagnosis;
 mod ext;
 mod text;
 mod write;
 
+pub use diagnosis::Diagnosis;
 pub use ext::digits::Digits;
 pub use ext::{Decimal, ext_type};
 pub use text::{Text, general};

@@ -9,7 +9,7 @@
 mod tree;
 
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Error, Result};
 use lycosa_proto::msgpack::{self, Token};
 
 use super::field_type::FieldType;
@@ -83,22 +83,22 @@ impl Format {
         let mut rest = tuple;
         let count = msgpack::read_array(&mut rest).unwrap_or(0);
         if self.count_exact != 0 && count != self.count_exact {
-            return Err(self.blame(err!(EXACT_FIELD_COUNT, count, self.count_exact), tuple, space));
+            return Err(Self::blame(err!(EXACT_FIELD_COUNT, count, self.count_exact), tuple));
         }
         if let Some(tree) = &self.tree {
             let done = tree.check(rest, count, space);
-            return done.map_err(|error| self.blame(error, tuple, space));
+            return done.map_err(|error| Self::blame(error, tuple));
         }
         if count < self.count_min {
             let missing = (count..self.count_min).find(|no| !self.rules[*no as usize].is_nullable);
             let label = space.field_label(missing.unwrap_or(count));
-            return Err(self.blame(err!(FIELD_MISSING, label), tuple, space));
+            return Err(Self::blame(err!(FIELD_MISSING, label), tuple));
         }
         for (no, rule) in self.rules.iter().enumerate().take(count as usize) {
             let mut after = rest;
             let token = msgpack::read(&mut after).unwrap_or(Token::Nil);
             if let Err(error) = rule.check(&token, || space.field_label(no as u32)) {
-                return Err(self.blame(error, tuple, space));
+                return Err(Self::blame(error, tuple));
             }
             match token {
                 Token::Array(_) | Token::Map(_) => {
@@ -111,13 +111,8 @@ impl Format {
     }
 
     #[cold]
-    fn blame(
-        &self,
-        error: lycosa_proto::error::Error,
-        tuple: &[u8],
-        space: &SpaceDef,
-    ) -> lycosa_proto::error::Error {
-        error.with("tuple", tuple).with("space", &*space.name).with("space_id", space.id)
+    fn blame(error: Error, tuple: &[u8]) -> Error {
+        error.with("tuple", tuple)
     }
 
     /// The declared type of a field, for the results of arithmetic.

@@ -7,10 +7,12 @@
 //!   its comparison.
 //! - [`index`]: kinds of indexes, read views, iterators, positions.
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
-//! - [`database`], [`txn`], [`select`]: what a request calls.
+//! - [`database`], [`txn`], [`select`], [`session_settings`]: what a request calls.
 //! - [`journal`]: what is asked of whoever makes commits durable.
+//! - [`blame`]: what errors say of where they happened.
 
 pub mod access;
+pub mod blame;
 pub mod compare;
 pub mod database;
 pub mod field_type;
@@ -21,6 +23,7 @@ pub mod json_path;
 pub mod key_def;
 pub mod schema;
 pub mod select;
+pub mod session_settings;
 pub mod space;
 pub mod text_hint;
 pub mod tuple;

@@ -4,16 +4,17 @@
 //!
 //! Source: protocol.md §4, §16; Tarantool `src/box/box.cc` box_select.
 
-use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 
 use super::access::Privilege;
+use super::blame;
 use super::database::Database;
 use super::index::{After, Index, Position};
 use super::key_def::Key;
 use super::schema::space_def::Engine;
 use super::schema::views::{self, Visible};
+use super::session_settings::unsupported;
 use super::space::Space;
 use super::tuple::Tuple;
 
@@ -111,7 +112,9 @@ impl Database {
             return self.select_view(uid, space, select, kind, key, &mut each);
         }
         let index = space.index(select.index_id)?;
-        index.check_select(kind, &key, &space.def.name, "memtx")?;
+        index
+            .check_select(kind, &key, &space.def.name, "memtx")
+            .map_err(|error| blame::search_key(error, select.key, index, &space.def))?;
         if select.limit == 0 {
             return Ok(0);
         }
@@ -169,7 +172,9 @@ impl Database {
         let index = space.index(select.index_id)?;
         let (name, engine) = (&*space.def.name, space.def.engine.name());
         let key = Key::from_array(select.key);
-        index.check_select(kind, &key, name, engine)?;
+        index
+            .check_select(kind, &key, name, engine)
+            .map_err(|error| blame::search_key(error, select.key, index, &space.def))?;
         let after = match page.after {
             Some(after) => index.position_after(after, kind, &key, name, engine)?,
             None => None,
@@ -183,11 +188,7 @@ impl Database {
     /// The space that a view shows.
     fn view_source(&self, space: &Space) -> Result<&Space> {
         let Some(source) = views::source(space.def.id) else {
-            return Err(err!(
-                UNSUPPORTED,
-                "Lycosa",
-                format!("reading from {} spaces", space.def.engine.name())
-            ));
+            return Err(unsupported("select()"));
         };
         self.space(source)
     }
@@ -202,7 +203,8 @@ impl Database {
         each: &mut dyn FnMut(&Tuple),
     ) -> Result<u32> {
         let own = space.index(select.index_id)?;
-        own.check_select(kind, &key, &space.def.name, space.def.engine.name())?;
+        own.check_select(kind, &key, &space.def.name, space.def.engine.name())
+            .map_err(|error| blame::search_key(error, select.key, own, &space.def))?;
         let index = self.view_source(space)?.index(select.index_id)?;
         let visible = Visible::new(self, uid, space.def.id);
         let walk = index.select(kind, key).filter(|tuple| visible.shows(tuple));

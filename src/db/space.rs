@@ -184,12 +184,12 @@ impl Space {
 
     /// The error for an UPDATE that makes `new` of `old`, whose primary key is another.
     #[cold]
-    pub fn wrong_key(&self, old: &Tuple, new: &Tuple, ops: &[u8]) -> Error {
+    pub fn wrong_key(&self, old: &Tuple, new: &Tuple) -> Error {
         match self.primary().map(|primary| (primary, primary.find(new))) {
             Ok((primary, Some(other))) => self.duplicate(primary, other, new),
             _ => {
                 let (old, new) = (old.data(), new.data());
-                err!(CANT_UPDATE_PRIMARY_KEY, &*self.def.name, self.def.id, old, new, ops)
+                err!(CANT_UPDATE_PRIMARY_KEY, &*self.def.name, self.def.id, old, new)
             }
         }
     }

@@ -12,17 +12,20 @@
 //! Source: protocol.md §4, §17; wal.md §2; Tarantool `src/box/txn.c`, `box.cc` box_process_rw.
 
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Error, Result};
 use lycosa_proto::iproto::{key, request_type};
 use lycosa_proto::msgpack::{write_map, write_uint};
 use lycosa_proto::xrow::{GROUP_LOCAL, Header};
 
 use super::access::Privilege;
+use super::blame;
 use super::database::{Database, OwnLsn, space_object};
 use super::journal::Ticket;
 use super::key_def::Key;
 use super::schema;
 use super::schema::space_def::{Engine, SpaceDef};
+use super::schema::space_id;
+use super::session_settings;
 use super::space::{Mode, Space};
 use super::tuple::Tuple;
 use super::update::Update;
@@ -129,9 +132,9 @@ impl<'db> Txn<'db> {
         self.origin == Origin::Recovery
     }
 
-    /// A space that this user may write to.
+    /// A space that this user may write to, whatever engine it has.
     #[inline]
-    fn writable(&self, space_id: u32) -> Result<&Space> {
+    fn space_for_write(&self, space_id: u32) -> Result<&Space> {
         let space = self.db.space(space_id)?;
         if self.origin == Origin::Request {
             self.db.access.check(self.uid, &space_object(&space.def), Privilege::WRITE)?;
@@ -143,12 +146,14 @@ impl<'db> Txn<'db> {
                 ));
             }
         }
-        match space.def.engine {
-            Engine::Memtx => Ok(space),
-            Engine::Sysview => Err(err!(VIEW_IS_RO, &*space.def.name)),
-            Engine::Blackhole => Err(err!(UNSUPPORTED, "Lycosa", "writing to blackhole spaces")),
-            Engine::Service => Err(err!(UNSUPPORTED, "Lycosa", "writing to service spaces")),
-        }
+        Ok(space)
+    }
+
+    /// A space of tuples that this user may write to; `operation` is what is to be done there, as messages name it.
+    #[inline]
+    fn writable(&self, space_id: u32, operation: &str) -> Result<&Space> {
+        let space = self.space_for_write(space_id)?;
+        if space.def.engine == Engine::Memtx { Ok(space) } else { Err(refused(space, operation)) }
     }
 
     /// Inserts a tuple, a well-formed MsgPack array.
@@ -171,11 +176,22 @@ impl<'db> Txn<'db> {
 
     #[inline]
     fn put(&mut self, space_id: u32, data: &[u8], mode: Mode) -> Result<Tuple> {
-        self.writable(space_id)?;
+        let space = self.space_for_write(space_id)?;
+        if !matches!(space.def.engine, Engine::Memtx | Engine::Blackhole) {
+            return Err(refused(space, "replace()"));
+        }
         let generated = schema::sequence::fill(self, space_id, data)?;
         let data = generated.as_deref().unwrap_or(data);
-        let new = self.check_tuple(self.db.space(space_id)?, data)?;
-        self.store(space_id, &new, mode)?;
+        let space = self.db.space(space_id)?;
+        let new = self.check_tuple(space, data).map_err(|error| match space_id {
+            // Tarantool reads the rows of these before it comes to the space.
+            space_id::SCHEMA | space_id::SPACE | space_id::INDEX => error,
+            _ => blame::in_space(error, &space.def),
+        })?;
+        match space.def.engine {
+            Engine::Memtx => self.store(space_id, &new, mode)?,
+            _ => self.pass(space_id, &new)?,
+        }
         let row_type =
             if mode == Mode::Insert { request_type::INSERT } else { request_type::REPLACE };
         self.log(space_id, row_type, |body, _| {
@@ -212,6 +228,15 @@ impl<'db> Txn<'db> {
         self.changed(space_id, old, Some(new.clone()))
     }
 
+    /// A checked tuple goes through a space that keeps none: what follows from it happens, and it is logged.
+    fn pass(&mut self, space_id: u32, new: &Tuple) -> Result<()> {
+        if schema::is_system(space_id) {
+            schema::on_replace(self, space_id, None, Some(new))?;
+        }
+        self.scratch.undo.push(Undo::Nothing);
+        Ok(())
+    }
+
     #[inline]
     fn changed(&mut self, space_id: u32, old: Option<Tuple>, new: Option<Tuple>) -> Result<()> {
         let savepoint = self.scratch.undo.len();
@@ -228,16 +253,18 @@ impl<'db> Txn<'db> {
     }
 
     /// Finds the tuple that a key of a unique index means.
-    fn find(&self, space: &Space, index_id: u32, key: &Key<'_>) -> Result<Option<Tuple>> {
+    fn find(&self, space: &Space, index_id: u32, key: &[u8]) -> Result<Option<Tuple>> {
         let index = space.index(index_id)?;
         if !index.def.is_unique {
-            return Err(err!(MORE_THAN_ONE_TUPLE));
+            return Err(blame::in_index(err!(MORE_THAN_ONE_TUPLE), index, &space.def));
         }
-        index.def.key_def.check_exact_key(key)?;
+        let parsed = Key::from_array(key);
+        (index.def.key_def.check_exact_key(&parsed))
+            .map_err(|error| blame::exact_key(error, key, index, &space.def))?;
         if index.is_disabled() {
             return Err(index.unsupported(&space.def.name, space.def.engine.name(), "get()"));
         }
-        Ok(index.get(key).cloned())
+        Ok(index.get(&parsed).cloned())
     }
 
     /// Removes the tuple with this key (a MsgPack array) of a unique index; gives it if there was one.
@@ -245,8 +272,8 @@ impl<'db> Txn<'db> {
     /// # Errors
     /// NO_SUCH_SPACE, ACCESS_DENIED, NO_SUCH_INDEX_ID, MORE_THAN_ONE_TUPLE, EXACT_MATCH, KEY_PART_TYPE, those of DDL.
     pub fn delete(&mut self, space_id: u32, index_id: u32, key: &[u8]) -> Result<Option<Tuple>> {
-        let space = self.writable(space_id)?;
-        let old = self.find(space, index_id, &Key::from_array(key))?;
+        let space = self.writable(space_id, "delete()")?;
+        let old = self.find(space, index_id, key)?;
         if let Some(old) = &old {
             self.db.spaces.get_mut(&space_id).expect("the space was just found").remove(old);
             self.changed(space_id, Some(old.clone()), None)?;
@@ -272,19 +299,21 @@ impl<'db> Txn<'db> {
         ops: &[u8],
         index_base: u32,
     ) -> Result<Option<Tuple>> {
-        let space = self.writable(space_id)?;
-        let old = self.find(space, index_id, &Key::from_array(key))?;
+        let space = self.writable(space_id, "update()")?;
+        let old = self.find(space, index_id, key)?;
         let mut new = None;
         if let Some(old) = &old {
-            let data = Update::decode(ops, space, index_base)?.apply(
-                old.data(),
-                space,
-                false,
-                self.db.tuple_bytes_max,
-            )?;
-            let tuple = self.check_tuple(space, &data)?;
+            let index = space.index(index_id)?;
+            let wrong_ops = |error| blame::operations(error, ops, index, &space.def);
+            let update = Update::decode(ops, space, index_base).map_err(wrong_ops)?;
+            let data = update
+                .apply(old.data(), space, false, self.db.tuple_bytes_max)
+                .map_err(|error| wrong_ops(error.with("ops", ops).with("tuple", old.data())))?;
+            let tuple = self
+                .check_tuple(space, &data)
+                .map_err(|error| blame::in_index(error, index, &space.def))?;
             if !space.primary()?.is_same_key(old, &tuple) {
-                return Err(space.wrong_key(old, &tuple, ops));
+                return Err(space.wrong_key(old, &tuple));
             }
             self.store(space_id, &tuple, Mode::Replace)?;
             new = Some(tuple);
@@ -322,21 +351,23 @@ impl<'db> Txn<'db> {
         ops: &[u8],
         index_base: u32,
     ) -> Result<()> {
-        let space = self.writable(space_id)?;
-        space.format.check(data, &space.def)?;
+        let space = self.writable(space_id, "upsert()")?;
+        let in_space = |error| blame::in_space(error, &space.def);
+        let wrong_ops = |error: Error| in_space(error.with("ops", ops));
+        space.format.check(data, &space.def).map_err(in_space)?;
         let primary = space.primary()?;
         let insert = Tuple::new(data);
-        let update = Update::decode(ops, space, index_base)?;
+        let update = Update::decode(ops, space, index_base).map_err(wrong_ops)?;
         match primary.find(&insert) {
             None => {
-                self.check_size(data.len())?;
+                self.check_size(data.len()).map_err(in_space)?;
                 self.store(space_id, &insert, Mode::Insert)?;
             }
             Some(old) => {
-                let new = self.check_tuple(
-                    space,
-                    &update.apply(old.data(), space, true, self.db.tuple_bytes_max)?,
-                )?;
+                let data = update
+                    .apply(old.data(), space, true, self.db.tuple_bytes_max)
+                    .map_err(wrong_ops)?;
+                let new = self.check_tuple(space, &data).map_err(in_space)?;
                 if primary.is_same_key(old, &new) {
                     self.store(space_id, &new, Mode::Replace)?;
                 } else {
@@ -446,6 +477,16 @@ impl<'db> Txn<'db> {
         db.unsettled.extend(scratch.undo.drain(..).map(|undo| (ticket, before, undo)));
         db.forget_settled(journal);
         ticket
+    }
+}
+
+/// The error for an operation that the engine of a space does not have.
+#[cold]
+fn refused(space: &Space, operation: &str) -> Error {
+    match space.def.engine {
+        Engine::Blackhole => err!(UNSUPPORTED, "Blackhole", operation),
+        Engine::Service => session_settings::unsupported(operation),
+        _ => err!(VIEW_IS_RO, &*space.def.name),
     }
 }
 

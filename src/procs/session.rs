@@ -1,11 +1,14 @@
 //! A session: one connection, and the user that it is now.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use lycosa_proto::chap::SALT_BYTES;
+use lycosa_proto::iproto::Feature;
+use parking_lot::Mutex;
 
 use crate::db::access::GUEST;
+use crate::db::session_settings::SessionSettings;
 
 /// A session of a client.
 #[derive(Debug)]
@@ -17,12 +20,23 @@ pub struct Session {
     /// The salt of its greeting.
     pub salt: [u8; SALT_BYTES],
     uid: AtomicU32,
+    /// What its newest IPROTO_ID said that the client can: bit N is feature N.
+    features: AtomicU64,
+    /// What `_session_settings` shows.
+    pub settings: Mutex<SessionSettings>,
 }
 
 impl Session {
     /// A session of guest.
     pub fn new(id: u64, peer: SocketAddr, salt: [u8; SALT_BYTES]) -> Self {
-        Self { id, peer, salt, uid: AtomicU32::new(GUEST) }
+        Self {
+            id,
+            peer,
+            salt,
+            uid: AtomicU32::new(GUEST),
+            features: AtomicU64::new(0),
+            settings: Mutex::default(),
+        }
     }
 
     /// The user.
@@ -34,5 +48,17 @@ impl Session {
     /// Makes it another user's, after AUTH.
     pub fn set_uid(&self, uid: u32) {
         self.uid.store(uid, Ordering::Relaxed);
+    }
+
+    /// True if the client has said that it can this.
+    #[inline]
+    pub fn has(&self, feature: Feature) -> bool {
+        self.features.load(Ordering::Relaxed) & feature.bit() != 0
+    }
+
+    /// Takes note of what the client can, in place of what it said before.
+    pub fn set_features(&self, features: impl Iterator<Item = Feature>) {
+        let bits = features.fold(0, |bits, feature| bits | feature.bit());
+        self.features.store(bits, Ordering::Relaxed);
     }
 }

@@ -22,7 +22,7 @@ use std::task::{Context as TaskContext, Poll};
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use lycosa_proto::chap::{SALT_BYTES, greeting};
-use lycosa_proto::iproto::{Frame, frame, write_error};
+use lycosa_proto::iproto::{Frame, frame, write_error, write_event};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -30,6 +30,8 @@ use super::Shared;
 use super::dispatch::{CallEnd, PendingWrite, Run, finish_call};
 use crate::instance::VERSION;
 use crate::procs::{Running, Session};
+use crate::stat::{Counter, Counters};
+use crate::watcher::Watcher;
 
 /// Requests of a round.
 const ROUND_REQUESTS_MAX: usize = 64;
@@ -70,6 +72,7 @@ pub(super) struct Moving {
     session: Arc<Session>,
     /// Bytes that were read and not executed.
     input: Vec<u8>,
+    watcher: Option<Box<Watcher>>,
     writer_score: u32,
 }
 
@@ -93,6 +96,7 @@ pub(super) async fn serve_moving(
     match Connection::resume(shared, no, moving) {
         Ok(connection) => serve(connection).await,
         Err(_) => {
+            shared.counters[no].add(Counter::CONNECTION_CLOSED, 1);
             shared.registry.on_disconnect(&shared.instance, &session);
             None
         }
@@ -101,14 +105,18 @@ pub(super) async fn serve_moving(
 
 async fn serve(mut connection: Connection<'_>) -> Option<(usize, Moving)> {
     let end = connection.run().await;
-    let Connection { shared, session, calls, stream, mut input, done, writer_score, .. } =
+    let writer_score = connection.writer_score;
+    let Connection { shared, worker, session, calls, stream, mut input, done, watcher, .. } =
         connection;
     if let Err(End::Moving(target)) = end
         && let Ok(stream) = stream.into_std()
     {
         input.drain(..done);
-        return Some((target, Moving { stream, session, input, writer_score }));
+        return Some((target, Moving { stream, session, input, watcher, writer_score }));
     }
+    let counters = &shared.counters[worker];
+    counters.add(Counter::CONNECTION_CLOSED, 1);
+    counters.add(Counter::CALL_ENDED, calls.len() as u64);
     // Its procedures end first: what they hold is free when the applications hear of it.
     drop(calls);
     shared.registry.on_disconnect(&shared.instance, &session);
@@ -138,15 +146,8 @@ impl From<std::io::Error> for End {
 enum Event {
     CallEnded(CallEnd),
     Read(std::io::Result<usize>),
-}
-
-/// What a read means: none is the end.
-fn took(read: std::io::Result<usize>) -> Result<(), End> {
-    match read {
-        Ok(0) => Err(End::Gone),
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    /// A key that is watched may have changed.
+    Changed,
 }
 
 /// Lets every task of this thread that is ready have its turn, once. Cheaper than tokio's `yield_now`, which asks the
@@ -164,10 +165,20 @@ async fn others_turn() {
     .await;
 }
 
+/// Waits until a key that is watched may have changed; forever if none is.
+async fn changed(watcher: Option<&Watcher>) {
+    match watcher {
+        Some(watcher) => watcher.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Connection<'a> {
     shared: &'a Arc<Shared>,
     /// The worker that serves it.
     worker: usize,
+    /// What that worker counts.
+    counters: &'a Counters,
     session: Arc<Session>,
     stream: TcpStream,
     /// Bytes that were read; those before `done` are executed.
@@ -179,7 +190,9 @@ struct Connection<'a> {
     writes: Vec<PendingWrite>,
     /// Procedures that run.
     calls: FuturesUnordered<Call>,
-    /// No further request will be read: the input is no packet.
+    /// What it watches; None if it never watched anything.
+    watcher: Option<Box<Watcher>>,
+    /// No further request will be read: the input is no packet, or the last reply was the last.
     is_broken: bool,
     /// Reads in a row that did not have to wait.
     streak: u32,
@@ -197,8 +210,9 @@ impl<'a> Connection<'a> {
         let salt: [u8; SALT_BYTES] = rand::random();
         let id = shared.session_id.fetch_add(1, Ordering::Relaxed) + 1;
         let session = Arc::new(Session::new(id, stream.peer_addr()?, salt));
-        let moving = Moving { stream, session, input: Vec::new(), writer_score: 0 };
+        let moving = Moving { stream, session, input: Vec::new(), watcher: None, writer_score: 0 };
         let mut connection = Self::resume(shared, worker, moving)?;
+        connection.counters.add(Counter::CONNECTION_OPENED, 1);
         connection.out.extend(greeting(VERSION, &shared.instance.uuid(), &salt));
         Ok(connection)
     }
@@ -207,6 +221,7 @@ impl<'a> Connection<'a> {
         Ok(Self {
             shared,
             worker,
+            counters: &shared.counters[worker],
             session: moving.session,
             stream: TcpStream::from_std(moving.stream)?,
             input: moving.input,
@@ -214,6 +229,7 @@ impl<'a> Connection<'a> {
             out: Vec::new(),
             writes: Vec::new(),
             calls: FuturesUnordered::new(),
+            watcher: moving.watcher,
             is_broken: false,
             streak: 0,
             writer_score: moving.writer_score,
@@ -222,6 +238,7 @@ impl<'a> Connection<'a> {
 
     async fn run(&mut self) -> Result<(), End> {
         loop {
+            self.tell_changes();
             self.settle().await;
             self.send().await?;
             if self.is_broken && self.calls.is_empty() {
@@ -236,6 +253,15 @@ impl<'a> Connection<'a> {
             if !self.execute() {
                 self.wait().await?;
             }
+        }
+    }
+
+    /// Writes the events that are due.
+    fn tell_changes(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.collect(|event| {
+                write_event(&mut self.out, event.sync, event.key, event.value);
+            });
         }
     }
 
@@ -266,7 +292,7 @@ impl<'a> Connection<'a> {
                 && let Some(read) = self.stream.read_buf(&mut self.input).now_or_never()
             {
                 self.streak += 1;
-                return took(read);
+                return self.took(read);
             }
             if self.streak == STREAK_MAX {
                 self.streak = 0;
@@ -274,28 +300,48 @@ impl<'a> Connection<'a> {
             }
         }
         self.streak = 0;
-        if self.calls.is_empty() {
-            return took(self.stream.read_buf(&mut self.input).await);
+        if self.calls.is_empty() && self.watcher.is_none() {
+            let read = self.stream.read_buf(&mut self.input).await;
+            return self.took(read);
         }
         let event = tokio::select! {
             biased;
             Some(end) = self.calls.next() => Event::CallEnded(end),
+            () = changed(self.watcher.as_deref()) => Event::Changed,
             read = self.stream.read_buf(&mut self.input), if wants_input => Event::Read(read),
         };
         match event {
             Event::CallEnded(end) => {
-                finish_call(self.shared, &mut self.out, end);
+                self.finish_call(end);
                 self.finish_ready_calls();
                 Ok(())
             }
-            Event::Read(read) => took(read),
+            Event::Read(read) => self.took(read),
+            Event::Changed => Ok(()),
         }
+    }
+
+    /// What a read means: none is the end.
+    fn took(&self, read: std::io::Result<usize>) -> Result<(), End> {
+        match read? {
+            0 => Err(End::Gone),
+            len => {
+                self.counters.add(Counter::BYTES_RECEIVED, len as u64);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the end of a call.
+    fn finish_call(&mut self, end: CallEnd) {
+        self.counters.add(Counter::CALL_ENDED, 1);
+        finish_call(self.shared, self.counters, &mut self.out, end);
     }
 
     /// Takes the ends of all calls that have ended by now.
     fn finish_ready_calls(&mut self) {
         while let Some(Some(end)) = self.calls.next().now_or_never() {
-            finish_call(self.shared, &mut self.out, end);
+            self.finish_call(end);
         }
     }
 
@@ -318,7 +364,14 @@ impl<'a> Connection<'a> {
     /// Executes whole requests of the input. True if it did something.
     fn execute(&mut self) -> bool {
         let (mut weight, mut count, was_broken) = (0, 0, self.is_broken);
-        let mut run = Run::new(self.shared, &self.session, &mut self.out, &mut self.writes);
+        let mut run = Run::new(
+            self.shared,
+            &self.session,
+            self.counters,
+            &mut self.watcher,
+            &mut self.out,
+            &mut self.writes,
+        );
         while self.calls.len() < self.shared.limits.in_flight
             && !self.is_broken
             && weight < ROUND_REQUESTS_MAX
@@ -327,9 +380,11 @@ impl<'a> Connection<'a> {
             match frame(rest, self.shared.limits.packet_bytes) {
                 Ok(Frame::Complete { head, total }) => {
                     if let Some(call) = run.packet(&rest[head..total]) {
+                        self.counters.add(Counter::CALL_BEGUN, 1);
                         self.calls.push(call);
                     }
                     self.done += total;
+                    self.is_broken = run.is_last();
                     count += 1;
                     // Long replies count for more: what gathers in memory stays bounded.
                     weight += 1 + run.output_bytes() / OUTPUT_BYTES_PER_REQUEST;
@@ -406,6 +461,7 @@ impl<'a> Connection<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
+        self.counters.add(Counter::BYTES_SENT, sent as u64);
         self.out.clear();
         Ok(())
     }

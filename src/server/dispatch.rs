@@ -10,35 +10,47 @@ use std::sync::Arc;
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::iproto::{
-    self, Body, Data, Feature, Header, Reply, key, request_type, write_empty, write_error, write_id,
+    self, Body, Data, Feature, Header, Reply, key, request_type, write_empty, write_error,
+    write_event, write_id,
 };
 use lycosa_proto::msgpack::{
     self, Token, write_array, write_bool, write_map, write_str, write_uint,
 };
-use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::RwLockReadGuard;
 
-use super::Shared;
-use super::auth;
 use super::connection::Call;
-use crate::db::access::{Object, ObjectType, Privilege};
+use super::{Shared, auth, refused, tuple_extension};
+use crate::db::access::{Object, ObjectType};
 use crate::db::index::After;
 use crate::db::journal::Ticket;
 use crate::db::schema;
+use crate::db::schema::space_id::SESSION_SETTINGS;
 use crate::db::select::{Page, WALK_MAX};
 use crate::db::{Database, Select, Tuple};
-use crate::instance::now;
+use crate::instance::{WriteGuard, now};
 use crate::procs::{Args, Context, Session};
+use crate::stat::{Counter, Counters};
+use crate::watcher::Watcher;
 
 /// The version of the protocol that IPROTO_ID tells.
 const PROTOCOL_VERSION: u64 = 10;
 /// What IPROTO_ID offers: what works.
-const FEATURES: &[Feature] = &[Feature::PAGINATION, Feature::SPACE_AND_INDEX_NAMES];
+const FEATURES: &[Feature] = &[
+    Feature::ERROR_EXTENSION,
+    Feature::WATCHERS,
+    Feature::PAGINATION,
+    Feature::SPACE_AND_INDEX_NAMES,
+    Feature::WATCH_ONCE,
+    Feature::DML_TUPLE_EXTENSION,
+    Feature::CALL_ARG_TUPLE_EXTENSION,
+    Feature::INSERT_ARROW,
+];
 
 /// A hold of the database lock.
 enum Guard<'a> {
     None,
     Read(RwLockReadGuard<'a, Database>),
-    Write(RwLockWriteGuard<'a, Database>),
+    Write(WriteGuard<'a>),
 }
 
 /// A write whose reply must not leave before its ticket is settled.
@@ -59,27 +71,50 @@ pub(super) struct Run<'a> {
     shared: &'a Arc<Shared>,
     session: &'a Arc<Session>,
     guard: Guard<'a>,
+    /// What the thread counts.
+    counters: &'a Counters,
+    /// What the connection watches; None before its first WATCH.
+    watcher: &'a mut Option<Box<Watcher>>,
     /// The output buffer.
     out: &'a mut Vec<u8>,
     /// Writes of this stretch, in order.
     writes: &'a mut Vec<PendingWrite>,
     /// The time of this stretch.
     now: Option<f64>,
+    /// The connection is to be closed after this reply.
+    is_last: bool,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(
         shared: &'a Arc<Shared>,
         session: &'a Arc<Session>,
+        counters: &'a Counters,
+        watcher: &'a mut Option<Box<Watcher>>,
         out: &'a mut Vec<u8>,
         writes: &'a mut Vec<PendingWrite>,
     ) -> Self {
-        Self { shared, session, guard: Guard::None, out, writes, now: None }
+        Self {
+            shared,
+            session,
+            guard: Guard::None,
+            counters,
+            watcher,
+            out,
+            writes,
+            now: None,
+            is_last: false,
+        }
     }
 
     /// Bytes of replies so far.
     pub(super) fn output_bytes(&self) -> usize {
         self.out.len()
+    }
+
+    /// True if nothing that follows is to be answered.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last
     }
 
     /// Lets go of the lock, so that others get it between long stretches.
@@ -126,12 +161,14 @@ impl<'a> Run<'a> {
     /// Writes an error packet.
     #[cold]
     pub(super) fn fail(&mut self, sync: u64, error: &Error) {
+        self.counters.add(Counter::ERROR, 1);
         let version = self.db().schema_version();
         write_error(self.out, sync, version, error);
     }
 
     #[inline]
     fn request(&mut self, header: &Header<'_>) -> Option<Call> {
+        self.counters.add(Counter::request(header.request_type), 1);
         let start = self.out.len();
         let done = match header.request_type {
             request_type::SELECT => self.select(header),
@@ -147,38 +184,55 @@ impl<'a> Run<'a> {
             },
             request_type::AUTH => self.auth(header),
             request_type::ID => self.id(header),
+            request_type::WATCH | request_type::UNWATCH | request_type::WATCH_ONCE => {
+                self.watch(header)
+            }
             request_type::VOTE => self.check_version(header).map(|()| self.vote(header)),
             request_type::VOTE_DEPRECATED => {
                 self.check_version(header).map(|()| self.vote_deprecated(header))
             }
-            other => self.check_version(header).and(Err(self.refuse(other))),
+            _ => self.check_version(header).and_then(|()| Err(self.refuse(header))),
         };
-        if let Err(error) = done {
-            self.out.truncate(start);
-            self.fail(header.sync, &error);
+        match done {
+            Err(error) => {
+                self.out.truncate(start);
+                self.fail(header.sync, &error);
+            }
+            Ok(()) if self.session.has(Feature::DML_TUPLE_EXTENSION) => {
+                self.extend_tuples(header, start);
+            }
+            Ok(()) => {}
         }
         None
     }
 
-    /// The error for a request type that is not served.
     #[cold]
-    fn refuse(&mut self, code: u64) -> Error {
+    fn refuse(&mut self, header: &Header<'_>) -> Error {
+        // A replica that cannot subscribe is not to send anything else.
+        self.is_last = header.request_type == request_type::SUBSCRIBE;
         let uid = self.session.uid();
-        let what = match code {
-            request_type::EVAL => "EVAL",
-            request_type::EXECUTE => "SQL",
-            request_type::PREPARE => "SQL",
-            request_type::INSERT_ARROW => return err!(UNSUPPORTED, "CE version", "arrow format"),
-            request_type::JOIN
-            | request_type::SUBSCRIBE
-            | request_type::FETCH_SNAPSHOT
-            | request_type::REGISTER => "replication",
-            _ => return err!(UNKNOWN_REQUEST_TYPE, code),
+        refused::refuse(self.db(), uid, header.request_type, header.body)
+    }
+
+    /// Writes the tuples of the reply at `start` anew, with their format.
+    #[cold]
+    fn extend_tuples(&mut self, header: &Header<'_>, start: usize) {
+        let (request_type::SELECT
+        | request_type::INSERT
+        | request_type::REPLACE
+        | request_type::UPDATE
+        | request_type::DELETE
+        | request_type::UPSERT) = header.request_type
+        else {
+            return;
         };
-        let wanted = if what == "replication" { Privilege::READ } else { Privilege::EXECUTE };
-        match self.db().access().check_universe(uid, wanted) {
-            Ok(()) => err!(UNSUPPORTED, "Lycosa", what),
-            Err(denied) => denied,
+        let db = self.db();
+        let space_id = Body::decode(header.body).and_then(|body| resolve_space(db, &body));
+        let Ok(space_id) = space_id else { return };
+        let format = schema::space_format(db, space_id).unwrap_or(&[0x90]).to_vec();
+        tuple_extension::rewrite(self.out, start, u64::from(space_id), &format);
+        if let Some(write) = self.writes.last_mut().filter(|write| write.start == start) {
+            write.end = self.out.len();
         }
     }
 
@@ -224,6 +278,14 @@ impl<'a> Run<'a> {
         }
         let reply = Reply::start(out, 0, header.sync, db.schema_version());
         let data = Data::start(out);
+        if space_id == SESSION_SETTINGS {
+            let settings = self.session.settings.lock();
+            let each = |row: &Tuple| out.extend_from_slice(row.data());
+            let count = settings.select(db, uid, &select, each)?;
+            data.finish(out, count);
+            reply.finish(out);
+            return Ok(());
+        }
         let walked = Select { limit: select.limit.min(WALK_MAX + 1), ..select };
         let mut count = 0;
         if select.offset <= WALK_MAX {
@@ -309,6 +371,9 @@ impl<'a> Run<'a> {
             request_type::UPDATE | request_type::DELETE => resolve_index(db, space_id, &body)?,
             _ => 0,
         };
+        if space_id == SESSION_SETTINGS && header.request_type == request_type::UPDATE {
+            return self.update_settings(header, index_id, &body);
+        }
         let mut txn = db.begin(uid, now);
         let (key, tuple) = (body.key.unwrap_or(&[0x90]), body.tuple.unwrap_or(&[0x90]));
         let tuple: Option<Tuple> = match header.request_type {
@@ -331,6 +396,27 @@ impl<'a> Run<'a> {
         data.finish(self.out, u32::from(tuple.is_some()));
         reply.finish(self.out);
         self.writes.push(PendingWrite { ticket, sync: header.sync, start, end: self.out.len() });
+        Ok(())
+    }
+
+    /// An UPDATE of what only this session has.
+    #[cold]
+    fn update_settings(
+        &mut self,
+        header: &Header<'_>,
+        index_id: u32,
+        body: &Body<'_>,
+    ) -> Result<()> {
+        let (key, ops) = (body.key.unwrap_or(&[0x90]), body.tuple.unwrap_or(&[0x90]));
+        let session = self.session;
+        let db = self.db();
+        let version = db.schema_version();
+        let updated =
+            session.settings.lock().update(db, session.uid(), index_id, key, ops, body.index_base);
+        let row = updated?;
+        let count = u32::from(row.is_some());
+        let bytes = row.as_ref().map_or(&[][..], Tuple::data);
+        iproto::write_data(self.out, header.sync, version, count, bytes);
         Ok(())
     }
 
@@ -357,7 +443,12 @@ impl<'a> Run<'a> {
         self.release();
         let context =
             Context { instance: self.shared.instance.clone(), session: self.session.clone() };
-        let args = Args::new(body.tuple.unwrap_or(&[0x90]));
+        let args = body.tuple.unwrap_or(&[0x90]);
+        let plain = match body.has(key::TUPLE_FORMATS) {
+            true => tuple_extension::plain(args),
+            false => None,
+        };
+        let args = Args::new(plain.as_deref().unwrap_or(args));
         let running = self
             .shared
             .registry
@@ -388,6 +479,7 @@ impl<'a> Run<'a> {
         if msgpack::read_map(&mut { header.body }).is_err() {
             return Err(bad());
         }
+        let mut features: &[u8] = &[0x90];
         for (name, value) in msgpack::pairs(header.body) {
             let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
             match (msgpack::read(&mut { name }), token) {
@@ -397,6 +489,7 @@ impl<'a> Run<'a> {
                     if !msgpack::items(value).all(is_uint) {
                         return Err(bad());
                     }
+                    features = value;
                 }
                 (Ok(Token::Uint(key::AUTH_TYPE)), Token::Str(_)) => {}
                 (Ok(Token::Uint(key::VERSION | key::FEATURES | key::AUTH_TYPE)), _) => {
@@ -406,10 +499,44 @@ impl<'a> Run<'a> {
             }
         }
         self.check_version(header)?;
+        let numbers =
+            msgpack::items(features).filter_map(|mut item| msgpack::read_uint(&mut item).ok());
+        self.session.set_features(numbers.map(Feature));
         let version = self.db().schema_version();
         let reply = Reply::start(self.out, 0, header.sync, version);
         write_id(self.out, PROTOCOL_VERSION, FEATURES, auth::METHOD);
         reply.finish(self.out);
+        Ok(())
+    }
+
+    /// WATCH and UNWATCH have no reply of their own; a WATCH may send an event at once.
+    fn watch(&mut self, header: &Header<'_>) -> Result<()> {
+        if header.body.is_empty() {
+            return Err(err!(INVALID_MSGPACK, "missing request body"));
+        }
+        let body = Body::decode(header.body)?;
+        body.require(&[key::EVENT_KEY])?;
+        self.check_version(header)?;
+        let name = body.event_key.unwrap_or_default();
+        let watchable = self.shared.instance.watchable();
+        match header.request_type {
+            request_type::WATCH => {
+                let watcher = self.watcher.get_or_insert_with(|| Watcher::new(watchable).into());
+                return watcher.watch(name, header.sync, |event| {
+                    write_event(self.out, event.sync, event.key, event.value);
+                });
+            }
+            request_type::UNWATCH => {
+                self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(name));
+            }
+            _ => {
+                let value = watchable.value(name);
+                let version = self.db().schema_version();
+                let count = u32::from(value.is_some());
+                let bytes = value.as_deref().unwrap_or_default();
+                iproto::write_data(self.out, header.sync, version, count, bytes);
+            }
+        }
         Ok(())
     }
 
@@ -488,14 +615,17 @@ fn page_of<'a>(body: &Body<'a>) -> Page<'a> {
 }
 
 /// Writes the reply of a call that has ended.
-pub(super) fn finish_call(shared: &Shared, out: &mut Vec<u8>, call: CallEnd) {
+pub(super) fn finish_call(shared: &Shared, counters: &Counters, out: &mut Vec<u8>, call: CallEnd) {
     let version = shared.instance.read().schema_version();
     match call.result {
         Ok(values) => {
             let values = if call.is_call_16 { values.into_call_16() } else { values };
             iproto::write_data(out, call.sync, version, values.count(), values.bytes());
         }
-        Err(error) => write_error(out, call.sync, version, &error),
+        Err(error) => {
+            counters.add(Counter::ERROR, 1);
+            write_error(out, call.sync, version, &error);
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use lycosa_proto::err;
 use lycosa_proto::iproto::write_error;
 
-use super::Shared;
 use super::worker::Job;
+use super::{Phase, Shared};
 
 /// Connections that the system keeps until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -34,10 +34,10 @@ pub(super) async fn accept(shared: Arc<Shared>, socket: std::net::TcpListener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("can't listen: {error}"),
     };
-    let mut stop = shared.stop.subscribe();
+    let mut phase = shared.phase.subscribe();
     loop {
         let accepted = tokio::select! {
-            _ = stop.wait_for(|is_stopping| *is_stopping) => return,
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
             accepted = listener.accept() => accepted,
         };
         match accepted.and_then(|(stream, _)| stream.into_std()) {

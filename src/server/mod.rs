@@ -13,17 +13,21 @@ mod balance;
 mod connection;
 mod dispatch;
 mod listener;
+mod refused;
+mod tuple_extension;
 mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::config::Iproto;
-use crate::instance::Instance;
+use crate::instance::{Instance, SHUTDOWN};
 use crate::procs::Registry;
+use crate::stat::Counters;
 
 /// What every connection shares.
 pub struct Shared {
@@ -39,10 +43,12 @@ pub struct Shared {
     connections: AtomicUsize,
     /// Which worker serves what.
     balance: balance::Balance,
+    /// What each worker counts.
+    counters: Vec<Arc<Counters>>,
     /// Where each worker takes its jobs from.
     jobs: Vec<worker::Jobs>,
-    /// True once the server is to stop.
-    stop: watch::Sender<bool>,
+    /// How far the server has gone towards its end.
+    phase: watch::Sender<Phase>,
     /// The same, to look at between requests.
     is_stopping: AtomicBool,
 }
@@ -56,6 +62,20 @@ impl Shared {
         let _ = self.jobs[worker].send(job);
     }
 }
+
+/// Where a server is between its start and its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// It accepts connections and serves them.
+    Serving,
+    /// It accepts no more; those who watch [`SHUTDOWN`] finish what they are at.
+    ShuttingDown,
+    /// Connections are closed.
+    Stopping,
+}
+
+/// How long those who watch [`SHUTDOWN`] have to close their connections (Tarantool's default).
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Limits of connections.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +119,7 @@ impl Server {
         let (jobs, receivers): (Vec<_>, Vec<_>) =
             (0..threads).map(|_| tokio::sync::mpsc::unbounded_channel()).unzip();
         let shared = Arc::new(Shared {
+            counters: (0..threads).map(|_| instance.stat().join()).collect(),
             instance,
             registry,
             limits,
@@ -106,7 +127,7 @@ impl Server {
             connections: AtomicUsize::new(0),
             balance: balance::Balance::new(threads),
             jobs,
-            stop: watch::channel(false).0,
+            phase: watch::channel(Phase::Serving).0,
             is_stopping: AtomicBool::new(false),
         });
         let sockets = config
@@ -141,10 +162,19 @@ impl Server {
         self.shared.balance.requests()
     }
 
-    /// Stops: no new connections, the requests at work end, connections close. Returns when all threads are done.
+    /// Stops: no new connections; time for those who watch [`SHUTDOWN`] to leave; the requests at work end, connections
+    /// close. Returns when all threads are done.
+    ///
+    /// Source: protocol.md §15.
     pub fn stop(self) {
+        self.shared.phase.send_replace(Phase::ShuttingDown);
+        let watchable = self.shared.instance.watchable();
+        watchable.broadcast(SHUTDOWN, Some(&[0xc3]));
+        if !watchable.wait_unwatched(SHUTDOWN, SHUTDOWN_TIMEOUT) {
+            tracing::warn!("connections that watch box.shutdown are still open: closing them");
+        }
         self.shared.is_stopping.store(true, Ordering::Relaxed);
-        self.shared.stop.send_replace(true);
+        self.shared.phase.send_replace(Phase::Stopping);
         self.workers.into_iter().for_each(worker::Worker::join);
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::connection::{self, Moving};
-use super::{Shared, listener};
+use super::{Phase, Shared, listener};
 
 /// How long connections have for the round of requests that they are at, when the server stops.
 const STOP_GRACE: Duration = Duration::from_millis(500);
@@ -57,11 +57,11 @@ impl Worker {
 }
 
 async fn run(no: usize, shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    let mut stop = shared.stop.subscribe();
+    let mut phase = shared.phase.subscribe();
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
-            _ = stop.wait_for(|is_stopping| *is_stopping) => break,
+            _ = phase.wait_for(|phase| *phase == Phase::Stopping) => break,
             Some(job) = jobs.recv() => begin(no, &shared, &mut tasks, job),
             Some(_) = tasks.join_next() => {}
         }

@@ -48,6 +48,8 @@ class Key(IntEnum):
     VERSION = 0x54
     FEATURES = 0x55
     EVENT_KEY = 0x57
+    EVENT_DATA = 0x58
+    TUPLE_FORMATS = 0x60
 
 
 class Type(IntEnum):
@@ -64,9 +66,12 @@ class Type(IntEnum):
     UPSERT = 9
     CALL = 10
     PING = 64
+    SUBSCRIBE = 66
     ID = 73
     WATCH = 74
     UNWATCH = 75
+    EVENT = 76
+    WATCH_ONCE = 77
 
 
 class Iter(IntEnum):
@@ -111,6 +116,8 @@ class Err(IntEnum):
     WRONG_SCHEMA_VERSION = 109
     UNSUPPORTED_INDEX_FEATURE = 112
     PARTIAL_KEY = 136
+    SESSION_SETTING_INVALID_VALUE = 209
+    NIL_UUID = 264
     ITERATOR_POSITION = 247
 
 

@@ -2,7 +2,7 @@
 
 use crate::err;
 use crate::error::{Error, Result};
-use crate::msgpack::{self, Fault, Token, read};
+use crate::msgpack::{self, Diagnosis, Fault, Token, read};
 
 use super::{KeyType, key, key_name, key_type, request_type};
 
@@ -89,7 +89,7 @@ impl<'a> Header<'a> {
                 return Err((header.sync, err!(INVALID_MSGPACK, "junk after packet body")));
             }
             if !is_decoded_by_body(header.request_type) {
-                msgpack::check_all(rest).map_err(|fault| (header.sync, bad_body(fault)))?;
+                msgpack::check_all(rest).map_err(|_| (header.sync, refused(rest)))?;
             }
         }
         Ok(header)
@@ -102,7 +102,8 @@ impl<'a> Header<'a> {
                 (Some(KeyType::Uint), _) => {
                     let value = msgpack::read_uint(rest)?;
                     match name {
-                        key::REQUEST_TYPE => self.request_type = value,
+                        // Cut to 32 bits, as Tarantool cuts it.
+                        key::REQUEST_TYPE => self.request_type = u64::from(value as u32),
                         key::SYNC => self.sync = value,
                         key::SCHEMA_VERSION => self.schema_version = value,
                         key::STREAM_ID => self.stream_id = value,
@@ -124,15 +125,14 @@ impl<'a> Header<'a> {
 
 /// Requests whose body [`Body::decode`] checks while it reads it, so that it is walked once.
 fn is_decoded_by_body(request_type: u64) -> bool {
-    use request_type::{AUTH, CALL, CALL_16, DELETE, INSERT, REPLACE, SELECT, UPDATE, UPSERT};
+    use request_type::{
+        AUTH, CALL, CALL_16, DELETE, INSERT, REPLACE, SELECT, UNWATCH, UPDATE, UPSERT, WATCH,
+        WATCH_ONCE,
+    };
     matches!(
         request_type,
         SELECT | INSERT | REPLACE | UPDATE | DELETE | UPSERT | CALL | CALL_16 | AUTH
-    )
-}
-
-fn bad_body(fault: Fault) -> Error {
-    err!(INVALID_MSGPACK, "packet body").because(err!(INVALID_MSGPACK, fault.text()))
+    ) || matches!(request_type, WATCH | UNWATCH | WATCH_ONCE)
 }
 
 /// Iterator types of SELECT.
@@ -232,6 +232,8 @@ pub struct Body<'a> {
     pub function_name: Option<&'a [u8]>,
     /// USER_NAME
     pub user_name: Option<&'a [u8]>,
+    /// EVENT_KEY
+    pub event_key: Option<&'a [u8]>,
     /// SPACE_NAME
     pub space_name: Option<&'a [u8]>,
     /// INDEX_NAME
@@ -254,7 +256,7 @@ impl<'a> Body<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
         let mut body = Self::default();
         if !bytes.is_empty() {
-            body.decode_map(bytes).map_err(|fault| refused(bytes, fault))?;
+            body.decode_map(bytes).map_err(|_| refused(bytes))?;
         }
         Ok(body)
     }
@@ -314,6 +316,7 @@ impl<'a> Body<'a> {
         let slot = match name {
             key::FUNCTION_NAME => &mut self.function_name,
             key::USER_NAME => &mut self.user_name,
+            key::EVENT_KEY => &mut self.event_key,
             key::SPACE_NAME => &mut self.space_name,
             key::INDEX_NAME => &mut self.index_name,
             key::AFTER_POSITION => &mut self.after_position,
@@ -355,11 +358,24 @@ impl<'a> Body<'a> {
 
 /// The error of a body: what is wrong with its MsgPack if anything is, else just that it is not as it should be.
 #[cold]
-fn refused(bytes: &[u8], fault: Fault) -> Error {
-    match msgpack::check_all(bytes) {
-        Err(fault) => bad_body(fault),
-        Ok(()) if fault == Fault::Junk => bad_body(fault),
-        Ok(()) => err!(INVALID_MSGPACK, "packet body"),
+fn refused(bytes: &[u8]) -> Error {
+    let error = err!(INVALID_MSGPACK, "packet body");
+    let invalid = |text: &str| err!(INVALID_MSGPACK, text);
+    match Diagnosis::of(bytes) {
+        None => error,
+        Some(Diagnosis::Truncated { missing, offset }) => error.because(
+            invalid(Fault::Truncated.text()).with("trunc_count", missing).with("offset", offset),
+        ),
+        Some(Diagnosis::Extension { fault, kind, len, offset }) => error.because(
+            invalid("invalid extension")
+                .with("ext_type", i64::from(kind))
+                .with("ext_len", len)
+                .with("offset", offset)
+                .because(invalid(fault.text())),
+        ),
+        Some(Diagnosis::At { fault, offset }) => {
+            error.because(invalid(fault.text()).with("offset", offset))
+        }
     }
 }
 

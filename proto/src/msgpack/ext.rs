@@ -46,7 +46,7 @@ pub(super) fn check(input: &mut &[u8], depth: u32) -> Result<()> {
     Ok(())
 }
 
-fn check_ext(kind: i8, payload: &[u8], depth: u32) -> Result<()> {
+pub(super) fn check_ext(kind: i8, payload: &[u8], depth: u32) -> Result<()> {
     if depth >= NESTING_MAX {
         return Err(Fault::TooDeep);
     }

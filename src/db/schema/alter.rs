@@ -104,6 +104,12 @@ fn drop_space(txn: &mut Txn<'_>, old: &Row<'_>) -> Result<()> {
     Ok(())
 }
 
+/// `_vinyl_deferred_delete`: the space must be there. There is no vinyl, so no delete was deferred.
+pub(super) fn on_deferred_delete(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
+    let Some(new) = change.new else { return Ok(()) };
+    txn.db().space(new.uint32(0)?).map(|_| ())
+}
+
 /// `_index`: creates, alters, drops an index.
 pub(super) fn on_index(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
     match (change.old, change.new) {
@@ -127,6 +133,9 @@ fn create_index(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
     IndexDef::check_record(new.0)?;
     let mut space = indexed_space(txn, new)?;
     check_ddl(txn, &space.def, Privilege::CREATE)?;
+    if space.def.engine == Engine::Blackhole {
+        return Err(err!(UNSUPPORTED, "Blackhole", "indexes"));
+    }
     if new.uint(1)? != 0 && space.primary().is_err() {
         let details = "can not add a secondary key before primary";
         return Err(named_error(kind::ALTER_SPACE, &space.def.name, details));

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::msgpack::{write_array, write_str};
+use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::database::{Database, Spaces};
 use super::field_type::FieldType;
@@ -94,6 +94,7 @@ type Trigger = fn(&mut Txn<'_>, Change<'_>) -> Result<()>;
 
 /// What a change of each system space's rows does; spaces that are not here hold plain rows.
 const TRIGGERS: &[(u32, Trigger)] = &[
+    (space_id::VINYL_DEFERRED_DELETE, alter::on_deferred_delete),
     (space_id::SCHEMA, alter::on_schema),
     (space_id::COLLATION, alter::on_collation),
     (space_id::SPACE, alter::on_space),
@@ -188,6 +189,14 @@ fn find_by_name<'db>(db: &'db Database, system_space: u32, name: &str) -> Option
 /// The id of a space by name.
 pub(super) fn space_id_by_name(db: &Database, name: &str) -> Option<u32> {
     Row(find_by_name(db, space_id::SPACE, name)?).uint32(0).ok()
+}
+
+/// The format of a space as its row in `_space` has it: a MsgPack array of maps.
+pub fn space_format(db: &Database, id: u32) -> Option<&[u8]> {
+    let mut key = Vec::new();
+    write_uint(&mut key, u64::from(id));
+    let primary = db.spaces.get(&space_id::SPACE)?.primary().ok()?;
+    primary.get(&Key { part_count: 1, parts: &key })?.field(6)
 }
 
 /// The row of `_func` with this name as an object of access checks.

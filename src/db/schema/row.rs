@@ -28,7 +28,7 @@ impl<'a> Row<'a> {
     pub fn uint(&self, field_no: u32) -> Result<u64> {
         match self.token(field_no) {
             Token::Uint(value) => Ok(value),
-            other => Err(err!(FIELD_TYPE, field_no + 1, "unsigned", other.kind())),
+            other => Err(err!(FIELD_TYPE, (field_no + 1).to_string(), "unsigned", other.kind())),
         }
     }
 
@@ -38,7 +38,8 @@ impl<'a> Row<'a> {
     /// FIELD_TYPE if it is not one.
     pub fn uint32(&self, field_no: u32) -> Result<u32> {
         let value = self.uint(field_no)?;
-        u32::try_from(value).map_err(|_| err!(FIELD_TYPE, field_no + 1, "uint32_t", "uint64_t"))
+        let wrong = |_| err!(FIELD_TYPE, (field_no + 1).to_string(), "uint32_t", "uint64_t");
+        u32::try_from(value).map_err(wrong)
     }
 
     /// A signed field.

@@ -1,0 +1,124 @@
+"""What an error says beyond its code and text: the fields of its payload, and the errors that caused it."""
+
+import pytest
+
+from lib import schema
+from lib.iproto import Iter, Key, Type, frame, pack
+
+pytestmark = pytest.mark.lycosa
+
+# Places in an error of the stack.
+TYPE, MESSAGE, CODE, FIELDS = 0, 3, 5, 6
+
+
+@pytest.fixture
+def rows(conn, space_id):
+    """A space with a row, a unique index and one that is not."""
+    schema.create_space(conn, space_id, "rows", [("id", "unsigned"), ("n", "unsigned")])
+    schema.create_index(conn, space_id, 0, "pk", [(0, "unsigned")])
+    schema.create_index(conn, space_id, 1, "sk", [(1, "unsigned")], unique=False)
+    conn.insert(space_id, [1, 10])
+    return space_id
+
+
+def stack(reply):
+    assert reply.code, reply
+    return reply.body[Key.ERROR][0]
+
+
+def fields(reply):
+    """The names of the payload in order, and the payload."""
+    (error,) = stack(reply)
+    return list(error[FIELDS]), error[FIELDS]
+
+
+PK = ["index", "index_id", "space", "space_id"]
+
+
+@pytest.mark.parametrize(
+    "type_, body, names, some",
+    [
+        (
+            Type.SELECT,
+            {Key.KEY: ["x"], Key.LIMIT: 1},
+            ["name", "partno", "expected", *PK, "key"],
+            {"key": ["x"], "index": "pk"},
+        ),
+        (
+            Type.SELECT,
+            {Key.INDEX_ID: 1, Key.KEY: [1, 2], Key.LIMIT: 1},
+            ["name", "max", "value", *PK, "key"],
+            {"key": [1, 2], "index": "sk", "index_id": 1},
+        ),
+        (
+            Type.DELETE,
+            {Key.KEY: []},
+            ["name", "expected", "actual", "key", *PK],
+            {"key": [], "space": "rows"},
+        ),
+        (Type.DELETE, {Key.INDEX_ID: 1, Key.KEY: [1]}, ["name", *PK], {"index": "sk"}),
+        (
+            Type.INSERT,
+            {Key.TUPLE: [2, "x"]},
+            ["name", "field", "expected", "actual", "tuple", "space", "space_id"],
+            {"tuple": [2, "x"]},
+        ),
+        (
+            Type.UPDATE,
+            {Key.KEY: [1], Key.TUPLE: [["?", 1, 1]]},
+            ["name", "argno", "operation", "ops", *PK],
+            {"ops": [["?", 1, 1]]},
+        ),
+        (
+            Type.UPDATE,
+            {Key.KEY: [1], Key.TUPLE: [["+", 1, 2**64 - 1]]},
+            ["name", "operation", "field", "ops", "tuple", *PK],
+            {"tuple": [1, 10]},
+        ),
+        (
+            Type.UPDATE,
+            {Key.KEY: [1], Key.TUPLE: [["=", 1, "x"]]},
+            ["name", "field", "expected", "actual", "tuple", *PK],
+            {"tuple": [1, "x"]},
+        ),
+        (
+            Type.UPSERT,
+            {Key.TUPLE: [1, 1], Key.OPS: [5]},
+            ["ops", "space", "space_id"],
+            {"ops": [5]},
+        ),
+    ],
+)
+def test_payload_says_where_it_happened(conn, rows, type_, body, names, some):
+    got, payload = fields(conn.exchange(type_, {Key.SPACE_ID: rows, Key.ITERATOR: Iter.EQ, **body}))
+    assert got == names
+    assert {name: payload[name] for name in some} == some
+    assert payload["space_id"] == rows
+
+
+@pytest.mark.parametrize(
+    "body, causes",
+    [
+        ("8210cd0200", [("truncated input", {"trunc_count": 2, "offset": 5})]),
+        ("8110c1", [("illegal code", {"offset": 2})]),
+        ("8110cd020001", [("junk after input", {"offset": 5})]),
+        (
+            "8210cd0200219201d501ffff",
+            [
+                ("invalid extension", {"ext_type": 1, "ext_len": 2, "offset": 10}),
+                ("cannot unpack decimal", {}),
+            ],
+        ),
+    ],
+)
+def test_a_bad_body_says_where_it_is_bad(conn, body, causes):
+    head = pack({int(Key.REQUEST_TYPE): int(Type.INSERT), int(Key.SYNC): 1})
+    conn.send(frame(head + bytes.fromhex(body)))
+    outer, *inner = stack(conn.receive())
+    assert outer[MESSAGE] == "Invalid MsgPack - packet body"
+    wanted = [(f"Invalid MsgPack - {text}", extra) for text, extra in causes]
+    found = [
+        (e[MESSAGE], {k: v for k, v in e[FIELDS].items() if k not in ("name", "details")})
+        for e in inner
+    ]
+    assert found == wanted
