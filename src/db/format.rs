@@ -99,7 +99,9 @@ impl Format {
                 rule.field_type.takes(&token) || (token == Token::Nil && rule.is_nullable);
             if !is_good {
                 let label = space.field_label(no as u32);
-                let error = err!(FIELD_TYPE, label, rule.field_type.name(), token.kind());
+                let mut end = rest;
+                let _ = msgpack::skip(&mut end);
+                let error = rule.field_type.field_error(label, &rest[..rest.len() - end.len()]);
                 return Err(self.blame(error, tuple, space));
             }
             match token {

@@ -8,14 +8,16 @@
 //! Source: types-and-indexes.md §3, §4; Tarantool `src/box/key_def.c`, `tuple_compare.cc` (hints).
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::msgpack::{self, Token, ext_type};
+use lycosa_proto::msgpack::{self, Token};
 
-use super::compare::{KeyHash, compare, datetime_point};
+use super::collation::Collation;
+use super::compare::{KeyHash, compare};
 use super::field_type::FieldType;
-use super::text_hint::text_hint;
+use super::hint::{self, hint};
 use super::tuple::{Fields, Tuple};
 
 /// The most parts that a key may have.
@@ -36,6 +38,16 @@ pub struct Part {
     pub is_desc: bool,
     /// Id of the collation, if the definition names one.
     pub collation: Option<u32>,
+    /// The order of its strings; None is by bytes, as the collations `none` and `binary` have it too.
+    pub collator: Option<Arc<Collation>>,
+}
+
+impl Part {
+    /// True if tuples that are equal in this part are equal in the other: the same field, by bytes or in the same order.
+    fn tells_apart(&self, other: &Self) -> bool {
+        self.field_no == other.field_no
+            && (self.collator.is_none() || self.collator == other.collator)
+    }
 }
 
 /// The parts of a key and what follows from them.
@@ -79,9 +91,7 @@ impl KeyDef {
     /// A key of these parts, all of which are needed to tell two tuples apart.
     pub fn new(parts: Vec<Part>) -> Self {
         let unique_count = parts.len();
-        let is_hint_exact = parts.first().is_some_and(|part| {
-            matches!(part.field_type, FieldType::Unsigned | FieldType::Integer | FieldType::Boolean)
-        });
+        let is_hint_exact = parts.first().is_some_and(hint::is_exact);
         Self { parts, unique_count, is_hint_exact }
     }
 
@@ -92,10 +102,8 @@ impl KeyDef {
             return self.clone();
         }
         let mut merged = self.clone();
-        let missing = primary
-            .parts
-            .iter()
-            .filter(|part| self.parts.iter().all(|own| own.field_no != part.field_no));
+        let missing =
+            primary.parts.iter().filter(|part| !self.parts.iter().any(|own| own.tells_apart(part)));
         merged.parts.extend(missing.cloned());
         merged.unique_count = if is_unique { self.parts.len() } else { merged.parts.len() };
         merged
@@ -148,7 +156,9 @@ impl KeyDef {
     pub fn hash(&self, tuple: &Tuple) -> u64 {
         let mut fields = tuple.fields();
         let mut hash = KeyHash::new();
-        self.parts.iter().for_each(|part| hash.add(&field_token(&mut fields, part.field_no)));
+        for part in &self.parts {
+            add_to_hash(part, &field_token(&mut fields, part.field_no), &mut hash);
+        }
         hash.finish()
     }
 
@@ -156,8 +166,8 @@ impl KeyDef {
     pub fn key_hash(&self, key: &Key<'_>) -> u64 {
         let mut hash = KeyHash::new();
         let mut rest = key.parts;
-        for _ in 0..key.part_count {
-            hash.add(&msgpack::read(&mut rest).unwrap_or(Token::Nil));
+        for part in self.parts.iter().take(key.part_count as usize) {
+            add_to_hash(part, &msgpack::read(&mut rest).unwrap_or(Token::Nil), &mut hash);
         }
         hash.finish()
     }
@@ -174,7 +184,7 @@ impl KeyDef {
         if left_hint != right_hint {
             return left_hint.cmp(&right_hint);
         }
-        if self.is_hint_exact && self.parts.len() == 1 && is_inner_hint(left_hint) {
+        if self.is_hint_exact && self.parts.len() == 1 && hint::is_inner(left_hint) {
             return Ordering::Equal;
         }
         self.compare_tuples(left, right)
@@ -214,7 +224,7 @@ impl KeyDef {
         if tuple_hint != key_hint {
             return tuple_hint.cmp(&key_hint);
         }
-        if self.is_hint_exact && key.part_count == 1 && is_inner_hint(key_hint) {
+        if self.is_hint_exact && key.part_count == 1 && hint::is_inner(key_hint) {
             return Ordering::Equal;
         }
         self.compare_key_fields(tuple, key)
@@ -273,13 +283,14 @@ impl KeyDef {
     fn check_types(&self, key: &Key<'_>, is_nil_good: bool) -> Result<()> {
         let mut rest = key.parts;
         for (no, part) in self.parts.iter().enumerate().take(key.part_count as usize) {
+            let value = rest;
             let token = msgpack::read(&mut rest).unwrap_or(Token::Nil);
             let is_good = match token {
                 Token::Nil => is_nil_good && part.is_nullable,
                 _ => part.field_type.takes(&token),
             };
             if !is_good {
-                return Err(err!(KEY_PART_TYPE, no, part.field_type.name()));
+                return Err(part.field_type.key_error(no, &value[..value.len() - rest.len()]));
             }
         }
         Ok(())
@@ -297,48 +308,18 @@ fn field_token<'a>(fields: &mut Fields<'a>, field_no: u32) -> Token<'a> {
 }
 
 #[inline]
-fn compare_part(part: &Part, left: &Token<'_>, right: &Token<'_>) -> Ordering {
-    let order = compare(left, right);
-    if part.is_desc { order.reverse() } else { order }
-}
-
-/// A hint that only one value has: neither nil nor a value beyond what hints can tell apart.
-fn is_inner_hint(hint: u64) -> bool {
-    hint != 0 && hint != u64::MAX
-}
-
-/// Eight bytes that order as values of the part do: a lower hint means a lower value, equal hints mean nothing (but see
-/// `is_hint_exact`). nil has the lowest.
-#[inline]
-fn hint(part: &Part, token: &Token<'_>) -> u64 {
-    const MIDDLE: u64 = 1 << 63;
-    let hint = match (part.field_type, token) {
-        (_, Token::Nil) => 0,
-        (FieldType::Unsigned | FieldType::Integer, Token::Uint(value)) => {
-            MIDDLE | (*value).min(MIDDLE - 1)
-        }
-        (FieldType::Integer, Token::Int(value)) => (*value as u64) ^ MIDDLE,
-        (FieldType::String, Token::Str(bytes)) => text_hint(bytes),
-        (FieldType::Varbinary, Token::Bin(bytes)) => prefix(bytes),
-        (FieldType::Uuid, Token::Ext(ext_type::UUID, bytes)) => prefix(bytes),
-        (FieldType::Datetime, Token::Ext(_, payload)) => {
-            (datetime_point(payload).0 as u64) ^ MIDDLE
-        }
-        (FieldType::Boolean, Token::Bool(value)) => 1 + u64::from(*value),
-        _ => 0,
-    };
-    if part.is_desc { !hint } else { hint }
-}
-
-/// The first eight bytes, big-endian, zeros where there are fewer.
-#[inline]
-fn prefix(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk::<8>() {
-        Some(head) => u64::from_be_bytes(*head),
-        None => {
-            let mut head = [0; 8];
-            head[..bytes.len()].copy_from_slice(bytes);
-            u64::from_be_bytes(head)
-        }
+fn add_to_hash(part: &Part, token: &Token<'_>, hash: &mut KeyHash) {
+    match (&part.collator, token) {
+        (Some(collation), Token::Str(text)) => collation.hash(text, hash),
+        _ => hash.add(token),
     }
+}
+
+#[inline]
+fn compare_part(part: &Part, left: &Token<'_>, right: &Token<'_>) -> Ordering {
+    let order = match (&part.collator, left, right) {
+        (Some(collation), Token::Str(left), Token::Str(right)) => collation.compare(left, right),
+        _ => compare(left, right),
+    };
+    if part.is_desc { order.reverse() } else { order }
 }

@@ -3,17 +3,20 @@
 //! A synchronous library that knows no socket, file, clock or thread: whoever calls it brings the time and the lock.
 //! Modules in reading order:
 //!
-//! - [`mod@tuple`], [`field_type`], [`compare`], [`key_def`], [`mod@format`], [`update`]: data and its comparison.
+//! - [`mod@tuple`], [`field_type`], [`compare`], [`collation`], [`hint`], [`key_def`], [`mod@format`], [`update`]: data and
+//!   its comparison.
 //! - [`index`]: trees, read views, iterators.
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
 //! - [`database`], [`txn`], [`select`]: what a request calls.
 //! - [`journal`]: what is asked of whoever makes commits durable.
 
 pub mod access;
+pub mod collation;
 pub mod compare;
 pub mod database;
 pub mod field_type;
 pub mod format;
+pub mod hint;
 pub mod index;
 pub mod journal;
 pub mod key_def;

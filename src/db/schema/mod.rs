@@ -7,6 +7,7 @@
 
 mod alter;
 pub mod bootstrap;
+pub(super) mod collation;
 pub mod index_def;
 mod privilege;
 mod row;
@@ -94,7 +95,7 @@ type Trigger = fn(&mut Txn<'_>, Change<'_>) -> Result<()>;
 /// What a change of each system space's rows does; spaces that are not here hold plain rows.
 const TRIGGERS: &[(u32, Trigger)] = &[
     (space_id::SCHEMA, alter::on_schema),
-    (space_id::COLLATION, alter::on_collation),
+    (space_id::COLLATION, collation::on_collation),
     (space_id::SPACE, alter::on_space),
     (space_id::SEQUENCE, sequence::on_sequence),
     (space_id::SEQUENCE_DATA, sequence::on_sequence_data),
@@ -146,6 +147,7 @@ pub(super) fn stubs() -> Spaces {
             exclude_null: false,
             is_desc: false,
             collation: None,
+            collator: None,
         };
         let index = IndexDef {
             space_id: id,
