@@ -6,13 +6,19 @@
 //!
 //! Source: Tarantool `src/lib/msgpuck`, `src/lib/core/mp_extension_types.h`, `mp_check`.
 
+mod datetime;
+mod decimal;
 mod ext;
+mod interval;
 mod text;
 mod write;
 
-pub use ext::digits::Digits;
-pub use ext::{Decimal, ext_type};
-pub use text::{Text, general};
+pub use datetime::Datetime;
+pub use decimal::Decimal;
+pub use decimal::digits::Digits;
+pub use ext::ext_type;
+pub use interval::Interval;
+pub use text::{Text, cropped, general};
 pub use write::*;
 
 /// Why bytes are not the MsgPack that was expected.
