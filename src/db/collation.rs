@@ -10,6 +10,7 @@
 //! Source: types-and-indexes.md §5; Tarantool `src/lib/coll/coll.c`.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use icu_collator::options::{AlternateHandling, CaseLevel, CollatorOptions, Strength};
@@ -18,18 +19,12 @@ use icu_collator::{CollationKeySink, CollatorBorrowed, CollatorPreferences};
 use icu_locale_core::Locale;
 
 use super::compare::KeyHash;
-use super::database::Ids;
 
-/// The id of the collation `none`, which is never dropped.
+/// The id of the collation `none`: a field or a part that names it names none, and it is never dropped.
 pub const NONE: u32 = 0;
 
-/// The collation that the option `collation` of a field or part means: 0 is none, what is no id is one that nothing has.
-pub fn named_collation(option: u64) -> Option<u32> {
-    Some(u32::try_from(option).unwrap_or(u32::MAX)).filter(|id| *id != NONE)
-}
-
 /// The collations of a database by id.
-pub type Collations = Ids<Arc<Collation>>;
+pub type Collations = HashMap<u32, Arc<Collation>>;
 
 /// What a row of `_collation` of the type ICU asks for; None is the locale's own.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -119,6 +119,12 @@ impl KeyDef {
         self.parts.len() as u32
     }
 
+    /// True if the last part of a search key with this many names a collation.
+    pub fn is_collated_at(&self, part_count: u32) -> bool {
+        let last = part_count.checked_sub(1).and_then(|no| self.parts.get(no as usize));
+        last.is_some_and(|part| part.collation.is_some())
+    }
+
     /// True if a part may be nil.
     pub fn is_nullable(&self) -> bool {
         self.parts.iter().any(|part| part.is_nullable)

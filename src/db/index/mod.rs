@@ -116,6 +116,10 @@ impl Index {
         if !self.def.index_type.has_iterator(kind) {
             return Err(self.unsupported(space, engine, "requested iterator type"));
         }
+        if matches!(kind, Kind::Np | Kind::Pp) && self.def.key_def.is_collated_at(key.part_count) {
+            let feature = "requested iterator type along with collation";
+            return Err(self.unsupported(space, engine, feature));
+        }
         let (index_type, whole) = (self.def.index_type, self.def.key_def.part_count());
         // A key that is too long comes first, then one that is too short, then its types.
         if key.part_count < whole && index_type != IndexType::Tree {

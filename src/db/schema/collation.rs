@@ -62,19 +62,21 @@ fn check_drop(txn: &Txn<'_>, id: u32) -> Result<()> {
     let db = txn.db();
     let Some(collation) = db.collations.get(&id) else { return Ok(()) };
     check_object(txn, &object(collation), Privilege::DROP)?;
-    for space in db.spaces.values() {
+    let holders = db.spaces.values().filter_map(|space| {
         let mut parts = space.indexes().iter().flat_map(|index| index.def.key_def.parts());
-        let holder = if space.def.fields.iter().any(|field| field.collation == Some(id)) {
-            "space format"
-        } else if parts.any(|part| part.collation == Some(id)) {
-            "index"
+        if space.def.fields.iter().any(|field| field.collation == Some(id)) {
+            Some((space.def.id, "space format"))
         } else {
-            continue;
-        };
-        let details = format!("collation is referenced by {holder}");
-        return Err(err!(DROP_COLLATION, &*collation.name, details));
+            parts.any(|part| part.collation == Some(id)).then_some((space.def.id, "index"))
+        }
+    });
+    match holders.min() {
+        Some((_, holder)) => {
+            let details = format!("collation is referenced by {holder}");
+            Err(err!(DROP_COLLATION, &*collation.name, details))
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn parse(row: &Row<'_>) -> Result<Collation> {

@@ -10,7 +10,7 @@ use lycosa_proto::msgpack::{self, Token};
 
 use super::row::Row;
 use super::space_def::{NAME_BYTES_MAX, SpaceDef, check_identifier, cut_name};
-use crate::db::collation::{Collations, named_collation};
+use crate::db::collation::{self, Collations};
 use crate::db::field_type::FieldType;
 use crate::db::key_def::{KeyDef, PART_MAX, Part};
 use crate::db::tuple::Tuple;
@@ -344,7 +344,9 @@ fn parse_map_part(
                 let details = format!("'{}' must be boolean", String::from_utf8_lossy(key));
                 return Err(part_error(no, &details));
             }
-            (b"collation", Token::Uint(id)) => parsed.collation = named_collation(id),
+            (b"collation", Token::Uint(id)) if id <= u32::MAX.into() => {
+                parsed.collation = Some(id as u32).filter(|id| *id != collation::NONE);
+            }
             (b"collation", _) => return Err(part_error(no, "'collation' must be unsigned")),
             (b"sort_order", Token::Str(order)) => match order.to_ascii_lowercase().as_slice() {
                 b"asc" => {}

@@ -8,7 +8,7 @@ use lycosa_proto::error::{ErrorKind, Result, kind};
 use lycosa_proto::msgpack::{self, Token};
 
 use super::row::Row;
-use crate::db::collation::{Collations, named_collation};
+use crate::db::collation::{self, Collations};
 use crate::db::field_type::FieldType;
 
 /// The longest name of anything, bytes.
@@ -294,7 +294,9 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
             (b"is_nullable", _) => return Err(wrong("'is_nullable' must be boolean")),
             (b"nullable_action", Token::Str(text)) => action = Some(text),
             (b"nullable_action", _) => return Err(wrong("'nullable_action' must be enum")),
-            (b"collation", Token::Uint(id)) => collation = named_collation(id),
+            (b"collation", Token::Uint(id)) if id <= u32::MAX.into() => {
+                collation = Some(id as u32).filter(|id| *id != collation::NONE);
+            }
             (b"collation", _) => return Err(wrong("'collation' must be unsigned")),
             (b"default" | b"default_func" | b"constraint" | b"foreign_key" | b"compression", _) => {
                 let feature = format!("field option '{}'", String::from_utf8_lossy(key));
