@@ -245,7 +245,7 @@ impl CollationKeySink for HashSink<'_> {
         for byte in bytes {
             state.word = (state.word << 8) | u64::from(*byte);
             state.len += 1;
-            if state.len % 8 == 0 {
+            if state.len.is_multiple_of(8) {
                 self.0.word(std::mem::take(&mut state.word));
             }
         }

@@ -132,7 +132,7 @@ fn decimals_have_limits() {
         assert_eq!(Decimal::parse(&payload).is_some(), good, "{scale} {digits:?}");
     };
     let packed = |count: usize| {
-        let mut bytes = vec![if count % 2 == 0 { 0x09 } else { 0x99 }];
+        let mut bytes = vec![if count.is_multiple_of(2) { 0x09 } else { 0x99 }];
         bytes.resize(count / 2, 0x99);
         bytes.push(0x9c);
         bytes

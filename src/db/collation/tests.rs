@@ -2,8 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn collation(locale: &str, options: IcuOptions) -> Collation {
-    Collation::new(300, 1, "test", Some(IcuOptions { locale: locale.into(), ..options }))
+fn collation(locale: &str, mut options: IcuOptions) -> Collation {
+    options.locale = locale.into();
+    Collation::new(300, 1, "test", Some(options))
 }
 
 fn with_strength(locale: &str, strength: Levels) -> Collation {

@@ -206,17 +206,20 @@ fn part_and_values() -> impl Strategy<Value = (Part, [Tuple; 3])> {
     ];
     let field_type = prop::sample::select(names.to_vec())
         .prop_map(|name| FieldType::parse(name).expect("a known name"));
-    (field_type, any::<bool>(), any::<bool>()).prop_flat_map(|(field_type, is_desc, is_collated)| {
-        let value = prop_oneof![9 => values(field_type), 1 => written(Just(()), |out, ()| write_nil(out))];
-        let tuple = value.prop_map(|value| {
-            let mut array = Vec::new();
-            write_array(&mut array, 1);
-            array.extend_from_slice(&value);
-            Tuple::new(&array)
-        });
-        let part = part(field_type, is_desc, is_collated);
-        (Just(part), [tuple.clone(), tuple.clone(), tuple])
-    })
+    (field_type, any::<bool>(), any::<bool>()).prop_flat_map(
+        |(field_type, is_desc, is_collated)| {
+            let nil = written(Just(()), |out, ()| write_nil(out));
+            let value = prop_oneof![9 => values(field_type), 1 => nil];
+            let tuple = value.prop_map(|value| {
+                let mut array = Vec::new();
+                write_array(&mut array, 1);
+                array.extend_from_slice(&value);
+                Tuple::new(&array)
+            });
+            let part = part(field_type, is_desc, is_collated);
+            (Just(part), [tuple.clone(), tuple.clone(), tuple])
+        },
+    )
 }
 
 proptest! {
