@@ -74,3 +74,23 @@ def test_equal_texts_are_one_key_in_both_kinds_of_index(conn):
         assert conn.select(SPACE) == []
         conn.delete(schema.INDEX, [SPACE, 0])
     conn.delete(schema.SPACE, [SPACE])
+
+
+def test_a_collation_comes_back_with_the_directory(make_server, tmp_path):
+    server = make_server(tmp_path)
+    part = {"field": 0, "type": "string", "collation": 300}
+    try:
+        server.start()
+        with server.connect() as conn:
+            conn.insert(COLLATION, [300, "mine", 1, "ICU", "sv", {"strength": "primary"}])
+            schema.create_space(conn, SPACE, "kept")
+            conn.insert(schema.INDEX, [SPACE, 0, "pk", "tree", {"unique": True}, [part]])
+            for text in ("\u00f6", "z", "\u00e5", "A"):
+                conn.insert(SPACE, [text])
+        server.stop()
+        server.start()
+        with server.connect() as conn:
+            assert [row[0] for row in conn.select(SPACE)] == ["A", "z", "\u00e5", "\u00f6"]
+            assert conn.select(SPACE, ["a"]) == [["A"]]
+    finally:
+        server.kill()
