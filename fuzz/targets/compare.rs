@@ -5,15 +5,17 @@
 #![no_main]
 
 use std::cmp::Ordering;
+use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
+use lycosa::db::collation::{Collation, IcuOptions, Levels};
 use lycosa::db::compare::{KeyHash, compare};
 use lycosa::db::field_type::FieldType;
 use lycosa::db::key_def::{KeyDef, Part};
 use lycosa::db::{Key, Tuple};
 use lycosa_proto::msgpack::{self, Token, ext_type};
 
-const TYPES: [FieldType; 12] = [
+const TYPES: [FieldType; 17] = [
     FieldType::Unsigned,
     FieldType::String,
     FieldType::Number,
@@ -26,7 +28,18 @@ const TYPES: [FieldType; 12] = [
     FieldType::Uuid,
     FieldType::Datetime,
     FieldType::Any,
+    FieldType::Uint8,
+    FieldType::Int64,
+    FieldType::Uint64,
+    FieldType::Float32,
+    FieldType::Float64,
 ];
+
+/// Letters without accents and case, so that many texts are equal.
+static COLLATION: LazyLock<Arc<Collation>> = LazyLock::new(|| {
+    let options = IcuOptions { strength: Some(Levels::Primary), ..IcuOptions::default() };
+    Arc::new(Collation::new(2, 1, "unicode_ci", Some(options)))
+});
 
 fuzz_target!(|data: &[u8]| {
     let mut rest = data;
@@ -46,7 +59,10 @@ fuzz_target!(|data: &[u8]| {
     for field_type in TYPES.into_iter().filter(|field_type| field_type.is_indexable()) {
         if tokens.iter().all(|token| *token == Token::Nil || field_type.takes(token)) {
             for is_desc in [false, true] {
-                keys(field_type, is_desc, tokens, &values);
+                keys(field_type, is_desc, None, tokens, &values);
+                if field_type.has_collation() {
+                    keys(field_type, is_desc, Some(COLLATION.clone()), tokens, &values);
+                }
             }
         }
     }
@@ -105,14 +121,21 @@ fn same_hash(left: &Token<'_>, right: &Token<'_>) {
 }
 
 /// The same through a key definition, with hints and without.
-fn keys(field_type: FieldType, is_desc: bool, tokens: [Token<'_>; 3], values: &[&[u8]]) {
+fn keys(
+    field_type: FieldType,
+    is_desc: bool,
+    collator: Option<Arc<Collation>>,
+    tokens: [Token<'_>; 3],
+    values: &[&[u8]],
+) {
     let key_def = KeyDef::new(vec![Part {
         field_no: 0,
         field_type,
         is_nullable: true,
         exclude_null: false,
         is_desc,
-        collation: None,
+        collation: collator.as_ref().map(|collation| collation.id),
+        collator,
     }]);
     let arrays: Vec<Vec<u8>> = values.iter().map(|value| [&[0x91], *value].concat()).collect();
     let tuples: Vec<Tuple> = arrays.iter().map(|array| Tuple::new(array)).collect();

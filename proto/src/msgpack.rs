@@ -6,15 +6,21 @@
 //!
 //! Source: Tarantool `src/lib/msgpuck`, `src/lib/core/mp_extension_types.h`, `mp_check`.
 
+mod datetime;
+mod decimal;
 mod diagnosis;
 mod ext;
+mod interval;
 mod text;
 mod write;
 
+pub use datetime::Datetime;
+pub use decimal::Decimal;
+pub use decimal::digits::Digits;
 pub use diagnosis::Diagnosis;
-pub use ext::digits::Digits;
-pub use ext::{Decimal, ext_type};
-pub use text::{Text, general};
+pub use ext::ext_type;
+pub use interval::Interval;
+pub use text::{Text, cropped, general};
 pub use write::*;
 
 /// Why bytes are not the MsgPack that was expected.

@@ -12,6 +12,7 @@ use lycosa_proto::error::Result;
 use uuid::Uuid;
 
 use super::access::{Access, Object, ObjectType, Privilege};
+use super::collation::Collations;
 use super::journal::{Journal, Ticket, Vclock};
 use super::schema;
 use super::schema::space_def::SpaceDef;
@@ -67,6 +68,8 @@ impl OwnLsn {
 pub struct Database {
     pub(super) spaces: Spaces,
     pub(super) access: Access,
+    /// What index parts may name.
+    pub(super) collations: Collations,
     /// Grows by one with each change of spaces or indexes.
     pub(super) schema_version: u64,
     pub(super) vclock: Vclock,
@@ -105,6 +108,7 @@ impl Database {
         Self {
             spaces: schema::stubs(),
             access: Access::default(),
+            collations: Collations::default(),
             schema_version: SCHEMA_VERSION_FIRST,
             vclock: Vclock::default(),
             replica_id: 0,
@@ -253,8 +257,14 @@ impl Database {
         match undo {
             Undo::Nothing => {}
             Undo::Change { space_id, old, new } => {
-                if space_id == schema::space_id::SEQUENCE_DATA {
-                    schema::sequence::set_from_row(self, old.as_ref(), new.as_ref());
+                match space_id {
+                    schema::space_id::SEQUENCE_DATA => {
+                        schema::sequence::set_from_row(self, old.as_ref(), new.as_ref());
+                    }
+                    schema::space_id::COLLATION => {
+                        schema::collation::set_from_row(self, old.as_ref(), new.as_ref());
+                    }
+                    _ => {}
                 }
                 if let Some(space) = self.spaces.get_mut(&space_id) {
                     space.change(new.as_ref(), old.as_ref());

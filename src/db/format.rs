@@ -28,13 +28,14 @@ impl Rule {
     /// What nothing names: anything goes.
     const FREE: Self = Self { field_type: FieldType::Any, is_nullable: true };
 
-    /// Checks a value; `label` names its place in messages.
+    /// Checks a value, whose token begins `at`; `label` names its place in messages.
     #[inline]
-    fn check(self, token: &Token<'_>, label: impl FnOnce() -> String) -> Result<()> {
+    fn check(self, token: &Token<'_>, at: &[u8], label: impl FnOnce() -> String) -> Result<()> {
         if self.field_type.takes(token) || (*token == Token::Nil && self.is_nullable) {
             return Ok(());
         }
-        Err(err!(FIELD_TYPE, label(), self.field_type.name(), token.kind()))
+        let value = msgpack::take(&mut { at }).unwrap_or(at);
+        Err(self.field_type.field_error(label(), value))
     }
 }
 
@@ -97,7 +98,7 @@ impl Format {
         for (no, rule) in self.rules.iter().enumerate().take(count as usize) {
             let mut after = rest;
             let token = msgpack::read(&mut after).unwrap_or(Token::Nil);
-            if let Err(error) = rule.check(&token, || space.field_label(no as u32)) {
+            if let Err(error) = rule.check(&token, rest, || space.field_label(no as u32)) {
                 return Err(Self::blame(error, tuple));
             }
             match token {

@@ -15,12 +15,13 @@ use std::sync::Arc;
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::msgpack::{self, Token, ext_type};
+use lycosa_proto::msgpack::{self, Token};
 
-use super::compare::{KeyHash, compare, datetime_point};
+use super::collation::Collation;
+use super::compare::{KeyHash, compare};
 use super::field_type::FieldType;
+use super::hint::{self, hint};
 use super::json_path::JsonPath;
-use super::text_hint::text_hint;
 use super::tuple::{Fields, Tuple};
 
 /// The most parts that a key may have.
@@ -41,6 +42,8 @@ pub struct Part {
     pub is_desc: bool,
     /// Id of the collation, if the definition names one.
     pub collation: Option<u32>,
+    /// The order of its strings; None is by bytes, as the collations `none` and `binary` have it too.
+    pub collator: Option<Arc<Collation>>,
     /// Where the value lies below the field; None if it is the field.
     pub path: Option<Arc<JsonPath>>,
 }
@@ -72,6 +75,11 @@ impl Part {
         self.seek(fields, multikey_no)
             .and_then(|mut at| msgpack::read(&mut at).ok())
             .unwrap_or(Token::Nil)
+    }
+
+    /// True if tuples that are equal in this part are equal in the other: the same place, by bytes or in the same order.
+    fn tells_apart(&self, other: &Self) -> bool {
+        self.is_same_place(other) && (self.collator.is_none() || self.collator == other.collator)
     }
 }
 
@@ -116,9 +124,7 @@ impl KeyDef {
     /// A key of these parts, all of which are needed to tell two tuples apart.
     pub fn new(parts: Vec<Part>) -> Self {
         let unique_count = parts.len();
-        let is_hint_exact = parts.first().is_some_and(|part| {
-            matches!(part.field_type, FieldType::Unsigned | FieldType::Integer | FieldType::Boolean)
-        });
+        let is_hint_exact = parts.first().is_some_and(hint::is_exact);
         Self { parts, unique_count, is_hint_exact }
     }
 
@@ -129,10 +135,8 @@ impl KeyDef {
             return self.clone();
         }
         let mut merged = self.clone();
-        let missing = primary
-            .parts
-            .iter()
-            .filter(|part| !self.parts.iter().any(|own| own.is_same_place(part)));
+        let missing =
+            primary.parts.iter().filter(|part| !self.parts.iter().any(|own| own.tells_apart(part)));
         merged.parts.extend(missing.cloned());
         merged.unique_count = if is_unique { self.parts.len() } else { merged.parts.len() };
         merged
@@ -146,6 +150,12 @@ impl KeyDef {
     /// The number of parts.
     pub fn part_count(&self) -> u32 {
         self.parts.len() as u32
+    }
+
+    /// True if the last part of a search key with this many names a collation.
+    pub fn is_collated_at(&self, part_count: u32) -> bool {
+        let last = part_count.checked_sub(1).and_then(|no| self.parts.get(no as usize));
+        last.is_some_and(|part| part.collation.is_some())
     }
 
     /// True if a part may be nil.
@@ -201,13 +211,13 @@ impl KeyDef {
     /// True if tuples with this hint have equal keys.
     #[inline]
     pub fn is_decided_by(&self, hint: u64) -> bool {
-        self.is_hint_exact && self.parts.len() == 1 && is_inner_hint(hint)
+        self.is_hint_exact && self.parts.len() == 1 && hint::is_inner(hint)
     }
 
     /// True if tuples with the hint of this key match it.
     #[inline]
     pub fn is_key_decided_by(&self, key: &Key<'_>, hint: u64) -> bool {
-        key.part_count == 0 || (self.is_hint_exact && key.part_count == 1 && is_inner_hint(hint))
+        key.part_count == 0 || (self.is_hint_exact && key.part_count == 1 && hint::is_inner(hint))
     }
 
     /// The hint of a search key; of no use for a key without parts.
@@ -220,7 +230,9 @@ impl KeyDef {
     pub fn hash(&self, tuple: &Tuple) -> u64 {
         let mut fields = tuple.fields();
         let mut hash = KeyHash::new();
-        self.parts.iter().for_each(|part| hash.add(&part.token(&mut fields, 0)));
+        for part in &self.parts {
+            add_to_hash(part, &part.token(&mut fields, 0), &mut hash);
+        }
         hash.finish()
     }
 
@@ -228,8 +240,8 @@ impl KeyDef {
     pub fn key_hash(&self, key: &Key<'_>) -> u64 {
         let mut hash = KeyHash::new();
         let mut rest = key.parts;
-        for _ in 0..key.part_count {
-            hash.add(&msgpack::read(&mut rest).unwrap_or(Token::Nil));
+        for part in self.parts.iter().take(key.part_count as usize) {
+            add_to_hash(part, &msgpack::read(&mut rest).unwrap_or(Token::Nil), &mut hash);
         }
         hash.finish()
     }
@@ -394,13 +406,14 @@ impl KeyDef {
     fn check_types(&self, key: &Key<'_>, is_nil_good: bool) -> Result<()> {
         let mut rest = key.parts;
         for (no, part) in self.parts.iter().enumerate().take(key.part_count as usize) {
+            let value = rest;
             let token = msgpack::read(&mut rest).unwrap_or(Token::Nil);
             let is_good = match token {
                 Token::Nil => is_nil_good && part.is_nullable,
                 _ => part.field_type.takes(&token),
             };
             if !is_good {
-                return Err(err!(KEY_PART_TYPE, no, part.field_type.name()));
+                return Err(part.field_type.key_error(no, &value[..value.len() - rest.len()]));
             }
         }
         Ok(())
@@ -408,48 +421,18 @@ impl KeyDef {
 }
 
 #[inline]
-fn compare_part(part: &Part, left: &Token<'_>, right: &Token<'_>) -> Ordering {
-    let order = compare(left, right);
-    if part.is_desc { order.reverse() } else { order }
-}
-
-/// A hint that only one value has: neither nil nor a value beyond what hints can tell apart.
-fn is_inner_hint(hint: u64) -> bool {
-    hint != 0 && hint != u64::MAX
-}
-
-/// Eight bytes that order as values of the part do: a lower hint means a lower value, equal hints mean nothing (but see
-/// `is_hint_exact`). nil has the lowest.
-#[inline]
-fn hint(part: &Part, token: &Token<'_>) -> u64 {
-    const MIDDLE: u64 = 1 << 63;
-    let hint = match (part.field_type, token) {
-        (_, Token::Nil) => 0,
-        (FieldType::Unsigned | FieldType::Integer, Token::Uint(value)) => {
-            MIDDLE | (*value).min(MIDDLE - 1)
-        }
-        (FieldType::Integer, Token::Int(value)) => (*value as u64) ^ MIDDLE,
-        (FieldType::String, Token::Str(bytes)) => text_hint(bytes),
-        (FieldType::Varbinary, Token::Bin(bytes)) => prefix(bytes),
-        (FieldType::Uuid, Token::Ext(ext_type::UUID, bytes)) => prefix(bytes),
-        (FieldType::Datetime, Token::Ext(_, payload)) => {
-            (datetime_point(payload).0 as u64) ^ MIDDLE
-        }
-        (FieldType::Boolean, Token::Bool(value)) => 1 + u64::from(*value),
-        _ => 0,
-    };
-    if part.is_desc { !hint } else { hint }
-}
-
-/// The first eight bytes, big-endian, zeros where there are fewer.
-#[inline]
-fn prefix(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk::<8>() {
-        Some(head) => u64::from_be_bytes(*head),
-        None => {
-            let mut head = [0; 8];
-            head[..bytes.len()].copy_from_slice(bytes);
-            u64::from_be_bytes(head)
-        }
+fn add_to_hash(part: &Part, token: &Token<'_>, hash: &mut KeyHash) {
+    match (&part.collator, token) {
+        (Some(collation), Token::Str(text)) => collation.hash(text, hash),
+        _ => hash.add(token),
     }
+}
+
+#[inline]
+fn compare_part(part: &Part, left: &Token<'_>, right: &Token<'_>) -> Ordering {
+    let order = match (&part.collator, left, right) {
+        (Some(collation), Token::Str(left), Token::Str(right)) => collation.compare(left, right),
+        _ => compare(left, right),
+    };
+    if part.is_desc { order.reverse() } else { order }
 }

@@ -3,8 +3,8 @@
 //! A synchronous library that knows no socket, file, clock or thread: whoever calls it brings the time and the lock.
 //! Modules in reading order:
 //!
-//! - [`mod@tuple`], [`field_type`], [`compare`], [`json_path`], [`key_def`], [`mod@format`], [`update`]: data and
-//!   its comparison.
+//! - [`mod@tuple`], [`field_type`], [`compare`], [`collation`], [`hint`], [`json_path`], [`key_def`], [`mod@format`],
+//!   [`update`]: data and its comparison.
 //! - [`index`]: kinds of indexes, read views, iterators, positions.
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
 //! - [`database`], [`txn`], [`select`], [`session_settings`]: what a request calls.
@@ -13,10 +13,12 @@
 
 pub mod access;
 pub mod blame;
+pub mod collation;
 pub mod compare;
 pub mod database;
 pub mod field_type;
 pub mod format;
+pub mod hint;
 pub mod index;
 pub mod journal;
 pub mod json_path;

@@ -222,7 +222,7 @@ struct PageSource<'a> {
 
 /// Gives the tuples of a walk that offset and limit leave to `each`; tells how many.
 #[inline]
-fn give<'a>(
+pub(super) fn give<'a>(
     walk: impl Iterator<Item = &'a Tuple>,
     select: &Select<'_>,
     mut each: impl FnMut(&Tuple),

@@ -15,7 +15,7 @@ use super::database::Database;
 use super::index::Index;
 use super::key_def::Key;
 use super::schema::space_id::SESSION_SETTINGS;
-use super::select::{Select, walk};
+use super::select::{Select, give};
 use super::space::Space;
 use super::tuple::Tuple;
 use super::update::Update;
@@ -93,7 +93,7 @@ impl SessionSettings {
             .map_err(|error| blame::search_key(error, select.key, own, &space.def))?;
         let mut rows = Index::new(own.def.clone(), None);
         (0..DEFAULTS.len()).for_each(|at| drop(rows.replace(&self.row(at))));
-        Ok(walk(&rows, kind, key, select, |_| true, each))
+        Ok(give(rows.select(kind, key), select, each))
     }
 
     /// Applies UPDATE operations to the setting with this key; gives its row, or None if there is no such setting.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
-use lycosa_proto::msgpack::Text;
+use lycosa_proto::msgpack::cropped;
 
 use super::format::Format;
 use super::index::Index;
@@ -178,7 +178,7 @@ impl Space {
 
     fn duplicate(&self, index: &Index, old: &Tuple, new: &Tuple) -> Error {
         let (old, new) = (old.data(), new.data());
-        let texts = (Text(old).to_string(), Text(new).to_string());
+        let texts = (cropped(old), cropped(new));
         err!(TUPLE_FOUND, &*index.def.name, &*self.def.name, texts.0, texts.1, old, new)
     }
 

@@ -99,7 +99,7 @@ fn text_is_what_tarantool_prints() {
 }
 
 #[test]
-fn decimals_add_exactly_and_keep_their_scale() {
+fn decimals_add_and_keep_their_scale() {
     let check = |left: (i128, i32), right: (i128, i32), text: &str| {
         let make = |(value, scale)| Decimal { scale, ..Decimal::from_i128(value) };
         let sum = make(left).add(&make(right)).expect("fits");
@@ -111,7 +111,109 @@ fn decimals_add_exactly_and_keep_their_scale() {
     check((999, 0), (1, 3), "999.001");
     check((-1000, 0), (1, 0), "-999");
     check((5, -3), (1, 0), "5001");
-    let huge = Decimal { scale: -75, ..Decimal::from_i128(9) };
-    assert!(huge.add(&Decimal::from_i128(1)).is_some());
-    assert_eq!(Decimal { scale: -76, ..Decimal::from_i128(9) }.add(&Decimal::from_i128(1)), None);
+    // More than 76 digits are rounded half up, whatever the distance.
+    let zeros = |count: usize| "0".repeat(count);
+    check((9, -75), (1, 0), &format!("9{}1", zeros(74)));
+    check((9, -76), (1, 0), &format!("9.{}E+76", zeros(75)));
+    check((9, -76), (5, 0), &format!("9.{}1E+76", zeros(74)));
+    check((9, -76), (-6, 0), &format!("8.{}9E+76", "9".repeat(74)));
+    check((9, -5000), (1, 5000), &format!("9.{}E+5000", zeros(75)));
+    check((0, -5000), (1, 2), "0.01");
+    let most = Decimal { scale: -999_999, ..Decimal::from_i128(9) };
+    assert_eq!(most.add(&most), None);
+}
+
+#[test]
+fn decimals_have_limits() {
+    let check = |scale: i64, digits: &[u8], good: bool| {
+        let mut payload = Vec::new();
+        write_int(&mut payload, scale);
+        payload.extend_from_slice(digits);
+        assert_eq!(Decimal::parse(&payload).is_some(), good, "{scale} {digits:?}");
+    };
+    let packed = |count: usize| {
+        let mut bytes = vec![if count.is_multiple_of(2) { 0x09 } else { 0x99 }];
+        bytes.resize(count / 2, 0x99);
+        bytes.push(0x9c);
+        bytes
+    };
+    check(0, &packed(76), true);
+    check(0, &packed(77), false);
+    check(-999_999, &[0x1c], true);
+    check(-999_999, &[0x01, 0x0c], false);
+    check(-1_000_000, &[0x1c], false);
+    check(1_000_074, &[0x1c], true);
+    check(1_000_075, &[0x1c], false);
+    check(0, &[0; 40], false);
+}
+
+#[test]
+fn decimals_print_as_decnumber_does() {
+    for (digits, scale, text) in [
+        (0, 0, "0"),
+        (0, 2, "0.00"),
+        (0, -3, "0E+3"),
+        (1, 6, "0.000001"),
+        (1, 7, "1E-7"),
+        (123, 9, "1.23E-7"),
+        (-12, -3, "-1.2E+4"),
+        (1230, 2, "12.30"),
+    ] {
+        assert_eq!(Decimal { scale, ..Decimal::from_i128(digits) }.to_string(), text);
+    }
+}
+
+#[test]
+fn extensions_are_shown_by_what_they_hold() {
+    let check = |kind: i8, payload: &[u8], text: &str| {
+        let mut out = Vec::new();
+        write_ext(&mut out, kind, payload);
+        assert_eq!(check_all(&out), Ok(()));
+        assert_eq!(Text(&out).to_string(), text);
+    };
+    let datetime = |seconds: i64, nsec: i32, offset: i16, zone: i16| {
+        let mut payload = seconds.to_le_bytes().to_vec();
+        payload.extend(nsec.to_le_bytes());
+        payload.extend(offset.to_le_bytes());
+        payload.extend(zone.to_le_bytes());
+        payload
+    };
+    let kind = ext_type::DATETIME;
+    check(kind, &0i64.to_le_bytes(), "1970-01-01T00:00:00Z");
+    check(kind, &datetime(1000, 0, 180, 0), "1970-01-01T03:16:40+0300");
+    check(kind, &datetime(0, 500_000_000, -90, 0), "1969-12-31T22:30:00.500-0130");
+    check(kind, &datetime(951_782_400, 1000, 180, 947), "2000-02-29T03:00:00.000001 Europe/Moscow");
+    check(kind, &datetime(0, 1, 0, 25), "1970-01-01T00:00:00.000000001Z");
+    check(kind, &datetime(0, 0, 60, 1), "1970-01-01T01:00:00A");
+    check(kind, &(-62_198_755_200i64).to_le_bytes(), "-001-01-01T00:00:00Z");
+    check(kind, &185_480_451_417_600i64.to_le_bytes(), "5879611-07-11T00:00:00Z");
+    let kind = ext_type::INTERVAL;
+    check(kind, &[0], "+0 seconds");
+    check(kind, &[3, 0, 1, 1, 0xfe, 8, 1], "+1 years, -2 months");
+    check(kind, &[2, 6, 0xff, 7, 5], "-1 seconds, 5 nanoseconds");
+    check(ext_type::UUID, &[0x11; 16], "11111111-1111-1111-1111-111111111111");
+    check(42, &[1, 2, 3], "(extension: type 42, len 3)");
+    let mut error = vec![0x81, 0x00, 0x91, 0x82, 0x00];
+    write_str(&mut error, "ClientError");
+    error.push(0x05);
+    error.push(0x0a);
+    check(ext_type::ERROR, &error, r#"{"stack": [{"type": "ClientError", "code": 10}]}"#);
+}
+
+#[test]
+fn long_and_deep_texts_are_cut() {
+    let mut out = Vec::new();
+    write_array(&mut out, 1);
+    write_str(&mut out, "x".repeat(1019));
+    assert_eq!(cropped(&out), format!("[\"{}\"]", "x".repeat(1019)));
+    out.clear();
+    write_array(&mut out, 1);
+    write_str(&mut out, "x".repeat(1120));
+    let text = cropped(&out);
+    assert_eq!(text.len(), 1023);
+    assert!(text.ends_with("xx<more ~113b>"), "{text}");
+    let mut deep = vec![0x91; 40];
+    deep.push(0x01);
+    let (open, close) = ("[".repeat(32), "]".repeat(32));
+    assert_eq!(Text(&deep).to_string(), format!("{open}[...]{close}"));
 }

@@ -1,21 +1,45 @@
 //! MsgPack as the JSON-like text that Tarantool prints tuples in.
 //!
-//! Source: Tarantool `mp_snprint`, `tuple_to_yaml`; types-and-indexes.md §12, last line.
+//! Source: msgpuck `mp_snprint`; Tarantool `src/box/msgpack.c`, `mp_error.cc`; types-and-indexes.md §12, last line.
 
 use std::fmt::{self, Display, Write};
 
-use super::{Decimal, Token, ext_type, read};
+use super::{
+    Datetime, Decimal, Interval, Token, ext_type, read, read_array, read_map, read_uint, skip,
+};
 
-/// Shows a value: strings quoted, doubles with six significant digits, `null`, decimals and uuids plain.
+/// Containers deeper than this are not shown.
+const DEPTH_MAX: u32 = 32;
+
+/// Shows a value: strings and binaries quoted, doubles with six significant digits, `null`, extensions by what they hold.
 pub struct Text<'a>(pub &'a [u8]);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        value(f, &mut { self.0 })
+        value(f, &mut { self.0 }, DEPTH_MAX)
     }
 }
 
-fn value(f: &mut fmt::Formatter<'_>, input: &mut &[u8]) -> fmt::Result {
+/// The text of a tuple in a message: what is too long ends with how much is left out.
+///
+/// Source: Tarantool `src/trivia/util.h` TOSTR, `src/box/tuple.c` tuple_str.
+pub fn cropped(tuple: &[u8]) -> String {
+    const BYTES_MAX: usize = 1023;
+    /// Tarantool's guess of how long the note is.
+    const NOTE_BYTES: usize = 12;
+    let mut text = Text(tuple).to_string();
+    if text.len() > BYTES_MAX {
+        let note = format!("<more ~{}b>", text.len() - BYTES_MAX + NOTE_BYTES);
+        let end = text.floor_char_boundary(BYTES_MAX - note.len());
+        text.truncate(end);
+        text.push_str(&note);
+    }
+    text
+}
+
+/// Shows the value at the front of `input`; `depth` containers more may be opened.
+fn value(f: &mut fmt::Formatter<'_>, input: &mut &[u8], depth: u32) -> fmt::Result {
+    let start = *input;
     let Ok(token) = read(input) else { return f.write_str("<broken>") };
     match token {
         Token::Nil => f.write_str("null"),
@@ -25,45 +49,95 @@ fn value(f: &mut fmt::Formatter<'_>, input: &mut &[u8]) -> fmt::Result {
         Token::Float(value) => f.write_str(&general(f64::from(value))),
         Token::Double(value) => f.write_str(&general(value)),
         Token::Str(bytes) | Token::Bin(bytes) => quoted(f, bytes),
-        Token::Array(len) => {
-            f.write_char('[')?;
-            for i in 0..len {
-                if i > 0 {
-                    f.write_str(", ")?;
-                }
-                value(f, input)?;
-            }
-            f.write_char(']')
+        Token::Array(_) | Token::Map(_) if depth == 0 => {
+            *input = start;
+            let _ = skip(input);
+            f.write_str(if matches!(token, Token::Array(_)) { "[...]" } else { "{...}" })
         }
-        Token::Map(len) => {
-            f.write_char('{')?;
-            for i in 0..len {
-                if i > 0 {
-                    f.write_str(", ")?;
-                }
-                value(f, input)?;
-                f.write_str(": ")?;
-                value(f, input)?;
-            }
-            f.write_char('}')
-        }
-        Token::Ext(ext_type::DECIMAL, payload) => match Decimal::parse(payload) {
-            Some(decimal) => decimal.fmt(f),
-            None => f.write_str("<decimal>"),
-        },
-        Token::Ext(ext_type::UUID, payload) => match uuid::Uuid::from_slice(payload) {
-            Ok(uuid) => uuid.fmt(f),
-            Err(_) => f.write_str("<uuid>"),
-        },
-        Token::Ext(kind, payload) => write!(f, "(extension: type {kind}, len {})", payload.len()),
+        Token::Array(len) => list(f, input, len, ['[', ']'], |f, input| value(f, input, depth - 1)),
+        Token::Map(len) => list(f, input, len, ['{', '}'], |f, input| {
+            value(f, input, depth - 1)?;
+            f.write_str(": ")?;
+            value(f, input, depth - 1)
+        }),
+        Token::Ext(kind, payload) => extension(f, kind, payload, depth),
     }
+}
+
+fn list(
+    f: &mut fmt::Formatter<'_>,
+    input: &mut &[u8],
+    len: u32,
+    [open, close]: [char; 2],
+    mut item: impl FnMut(&mut fmt::Formatter<'_>, &mut &[u8]) -> fmt::Result,
+) -> fmt::Result {
+    f.write_char(open)?;
+    for i in 0..len {
+        if i > 0 {
+            f.write_str(", ")?;
+        }
+        item(f, input)?;
+    }
+    f.write_char(close)
+}
+
+fn extension(f: &mut fmt::Formatter<'_>, kind: i8, payload: &[u8], depth: u32) -> fmt::Result {
+    let shown = match kind {
+        ext_type::DECIMAL => Decimal::parse(payload).map(|decimal| decimal.fmt(f)),
+        ext_type::UUID => uuid::Uuid::from_slice(payload).ok().map(|uuid| uuid.fmt(f)),
+        ext_type::DATETIME => Datetime::parse(payload).map(|datetime| datetime.fmt(f)),
+        ext_type::INTERVAL => Interval::parse(payload).map(|interval| interval.fmt(f)),
+        ext_type::ERROR => Some(error(f, &mut { payload }, depth)),
+        _ => None,
+    };
+    shown.unwrap_or_else(|| write!(f, "(extension: type {kind}, len {})", payload.len()))
+}
+
+/// Keys of an error's map.
+const ERROR_KEYS: [&str; 7] = ["type", "file", "line", "message", "errno", "code", "fields"];
+
+/// Shows an error: `{"stack": [{"type": ..., ...}, ...]}`.
+fn error(f: &mut fmt::Formatter<'_>, input: &mut &[u8], depth: u32) -> fmt::Result {
+    let Some(depth) = depth.checked_sub(1) else { return f.write_str("{...}") };
+    let len = read_map(input).unwrap_or(0);
+    list(f, input, len, ['{', '}'], |f, input| match read_uint(input) {
+        Ok(0) => {
+            f.write_str("\"stack\": ")?;
+            stack(f, input, depth)
+        }
+        Ok(key) => {
+            write!(f, "{key}: ")?;
+            value(f, input, depth)
+        }
+        Err(_) => f.write_str("<broken>"),
+    })
+}
+
+fn stack(f: &mut fmt::Formatter<'_>, input: &mut &[u8], depth: u32) -> fmt::Result {
+    let Some(depth) = depth.checked_sub(1) else { return f.write_str("[...]") };
+    let len = read_array(input).unwrap_or(0);
+    list(f, input, len, ['[', ']'], |f, input| {
+        let Some(depth) = depth.checked_sub(1) else {
+            let _ = skip(input);
+            return f.write_str("{...}");
+        };
+        let len = read_map(input).unwrap_or(0);
+        list(f, input, len, ['{', '}'], |f, input| {
+            let key = read_uint(input).unwrap_or(u64::MAX);
+            match usize::try_from(key).ok().and_then(|key| ERROR_KEYS.get(key)) {
+                Some(name) => write!(f, "\"{name}\": ")?,
+                None => write!(f, "{key}: ")?,
+            }
+            value(f, input, depth)
+        })
+    })
 }
 
 fn quoted(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     f.write_char('"')?;
     for c in String::from_utf8_lossy(bytes).chars() {
         match c {
-            '"' | '\\' | '/' => write!(f, "\\{c}")?,
+            '"' | '\\' => write!(f, "\\{c}")?,
             '\n' => f.write_str("\\n")?,
             '\r' => f.write_str("\\r")?,
             '\t' => f.write_str("\\t")?,

@@ -149,7 +149,7 @@ impl Node {
     fn check(&self, rest: &mut &[u8], space: &SpaceDef) -> Result<()> {
         let value = *rest;
         let token = msgpack::read(rest).unwrap_or(Token::Nil);
-        self.rule.check(&token, || self.label(space))?;
+        self.rule.check(&token, value, || self.label(space))?;
         match token {
             Token::Array(count) if !self.children.is_empty() => {
                 self.check_items(rest, count, space)?;

@@ -195,6 +195,10 @@ impl Index {
         if self.is_disabled() {
             return Err(self.unsupported(space, engine, "iterator"));
         }
+        if matches!(kind, Kind::Np | Kind::Pp) && self.def.key_def.is_collated_at(key.part_count) {
+            let feature = "requested iterator type along with collation";
+            return Err(self.unsupported(space, engine, feature));
+        }
         if self.def.index_type == IndexType::Tree {
             return self.def.key_def.check_search_key(key);
         }

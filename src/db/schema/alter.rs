@@ -35,7 +35,7 @@ pub(super) fn on_space(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
 }
 
 fn create_space(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
-    let def = SpaceDef::parse(new, false)?;
+    let def = SpaceDef::parse(new, false, &txn.db().collations)?;
     check_ddl(txn, &def, Privilege::CREATE)?;
     let id = def.id;
     // In recovery the row of a stub defines what is there already.
@@ -52,7 +52,7 @@ fn create_space(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
 }
 
 fn alter_space(txn: &mut Txn<'_>, old: &Row<'_>, new: &Row<'_>) -> Result<()> {
-    let def = SpaceDef::parse(new, true)?;
+    let def = SpaceDef::parse(new, true, &txn.db().collations)?;
     check_ddl(txn, &def, Privilege::ALTER)?;
     let mut space = txn.db().space(old.uint32(0)?)?.clone();
     let refuse = |details: &str| Err(named_error(kind::ALTER_SPACE, &space.def.name, details));
@@ -140,7 +140,7 @@ fn create_index(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
         let details = "can not add a secondary key before primary";
         return Err(named_error(kind::ALTER_SPACE, &space.def.name, details));
     }
-    let def = Arc::new(IndexDef::parse(new, &space.def)?);
+    let def = Arc::new(IndexDef::parse(new, &space.def, &txn.db().collations)?);
     func_index::check_index(txn, &def)?;
     if space.def.engine == Engine::Sysview {
         space.put_index(Index::new(def, None));
@@ -174,7 +174,7 @@ fn alter_index(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
     IndexDef::check_record(new.0)?;
     let mut space = indexed_space(txn, new)?;
     check_ddl(txn, &space.def, Privilege::ALTER)?;
-    let def = Arc::new(IndexDef::parse(new, &space.def)?);
+    let def = Arc::new(IndexDef::parse(new, &space.def, &txn.db().collations)?);
     func_index::check_index(txn, &def)?;
     let old = space.index(def.id)?.def.clone();
     let is_same = old.index_type == def.index_type
@@ -330,11 +330,6 @@ pub(super) fn on_func(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
         }
         (None, None) => Ok(()),
     }
-}
-
-/// `_collation`: the set that bootstrap made is all there is.
-pub(super) fn on_collation(txn: &mut Txn<'_>, _change: Change<'_>) -> Result<()> {
-    if txn.is_recovery() { Ok(()) } else { Err(unsupported("changing collations")) }
 }
 
 /// `_trigger`: needs SQL.

@@ -12,6 +12,7 @@ use lycosa_proto::msgpack::{self, Token};
 
 use super::row::Row;
 use super::space_def::{NAME_BYTES_MAX, SpaceDef, check_identifier, cut_name};
+use crate::db::collation::{self, Collations};
 use crate::db::field_type::FieldType;
 use crate::db::json_path::JsonPath;
 use crate::db::key_def::{KeyDef, PART_MAX, Part};
@@ -125,12 +126,12 @@ struct Options {
 }
 
 impl IndexDef {
-    /// Parses a row of `_index` for a space.
+    /// Parses a row of `_index` for a space; `collations` are those that parts may name.
     ///
     /// # Errors
     /// MODIFY_INDEX, INDEX_TYPE, WRONG_INDEX_PARTS, WRONG_INDEX_OPTIONS, FUNC_INDEX_PARTS, NULLABLE_PRIMARY, UNSUPPORTED,
     /// IDENTIFIER.
-    pub fn parse(row: &Row<'_>, space: &SpaceDef) -> Result<Self> {
+    pub fn parse(row: &Row<'_>, space: &SpaceDef, collations: &Collations) -> Result<Self> {
         let name = row.str(2);
         let wrong = |details: &str| err!(MODIFY_INDEX, name, &*space.name, details);
         let id = row.uint32(1)?;
@@ -149,10 +150,11 @@ impl IndexDef {
             return Err(err!(MODIFY_INDEX, cut_name(name), &*space.name, "index name is too long"));
         }
         check_identifier(name)?;
-        let parts = parse_parts(row.raw(5), space, &wrong)?;
+        let mut parts = parse_parts(row.raw(5), space, &wrong)?;
         if options.func_id != 0 {
             check_functional(&parts)?;
         }
+        find_collations(&mut parts, collations)?;
         let def = Self {
             space_id: space.id,
             id,
@@ -467,6 +469,7 @@ fn parse_array_part(
     };
     let field_type =
         FieldType::parse(&type_name).ok_or_else(|| part_error(no, "unknown field type"))?;
+    let field_type = field_type.with_scale(None).map_err(|details| part_error(no, details))?;
     let field_no = check_field_no(field_no, wrong)?;
     Ok(Part {
         field_no,
@@ -476,6 +479,7 @@ fn parse_array_part(
         is_desc: false,
         collation: None,
         path: None,
+        collator: None,
     })
 }
 
@@ -501,8 +505,10 @@ fn parse_map_part(
         is_desc: false,
         collation: None,
         path: None,
+        collator: None,
     };
-    let (mut field_no, mut action, mut has_type, mut path) = (0, None, false, &[][..]);
+    let (mut field_no, mut action, mut has_type) = (0, None, false);
+    let (mut scale, mut path) = (None, &[][..]);
     for (key, value) in msgpack::pairs(part) {
         let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
             return Err(part_error(no, "expected a map with string keys"));
@@ -516,13 +522,20 @@ fn parse_map_part(
                     .ok_or_else(|| part_error(no, "unknown field type"))?;
             }
             (b"type", _) => return Err(part_error(no, "'type' must be enum")),
+            (b"scale", Token::Uint(value)) if i64::try_from(value).is_ok() => {
+                scale = Some(value as i64);
+            }
+            (b"scale", Token::Int(value)) => scale = Some(value),
+            (b"scale", _) => return Err(part_error(no, "'scale' must be integer")),
             (b"is_nullable", Token::Bool(value)) => parsed.is_nullable = value,
             (b"exclude_null", Token::Bool(value)) => parsed.exclude_null = value,
             (b"is_nullable" | b"exclude_null", _) => {
                 let details = format!("'{}' must be boolean", String::from_utf8_lossy(key));
                 return Err(part_error(no, &details));
             }
-            (b"collation", Token::Uint(id)) => parsed.collation = u32::try_from(id).ok(),
+            (b"collation", Token::Uint(id)) if id <= u32::MAX.into() => {
+                parsed.collation = Some(id as u32).filter(|id| *id != collation::NONE);
+            }
             (b"collation", _) => return Err(part_error(no, "'collation' must be unsigned")),
             (b"sort_order", Token::Str(order)) => match order.to_ascii_lowercase().as_slice() {
                 b"asc" => {}
@@ -541,6 +554,10 @@ fn parse_map_part(
     if !has_type {
         return Err(part_error(no, "unknown field type"));
     }
+    if parsed.collation.is_some() && !parsed.field_type.has_collation() {
+        let details = "collation is only reasonable for 'string' and 'scalar' parts";
+        return Err(part_error(no, details));
+    }
     if action
         .is_some_and(|action| (action == b"none") != parsed.is_nullable && action != b"default")
     {
@@ -548,19 +565,20 @@ fn parse_map_part(
     }
     let path = JsonPath::parse(path).ok_or_else(|| part_error(no, "invalid path"))?;
     parsed.path = (!path.is_empty()).then(|| Arc::new(path));
+    parsed.field_type =
+        parsed.field_type.with_scale(scale).map_err(|details| part_error(no, details))?;
     parsed.is_nullable |= parsed.exclude_null;
     parsed.field_no = check_field_no(field_no, wrong)?;
-    if let Some(id) = parsed.collation {
-        if !matches!(parsed.field_type, FieldType::String | FieldType::Scalar) {
-            return Err(part_error(
-                no,
-                "collation is only reasonable for 'string' and 'scalar' parts",
-            ));
-        }
-        // 0 is "none", 3 is "binary": both compare bytes.
-        if !matches!(id, 0 | 3) {
-            return Err(err!(UNSUPPORTED, "Lycosa", format!("collation {id} of index parts")));
-        }
-    }
     Ok(parsed)
+}
+
+/// Gives each part the order that it names.
+fn find_collations(parts: &mut [Part], collations: &Collations) -> Result<()> {
+    for (no, part) in parts.iter_mut().enumerate() {
+        let Some(id) = part.collation else { continue };
+        let collation =
+            collations.get(&id).ok_or_else(|| part_error(no + 1, "collation not found by id"))?;
+        part.collator = (!collation.is_binary()).then(|| collation.clone());
+    }
+    Ok(())
 }

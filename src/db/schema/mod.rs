@@ -7,6 +7,7 @@
 
 mod alter;
 pub mod bootstrap;
+pub(super) mod collation;
 mod func_index;
 pub mod index_def;
 mod privilege;
@@ -96,7 +97,7 @@ type Trigger = fn(&mut Txn<'_>, Change<'_>) -> Result<()>;
 const TRIGGERS: &[(u32, Trigger)] = &[
     (space_id::VINYL_DEFERRED_DELETE, alter::on_deferred_delete),
     (space_id::SCHEMA, alter::on_schema),
-    (space_id::COLLATION, alter::on_collation),
+    (space_id::COLLATION, collation::on_collation),
     (space_id::SPACE, alter::on_space),
     (space_id::SEQUENCE, sequence::on_sequence),
     (space_id::SEQUENCE_DATA, sequence::on_sequence_data),
@@ -149,6 +150,7 @@ pub(super) fn stubs() -> Spaces {
             is_desc: false,
             collation: None,
             path: None,
+            collator: None,
         };
         let index = IndexDef {
             space_id: id,

@@ -8,6 +8,7 @@ use lycosa_proto::error::{ErrorKind, Result, kind};
 use lycosa_proto::msgpack::{self, Token};
 
 use super::row::Row;
+use crate::db::collation::{self, Collations};
 use crate::db::field_type::FieldType;
 
 /// The longest name of anything, bytes.
@@ -84,12 +85,12 @@ pub struct SpaceDef {
 
 impl SpaceDef {
     /// Parses a row of `_space` that has passed the format of that space. `is_alter` chooses between CREATE_SPACE and
-    /// ALTER_SPACE for what is wrong with it.
+    /// ALTER_SPACE for what is wrong with it; `collations` are those that fields may name.
     ///
     /// # Errors
     /// CREATE_SPACE or ALTER_SPACE, NO_SUCH_ENGINE, IDENTIFIER, WRONG_SPACE_OPTIONS, WRONG_SPACE_FORMAT,
-    /// SPACE_FIELD_IS_DUPLICATE, NO_SUCH_GROUP, UNSUPPORTED.
-    pub fn parse(row: &Row<'_>, is_alter: bool) -> Result<Self> {
+    /// SPACE_FIELD_IS_DUPLICATE, WRONG_COLLATION_OPTIONS, NO_SUCH_GROUP, UNSUPPORTED.
+    pub fn parse(row: &Row<'_>, is_alter: bool, collations: &Collations) -> Result<Self> {
         let name = row.str(2);
         let id = u64::from(row.uint32(0)?);
         let wrong = if is_alter { kind::ALTER_SPACE } else { kind::CREATE_SPACE };
@@ -121,6 +122,10 @@ impl SpaceDef {
         let fields = parse_format(row.raw(6))?;
         if field_count != 0 && (field_count as usize) < fields.len() {
             return refuse("exact_field_count must be either 0 or >= formatted field count");
+        }
+        if fields.iter().filter_map(|field| field.collation).any(|id| !collations.contains_key(&id))
+        {
+            return Err(err!(WRONG_COLLATION_OPTIONS, "collation was not found by ID"));
         }
         if options.is_view && !options.has_sql {
             return Err(err!(VIEW_MISSING_SQL));
@@ -267,7 +272,7 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
     }
     let (mut name, mut field_type, mut is_nullable, mut collation) =
         (None, FieldType::Any, false, None);
-    let mut action = None;
+    let (mut action, mut scale) = (None, None);
     for (key, value) in msgpack::pairs(entry) {
         let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
             return Err(wrong("expected a map with string keys"));
@@ -280,11 +285,18 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
                 field_type = FieldType::parse(&text).ok_or_else(|| wrong("unknown field type"))?;
             }
             (b"type", _) => return Err(wrong("'type' must be enum")),
+            (b"scale", Token::Uint(value)) if i64::try_from(value).is_ok() => {
+                scale = Some(value as i64);
+            }
+            (b"scale", Token::Int(value)) => scale = Some(value),
+            (b"scale", _) => return Err(wrong("'scale' must be integer")),
             (b"is_nullable", Token::Bool(value)) => is_nullable = value,
             (b"is_nullable", _) => return Err(wrong("'is_nullable' must be boolean")),
             (b"nullable_action", Token::Str(text)) => action = Some(text),
             (b"nullable_action", _) => return Err(wrong("'nullable_action' must be enum")),
-            (b"collation", Token::Uint(id)) => collation = u32::try_from(id).ok(),
+            (b"collation", Token::Uint(id)) if id <= u32::MAX.into() => {
+                collation = Some(id as u32).filter(|id| *id != collation::NONE);
+            }
             (b"collation", _) => return Err(wrong("'collation' must be unsigned")),
             (b"default" | b"default_func" | b"constraint" | b"foreign_key" | b"compression", _) => {
                 let feature = format!("field option '{}'", String::from_utf8_lossy(key));
@@ -309,10 +321,9 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
         }
         Some(_) => return Err(wrong("unknown nullable action")),
     }
-    if collation.is_some()
-        && !matches!(field_type, FieldType::String | FieldType::Scalar | FieldType::Any)
-    {
+    if collation.is_some() && !field_type.has_collation() && field_type != FieldType::Any {
         return Err(wrong("collation is reasonable only for 'string', 'scalar', and 'any' fields"));
     }
+    let field_type = field_type.with_scale(scale).map_err(wrong)?;
     Ok(FieldDef { name: name.into(), field_type, is_nullable, collation })
 }

@@ -101,8 +101,13 @@ pub(super) fn add(op: &Op<'_>, old: &Token<'_>) -> Result<Vec<u8>> {
 /// Writes a computed value as the field where it has come to lie takes it: the operations after may have moved it.
 pub(super) fn store(out: &mut Vec<u8>, value: &[u8], field_type: FieldType) {
     match msgpack::read(&mut { value }) {
-        Ok(Token::Float(number)) if field_type == FieldType::Double => {
+        Ok(Token::Float(number))
+            if matches!(field_type, FieldType::Double | FieldType::Float64) =>
+        {
             write_f64(out, f64::from(number));
+        }
+        Ok(Token::Double(number)) if field_type == FieldType::Float32 => {
+            write_f32(out, number as f32);
         }
         _ => out.extend_from_slice(value),
     }

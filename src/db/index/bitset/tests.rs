@@ -43,6 +43,7 @@ fn bitset(field_type: FieldType) -> Bitset {
         exclude_null: false,
         is_desc: false,
         collation: None,
+        collator: None,
         path: None,
     };
     Bitset::new(&IndexDef {

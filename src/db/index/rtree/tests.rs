@@ -22,6 +22,7 @@ fn rtree(dimension: u32, distance: Distance) -> Rtree {
         exclude_null: false,
         is_desc: false,
         collation: None,
+        collator: None,
         path: None,
     };
     Rtree::new(&IndexDef {
