@@ -17,6 +17,8 @@ use super::schema::space_def::SpaceDef;
 struct Rule {
     field_type: FieldType,
     is_nullable: bool,
+    /// A default stands for nil: UPDATE may leave one.
+    has_default: bool,
 }
 
 /// The rules for the fields of a space.
@@ -43,7 +45,11 @@ impl Format {
     /// FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH.
     pub fn new<'a>(space: &SpaceDef, indexes: impl Iterator<Item = &'a IndexDef>) -> Result<Self> {
         let from_format = |field: &super::schema::space_def::FieldDef| Draft {
-            rule: Rule { field_type: field.field_type, is_nullable: field.is_nullable },
+            rule: Rule {
+                field_type: field.field_type,
+                is_nullable: field.is_nullable,
+                has_default: field.has_default(),
+            },
             index_type: None,
         };
         let mut drafts: Vec<Draft> = space.fields.iter().map(from_format).collect();
@@ -51,7 +57,8 @@ impl Format {
             let no = part.field_no as usize;
             let is_new = no >= drafts.len();
             while drafts.len() <= no {
-                let rule = Rule { field_type: FieldType::Any, is_nullable: true };
+                let rule =
+                    Rule { field_type: FieldType::Any, is_nullable: true, has_default: false };
                 drafts.push(Draft { rule, index_type: None });
             }
             let is_unnamed = is_new || no >= space.fields.len();
@@ -95,8 +102,8 @@ impl Format {
         for (no, rule) in self.rules.iter().enumerate().take(count as usize) {
             let mut after = rest;
             let token = msgpack::read(&mut after).unwrap_or(Token::Nil);
-            let is_good =
-                rule.field_type.takes(&token) || (token == Token::Nil && rule.is_nullable);
+            let is_good = rule.field_type.takes(&token)
+                || (token == Token::Nil && (rule.is_nullable || rule.has_default));
             if !is_good {
                 let label = space.field_label(no as u32);
                 let error = err!(FIELD_TYPE, label, rule.field_type.name(), token.kind());

@@ -5,12 +5,14 @@
 //!
 //! - [`mod@tuple`], [`field_type`], [`compare`], [`key_def`], [`mod@format`], [`update`]: data and its comparison.
 //! - [`index`]: trees, read views, iterators.
-//! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
-//! - [`database`], [`txn`], [`select`]: what a request calls.
+//! - [`space`], [`constraint`], [`schema`], [`access`]: what holds tuples, what they must meet, and who may touch them.
+//! - [`database`], [`txn`], [`select`]: what a request calls; [`build`]: what takes long.
 //! - [`journal`]: what is asked of whoever makes commits durable.
 
 pub mod access;
+pub mod build;
 pub mod compare;
+pub mod constraint;
 pub mod database;
 pub mod field_type;
 pub mod format;

@@ -6,7 +6,10 @@
 //! Source: schema.md; Tarantool `src/box/schema_def.h`, `src/box/alter.cc`.
 
 mod alter;
+mod alter_index;
 pub mod bootstrap;
+pub mod constraint_def;
+pub mod func_def;
 pub mod index_def;
 mod privilege;
 mod row;
@@ -19,7 +22,7 @@ use std::sync::Arc;
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::msgpack::{write_array, write_str};
+use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::database::{Database, Spaces};
 use super::field_type::FieldType;
@@ -98,8 +101,8 @@ const TRIGGERS: &[(u32, Trigger)] = &[
     (space_id::SPACE, alter::on_space),
     (space_id::SEQUENCE, sequence::on_sequence),
     (space_id::SEQUENCE_DATA, sequence::on_sequence_data),
-    (space_id::INDEX, alter::on_index),
-    (space_id::FUNC, alter::on_func),
+    (space_id::INDEX, alter_index::on_index),
+    (space_id::FUNC, func_def::on_func),
     (space_id::USER, user::on_user),
     (space_id::PRIV, privilege::on_priv),
     (space_id::CLUSTER, alter::on_cluster),
@@ -135,9 +138,13 @@ pub(super) fn stubs() -> Spaces {
             engine: Engine::Memtx,
             exact_field_count: 0,
             is_temporary: false,
+            is_type_temporary: false,
             is_local: false,
             is_view: false,
             fields: Box::new([]),
+            constraints: Box::new([]),
+            default_count: 0,
+            has_constraints: false,
         };
         let part = |(no, field_type): (usize, &FieldType)| Part {
             field_no: no as u32,
@@ -179,6 +186,14 @@ fn find_by_name<'db>(db: &'db Database, system_space: u32, name: &str) -> Option
     write_array(&mut array, 1);
     write_str(&mut array, name);
     db.spaces.get(&system_space)?.index(2).ok()?.get(&Key::from_array(&array))
+}
+
+/// The tuple of a system space whose primary key is one number.
+fn find_row(db: &Database, system_space: u32, id: u32) -> Option<&Tuple> {
+    let mut array = Vec::with_capacity(6);
+    write_array(&mut array, 1);
+    write_uint(&mut array, u64::from(id));
+    db.spaces.get(&system_space)?.primary().ok()?.get(&Key::from_array(&array))
 }
 
 /// The id of a space by name.
