@@ -62,7 +62,7 @@ impl Build {
             if no % SLICE == 0 && self.is_cancelled.load(Ordering::Relaxed) {
                 return Err(concurrently_modified(&view));
             }
-            self.add(tuple)?;
+            self.change(None, Some(tuple))?;
         }
         Ok(())
     }
@@ -73,29 +73,26 @@ impl Build {
     /// As [`Self::run`].
     pub fn apply(&mut self, changes: Vec<Change>) -> Result<()> {
         for (old, new) in &changes {
-            if let Some(old) = old {
-                for id in &self.index_ids {
-                    if let Some(index) = self.changed.index_mut(*id) {
-                        index.remove(old);
-                    }
-                }
-            }
-            if let Some(new) = new {
-                self.add(new)?;
-            }
+            self.change(old.as_ref(), new.as_ref())?;
         }
         Ok(())
     }
 
-    fn add(&mut self, tuple: &Tuple) -> Result<()> {
-        self.changed.format.check(tuple.data(), &self.changed.def)?;
+    fn change(&mut self, old: Option<&Tuple>, new: Option<&Tuple>) -> Result<()> {
+        if let Some(new) = new {
+            self.changed.format.check(new.data(), &self.changed.def)?;
+        }
         for id in &self.index_ids {
             let index = self.changed.index(*id)?;
-            if let Some(other) = index.find(tuple) {
-                return Err(self.changed.duplicate(index, other, tuple));
+            if let Some(new) = new
+                && index.def.is_unique
+                && let Some(other) = index.find(new)
+                && !old.is_some_and(|old| old.is(other))
+            {
+                return Err(self.changed.duplicate(index, other, new));
             }
             if let Some(index) = self.changed.index_mut(*id) {
-                index.replace(tuple);
+                index.change(old, new);
             }
         }
         Ok(())

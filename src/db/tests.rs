@@ -1,5 +1,9 @@
 //! The engine through its interface.
 
+mod builds;
+mod constraints;
+mod definitions;
+
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 use uuid::Uuid;

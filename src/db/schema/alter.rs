@@ -10,7 +10,7 @@ use std::sync::Arc;
 use lycosa_proto::err;
 use lycosa_proto::error::{Result, kind};
 use lycosa_proto::iproto::Iterator as Kind;
-use lycosa_proto::msgpack::{Token, write_array, write_str, write_uint};
+use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::constraint_def::{self, ConstraintKind};
 use super::row::Row;
@@ -248,63 +248,4 @@ pub(super) fn on_func_index(txn: &mut Txn<'_>, _change: Change<'_>) -> Result<()
 /// `_trigger`: needs SQL.
 pub(super) fn on_sql_trigger(_txn: &mut Txn<'_>, _change: Change<'_>) -> Result<()> {
     Err(unsupported("SQL triggers"))
-}
-
-/// `_schema`: the version must look like one; the replica set's UUID is read from here.
-pub(super) fn on_schema(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
-    let Some(new) = change.new else {
-        let is_fixed =
-            change.old.is_some_and(|old| matches!(old.str(0), "cluster" | "replicaset_uuid"));
-        return if is_fixed { Err(err!(REPLICASET_UUID_IS_RO)) } else { Ok(()) };
-    };
-    match new.str(0) {
-        "version" => {
-            let is_uint = |no| matches!(new.token(no), Token::Uint(_));
-            if !is_uint(1) || !is_uint(2) || (new.0.field_count() > 3 && !is_uint(3)) {
-                return Err(err!(WRONG_DD_VERSION));
-            }
-        }
-        "cluster" | "replicaset_uuid" => {
-            let Ok(uuid) = uuid::Uuid::parse_str(new.str(1)) else {
-                return Err(err!(INVALID_UUID, new.str(1)));
-            };
-            let known = txn.db().replicaset_uuid;
-            if !known.is_nil() && known != uuid {
-                return Err(err!(REPLICASET_UUID_IS_RO));
-            }
-            txn.db_mut().replicaset_uuid = uuid;
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// `_cluster`: the row with this instance's UUID gives it its id.
-pub(super) fn on_cluster(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
-    let own = txn.db().instance_uuid;
-    let is_own = |row: &Row<'_>| uuid::Uuid::parse_str(row.str(1)).is_ok_and(|uuid| uuid == own);
-    if let Some(new) = change.new {
-        let id = new.uint(0)?;
-        if id == 0 {
-            return Err(err!(REPLICA_ID_IS_RESERVED, id));
-        }
-        if id >= crate::db::journal::VCLOCK_MAX as u64 {
-            return Err(err!(REPLICA_MAX, crate::db::journal::VCLOCK_MAX));
-        }
-        let Ok(uuid) = uuid::Uuid::parse_str(new.str(1)) else {
-            return Err(err!(INVALID_UUID, new.str(1)));
-        };
-        if uuid.is_nil() {
-            return Err(err!(INVALID_UUID, new.str(1)));
-        }
-        if is_own(&new) {
-            txn.db_mut().replica_id = id as u32;
-        }
-    } else if let Some(old) = change.old
-        && is_own(&old)
-        && !txn.is_recovery()
-    {
-        return Err(err!(LOCAL_INSTANCE_ID_IS_READ_ONLY, old.uint(0)?));
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@
 mod alter;
 mod alter_index;
 pub mod bootstrap;
+mod cluster;
 pub mod constraint_def;
 pub mod func_def;
 pub mod index_def;
@@ -82,7 +83,7 @@ pub mod space_id {
 /// Tells whether an id is in the range of system spaces.
 #[inline]
 pub fn is_system(space_id: u32) -> bool {
-    (257..=511).contains(&space_id)
+    (257..=510).contains(&space_id)
 }
 
 /// A change of a row: what was there, what is there now.
@@ -96,7 +97,7 @@ type Trigger = fn(&mut Txn<'_>, Change<'_>) -> Result<()>;
 
 /// What a change of each system space's rows does; spaces that are not here hold plain rows.
 const TRIGGERS: &[(u32, Trigger)] = &[
-    (space_id::SCHEMA, alter::on_schema),
+    (space_id::SCHEMA, cluster::on_schema),
     (space_id::COLLATION, alter::on_collation),
     (space_id::SPACE, alter::on_space),
     (space_id::SEQUENCE, sequence::on_sequence),
@@ -105,7 +106,7 @@ const TRIGGERS: &[(u32, Trigger)] = &[
     (space_id::FUNC, func_def::on_func),
     (space_id::USER, user::on_user),
     (space_id::PRIV, privilege::on_priv),
-    (space_id::CLUSTER, alter::on_cluster),
+    (space_id::CLUSTER, cluster::on_cluster),
     (space_id::TRIGGER, alter::on_sql_trigger),
     (space_id::TRUNCATE, alter::on_truncate),
     (space_id::SPACE_SEQUENCE, sequence::on_space_sequence),
