@@ -6,19 +6,21 @@ import pytest
 from lib.iproto import Connection, Iter, Key, Type, frame, pack, request
 from lib.schema import INDEX, SPACE
 
+pytestmark = pytest.mark.lycosa
+
 TUPLES = 1_000_000
 BATCH = 20_000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def filled(server):
-    """A server with space 512 of a million tuples `[id, id % 1000]`, and a connection."""
+    """A server with space 5120 of a million tuples `[id, id % 1000]`, and a connection."""
     with server.connect() as connection:
-        connection.insert(SPACE, [512, 1, "t", "memtx", 0, {}, []])
-        connection.insert(INDEX, [512, 0, "pk", "tree", {}, [[0, "unsigned"]]])
+        connection.insert(SPACE, [5120, 1, "t", "memtx", 0, {}, []])
+        connection.insert(INDEX, [5120, 0, "pk", "tree", {}, [[0, "unsigned"]]])
         # One request, with the two numbers to be put in.
         head = pack({Key.REQUEST_TYPE: Type.REPLACE, Key.SYNC: 1})
-        body = b"\x82" + pack(int(Key.SPACE_ID)) + pack(512) + pack(int(Key.TUPLE)) + b"\x92"
+        body = b"\x82" + pack(int(Key.SPACE_ID)) + pack(5120) + pack(int(Key.TUPLE)) + b"\x92"
         whole = frame(head + body + b"\xce\0\0\0\0\xce\0\0\0\0")
         prefix = whole[:-10]
         for first in range(0, TUPLES, BATCH):
@@ -34,16 +36,16 @@ def filled(server):
 
 def test_an_index_is_built_while_others_are_served(filled):
     server, defining = filled
-    index = [512, 1, "sk", "tree", {"unique": False}, [[1, "unsigned"]]]
+    index = [5120, 1, "sk", "tree", {"unique": False}, [[1, "unsigned"]]]
     with server.connect() as other:
         defining.send(request(Type.INSERT, {Key.SPACE_ID: INDEX, Key.TUPLE: index}, sync=7))
         # The first answer comes when the definition has begun, the others while it goes on.
         answers = 0
         reply = None
         while reply is None:
-            assert other.select(512, [answers]) == [[answers, answers % 1000]]
-            other.replace(512, [TUPLES + answers, 5])
-            other.delete(512, [answers + 500_000])
+            assert other.select(5120, [answers]) == [[answers, answers % 1000]]
+            other.replace(5120, [TUPLES + answers, 5])
+            other.delete(5120, [answers + 500_000])
             answers += 1
             reply = received(defining)
         assert reply.code == 0 and reply.data == [index]
@@ -51,8 +53,9 @@ def test_an_index_is_built_while_others_are_served(filled):
         # What was written meanwhile is in the new index.
         wanted = {no for no in range(5, TUPLES, 1000)} | {TUPLES + no for no in range(answers)}
         wanted -= {no + 500_000 for no in range(answers)}
-        rows = other.select(512, [5], index=1, iterator=Iter.EQ)
+        rows = other.select(5120, [5], index=1, iterator=Iter.EQ)
         assert [row[0] for row in rows] == sorted(wanted)
+        other.delete(INDEX, [5120, 1])
 
 
 def received(connection):
@@ -66,34 +69,39 @@ def received(connection):
 def test_a_definition_that_is_refused_late(filled):
     server, defining = filled
     with server.connect() as other:
-        unique = [512, 1, "sk", "tree", {"unique": True}, [[1, "unsigned"]]]
+        unique = [5120, 1, "sk", "tree", {"unique": True}, [[1, "unsigned"]]]
         reply = defining.exchange(Type.INSERT, {Key.SPACE_ID: INDEX, Key.TUPLE: unique})
         assert reply.code == 3
-        assert other.select(INDEX, [512]) == [[512, 0, "pk", "tree", {}, [[0, "unsigned"]]]]
+        assert other.select(INDEX, [5120]) == [[5120, 0, "pk", "tree", {}, [[0, "unsigned"]]]]
         # A client that goes away takes its definition with it.
         with Connection(server.port) as gone:
-            plain = [512, 1, "sk", "tree", {"unique": False}, [[1, "unsigned"]]]
+            plain = [5120, 1, "sk", "tree", {"unique": False}, [[1, "unsigned"]]]
             gone.send(request(Type.INSERT, {Key.SPACE_ID: INDEX, Key.TUPLE: plain}))
-        assert other.replace(512, [1, 1]) == [[1, 1]]
+        assert other.replace(5120, [1, 1]) == [[1, 1]]
 
 
-def test_a_temporary_space_is_gone_after_a_restart(server):
+def test_a_temporary_space_is_gone_after_a_restart(make_server, tmp_path):
+    with make_server(tmp_path) as server:
+        check_temporary(server)
+
+
+def check_temporary(server):
     with server.connect() as connection:
-        connection.insert(SPACE, [513, 1, "gone", "memtx", 0, {"type": "temporary"}, []])
-        connection.insert(INDEX, [513, 0, "pk", "tree", {}, [[0, "unsigned"]]])
-        connection.insert(SPACE, [514, 1, "empty", "memtx", 0, {"temporary": True}, []])
-        connection.insert(INDEX, [514, 0, "pk", "tree", {}, [[0, "unsigned"]]])
-        for space in (513, 514):
+        connection.insert(SPACE, [5130, 1, "gone", "memtx", 0, {"type": "temporary"}, []])
+        connection.insert(INDEX, [5130, 0, "pk", "tree", {}, [[0, "unsigned"]]])
+        connection.insert(SPACE, [5140, 1, "empty", "memtx", 0, {"temporary": True}, []])
+        connection.insert(INDEX, [5140, 0, "pk", "tree", {}, [[0, "unsigned"]]])
+        for space in (5130, 5140):
             connection.insert(space, [1])
     for take_snapshot in (False, True):
         if take_snapshot:
             with server.connect() as connection:
-                connection.insert(SPACE, [515, 1, "gone2", "memtx", 0, {"type": "temporary"}, []])
-                connection.insert(INDEX, [515, 0, "pk", "tree", {}, [[0, "unsigned"]]])
+                connection.insert(SPACE, [5150, 1, "gone2", "memtx", 0, {"type": "temporary"}, []])
+                connection.insert(INDEX, [5150, 0, "pk", "tree", {}, [[0, "unsigned"]]])
             server.snapshot()
         server.stop()
         server.start()
         with server.connect() as connection:
-            spaces = {row[0] for row in connection.select(SPACE) if row[0] >= 512}
-            assert spaces == {514}
-            assert connection.select(514) == []
+            spaces = {row[0] for row in connection.select(SPACE) if row[0] >= 5000}
+            assert spaces == {5140}
+            assert connection.select(5140) == []
