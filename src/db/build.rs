@@ -71,8 +71,8 @@ impl Build {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn apply(&mut self, changes: Vec<Change>) -> Result<()> {
-        for (old, new) in &changes {
+    pub fn apply(&mut self, changes: &[Change]) -> Result<()> {
+        for (old, new) in changes {
             self.change(old.as_ref(), new.as_ref())?;
         }
         Ok(())

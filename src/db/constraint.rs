@@ -80,35 +80,49 @@ fn check_one(
     })
 }
 
-/// A field of the space with the key, and the field that it stands for. None where a format has no such name.
-type Pair = (Option<u32>, Option<u32>);
+/// The fields of a foreign key by place; None where a format has no such name.
+struct Fields {
+    /// Those of the space with the key.
+    ours: Vec<Option<u32>>,
+    /// What they stand for, in the same order.
+    theirs: Vec<Option<u32>>,
+}
 
-fn pairs(
-    key: &ForeignKeyDef,
-    field_no: Option<u32>,
-    local: &SpaceDef,
-    foreign: &SpaceDef,
-) -> Vec<Pair> {
-    match &key.fields {
-        ForeignFields::Field(field) => vec![(field_no, field.resolve(foreign))],
-        ForeignFields::Mapping(mapping) => mapping
-            .iter()
-            .map(|(ours, theirs)| (ours.resolve(local), theirs.resolve(foreign)))
-            .collect(),
+impl Fields {
+    fn new(
+        key: &ForeignKeyDef,
+        field_no: Option<u32>,
+        local: &SpaceDef,
+        foreign: &SpaceDef,
+    ) -> Self {
+        let (ours, theirs) = match &key.fields {
+            ForeignFields::Field(field) => (vec![field_no], vec![field.resolve(foreign)]),
+            ForeignFields::Mapping(mapping) => mapping
+                .iter()
+                .map(|(ours, theirs)| (ours.resolve(local), theirs.resolve(foreign)))
+                .unzip(),
+        };
+        Self { ours, theirs }
+    }
+
+    /// The field that stands for a foreign one.
+    fn our(&self, their: u32) -> Option<u32> {
+        self.ours[self.theirs.iter().position(|no| *no == Some(their))?]
+    }
+
+    /// The field that one of ours stands for.
+    fn their(&self, our: u32) -> Option<u32> {
+        self.theirs[self.ours.iter().position(|no| *no == Some(our))?]
     }
 }
 
 /// The first index whose parts are just these fields, in any order.
-fn index_over(
-    space: &Space,
-    fields: impl Iterator<Item = Option<u32>> + Clone,
-    is_unique: bool,
-) -> Option<&Index> {
+fn index_over<'a>(space: &'a Space, fields: &[Option<u32>], is_unique: bool) -> Option<&'a Index> {
     space.indexes().iter().find(|index| {
         let parts = index.def.key_def.parts();
         (index.def.is_unique || !is_unique)
-            && parts.len() == fields.clone().count()
-            && fields.clone().all(|no| parts.iter().any(|part| Some(part.field_no) == no))
+            && parts.len() == fields.len()
+            && fields.iter().all(|no| parts.iter().any(|part| Some(part.field_no) == *no))
     })
 }
 
@@ -126,10 +140,9 @@ fn check_foreign_key(
     const NO_INDEX: &str = "foreign index was not found";
     let id = key.foreign_space(&space.def);
     let foreign = if id == space.def.id { space } else { db.spaces.get(&id).ok_or(NO_INDEX)? };
-    let pairs = pairs(key, field_no, &space.def, &foreign.def);
-    let theirs = pairs.iter().map(|(_, theirs)| *theirs);
-    let index = index_over(foreign, theirs, true).ok_or(NO_INDEX)?;
-    if pairs.iter().any(|(ours, _)| ours.is_none()) {
+    let fields = Fields::new(key, field_no, &space.def, &foreign.def);
+    let index = index_over(foreign, &fields.theirs, true).ok_or(NO_INDEX)?;
+    if fields.ours.contains(&None) {
         return Err("wrong local field name");
     }
     let parts = index.def.key_def.parts();
@@ -138,10 +151,9 @@ fn check_foreign_key(
     if field_no.is_some() {
         array.extend_from_slice(value);
     } else {
-        let ours = |part_no: u32| pairs.iter().find(|pair| pair.1 == Some(part_no))?.0;
         let value_of = |no: u32| msgpack::items(value).nth(no as usize);
         let values: Vec<_> =
-            parts.iter().map(|part| ours(part.field_no).and_then(value_of)).collect();
+            parts.iter().map(|part| fields.our(part.field_no).and_then(value_of)).collect();
         if values.iter().flatten().all(|value| value.first() == Some(&0xc0)) {
             return Ok(());
         }
@@ -195,24 +207,21 @@ fn check_unreferenced(
     old: &Tuple,
     new: Option<&Tuple>,
 ) -> std::result::Result<(), &'static str> {
-    let pairs = pairs(key, field_no, &child.def, &space.def);
-    if pairs.iter().any(|(_, theirs)| theirs.is_none()) {
+    let fields = Fields::new(key, field_no, &child.def, &space.def);
+    if fields.theirs.contains(&None) {
         return Err("wrong foreign field name");
     }
-    if let (Some(new), Some(index)) =
-        (new, index_over(space, pairs.iter().map(|(_, theirs)| *theirs), true))
+    if let (Some(new), Some(index)) = (new, index_over(space, &fields.theirs, true))
         && index.is_same_key(old, new)
     {
         return Ok(());
     }
-    let ours = pairs.iter().map(|(ours, _)| *ours);
-    let index = index_over(child, ours, false).ok_or("index was not found")?;
+    let index = index_over(child, &fields.ours, false).ok_or("index was not found")?;
     let parts = index.def.key_def.parts();
     let mut array = Vec::new();
     write_array(&mut array, parts.len());
     for part in parts {
-        let pair = pairs.iter().find(|(ours, _)| *ours == Some(part.field_no));
-        match pair.and_then(|(_, theirs)| old.field((*theirs)?)) {
+        match fields.their(part.field_no).and_then(|no| old.field(no)) {
             Some(value) if value.first() != Some(&0xc0) => array.extend_from_slice(value),
             // Nobody can be bound to what is not there.
             _ => return Ok(()),

@@ -457,7 +457,7 @@ impl<'db> Txn<'db> {
     pub fn finish_build(&mut self, mut build: Build) -> Result<()> {
         let changes = self.db.take_build_changes(build.space_id());
         self.db.end_build(build.space_id());
-        build.apply(changes?)?;
+        build.apply(&changes?)?;
         self.plan = Plan::Built(Box::new(build));
         Ok(())
     }

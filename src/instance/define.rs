@@ -89,7 +89,7 @@ impl Instance {
         for _ in 0..ROUNDS_MAX {
             let changes = self.write().take_build_changes(guard.space_id)?;
             let is_close = changes.len() <= CHANGES_FEW;
-            build = beside(build, |build| build.apply(changes)).await?;
+            build = beside(build, move |build| build.apply(&changes)).await?;
             if is_close {
                 break;
             }

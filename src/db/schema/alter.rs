@@ -107,19 +107,19 @@ fn alter_space(txn: &mut Txn<'_>, old: &Row<'_>, new: &Row<'_>) -> Result<()> {
 
 /// Checks that a space may lose its tuples at a restart although foreign keys refer to it.
 fn check_foreign_temporariness(db: &Database, space: &SpaceDef) -> Result<()> {
-    for child in children(db, space.id).filter(|child| !child.def.is_temporary) {
-        let key = child.def.all_constraints().find(|constraint| match &constraint.kind {
-            ConstraintKind::ForeignKey(key) => key.foreign_space(&child.def) == space.id,
-            ConstraintKind::Function(_) => false,
-        });
-        let details = format!(
-            "foreign key '{}' from non-data-temporary space '{}' can't refer to data-temporary space",
-            key.map_or("", |key| &*key.name),
-            child.def.name
-        );
-        return Err(named_error(kind::ALTER_SPACE, &space.name, &details));
-    }
-    Ok(())
+    let Some(child) = children(db, space.id).find(|child| !child.def.is_temporary) else {
+        return Ok(());
+    };
+    let key = child.def.all_constraints().find(|constraint| match &constraint.kind {
+        ConstraintKind::ForeignKey(key) => key.foreign_space(&child.def) == space.id,
+        ConstraintKind::Function(_) => false,
+    });
+    let details = format!(
+        "foreign key '{}' from non-data-temporary space '{}' can't refer to data-temporary space",
+        key.map_or("", |key| &*key.name),
+        child.def.name
+    );
+    Err(named_error(kind::ALTER_SPACE, &space.name, &details))
 }
 
 /// The other spaces with foreign keys to a space.

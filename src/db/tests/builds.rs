@@ -125,7 +125,7 @@ proptest! {
         for (no, (id, value, verb, is_kept)) in writes.iter().enumerate() {
             if no == at {
                 let changes = db.take_build_changes(512).expect("not stale");
-                build.apply(changes).expect("no duplicates");
+                build.apply(&changes).expect("no duplicates");
             }
             let mut txn = db.begin(ADMIN, 0.0);
             let text = match verb {

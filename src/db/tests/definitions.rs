@@ -65,9 +65,11 @@ fn any_statement() -> impl Strategy<Value = String> {
     ];
     let verb = prop_oneof![Just("insert"), Just("replace")];
     prop_oneof![
-        3 => (verb.clone(), space.clone(), flags, format.clone()).prop_map(|(verb, id, flags, format)| {
-            format!(r#"{verb} 280 [{id},1,"s{id}","memtx",0,{flags},{format}]"#)
-        }),
+        3 => (verb.clone(), space.clone(), flags, format.clone()).prop_map(
+            |(verb, id, flags, format)| {
+                format!(r#"{verb} 280 [{id},1,"s{id}","memtx",0,{flags},{format}]"#)
+            }
+        ),
         1 => (space.clone(), format).prop_map(|(id, format)| {
             format!(r#"update 280 [{id}] [["=",6,{format}]]"#)
         }),
@@ -78,7 +80,7 @@ fn any_statement() -> impl Strategy<Value = String> {
             )
         ),
         1 => (space.clone(), 0..3u32).prop_map(|(id, index_id)| format!("delete 288 [{id},{index_id}]")),
-        3 => (space.clone(), 0..4u32, 0..4u32).prop_map(|(id, a, b)| format!("replace 512 [{a},{b},{id}]").replace("512", &id.to_string())),
+        3 => (space.clone(), 0..4u32, 0..4u32).prop_map(|(id, a, b)| format!("replace {id} [{a},{b},{id}]")),
         1 => (space.clone(), 0..4u32).prop_map(|(id, a)| format!("delete {id} [{a}]")),
         1 => space.clone().prop_map(|id| format!("upsert 330 [{id},1]")),
         1 => (space.clone(), 1..3u32).prop_map(|(id, sequence)| format!("insert 340 [{id},{sequence},true,0,\"\"]")),
