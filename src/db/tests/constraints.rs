@@ -76,7 +76,7 @@ fn foreign_keys_hold_on_both_sides() {
         r#"
         insert 280 [513,1,"c","memtx",0,{},[{"name":"id","type":"unsigned"},{"name":"p","type":"unsigned","is_nullable":true,"foreign_key":{"fk":{"space":512,"field":"id"}}}]]
         insert 288 [513,0,"pk","tree",{},[[0,"unsigned"]]]
-        insert 513 [1,9] => 239 Foreign key constraint 'fk' failed for field '2 (p)': foreign tuple was not found
+        replace 513 [1,9,""] => 239 Foreign key constraint 'fk' failed for field '2 (p)': foreign tuple was not found
         insert 513 [1,null] => [1, null]
         insert 512 [9,"x"] => [9, "x"]
         insert 513 [2,9] => [2, 9]
@@ -92,7 +92,7 @@ fn foreign_keys_hold_on_both_sides() {
         delete 513 [1] => [1, null]
         delete 288 [512,0]
         delete 280 [512] => 12 Can't modify space 't': space is referenced by foreign key
-        insert 513 [3,3] => 239 Foreign key constraint 'fk' failed for field '2 (p)': foreign index was not found
+        replace 513 [3,3,""] => 239 Foreign key constraint 'fk' failed for field '2 (p)': foreign index was not found
         update 280 [513] [["=",6,[]]]
         delete 280 [512]
         "#,
