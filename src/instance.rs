@@ -10,6 +10,7 @@
 
 mod broadcast;
 mod credentials;
+mod define;
 mod lock;
 mod schedule;
 
@@ -21,6 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::{Body, request_type};
+use lycosa_proto::msgpack::read_uint;
 use parking_lot::RwLockReadGuard;
 use uuid::Uuid;
 
@@ -34,7 +36,7 @@ use crate::db::journal::Vclock;
 use crate::db::schema::space_def::Engine;
 use crate::db::schema::{bootstrap, sequence, space_id};
 use crate::db::space::Space;
-use crate::db::{Database, Txn};
+use crate::db::{Database, Tuple, Txn};
 use crate::stat::Stat;
 use crate::wal::checkpoint::{self, Checkpoint};
 use crate::wal::disk::{DirLock, Disk};
@@ -303,6 +305,8 @@ struct ReadView {
     spaces: Vec<Space>,
     /// The values of sequences as rows, which the space of such rows need not have.
     sequence_rows: Vec<Vec<u8>>,
+    /// Ids of spaces of type `temporary`, whose definitions are not kept.
+    volatile: Vec<u32>,
 }
 
 impl ReadView {
@@ -310,7 +314,18 @@ impl ReadView {
         let is_kept = |space: &&Space| space.def.engine == Engine::Memtx && !space.def.is_temporary;
         let mut spaces: Vec<Space> = db.spaces().filter(is_kept).cloned().collect();
         spaces.sort_by_key(|space| space.def.id);
-        Self { vclock: db.vclock().clone(), spaces, sequence_rows: sequence::rows(db) }
+        let is_volatile = |space: &&Space| space.def.is_type_temporary;
+        let volatile = db.spaces().filter(is_volatile).map(|space| space.def.id).collect();
+        Self { vclock: db.vclock().clone(), spaces, sequence_rows: sequence::rows(db), volatile }
+    }
+
+    /// True for a row of a system space that defines a space of type `temporary`.
+    fn is_volatile(&self, space: &Space, tuple: &Tuple) -> bool {
+        !self.volatile.is_empty()
+            && matches!(space.def.id, space_id::SPACE | space_id::INDEX | space_id::TRUNCATE)
+            && tuple.field(0).is_some_and(|mut id| {
+                read_uint(&mut id).is_ok_and(|id| self.volatile.contains(&(id as u32)))
+            })
     }
 
     /// Writes the snapshot; gives its path. One of the same vclock stays as it is.
@@ -329,7 +344,7 @@ impl ReadView {
                 }
                 continue;
             }
-            for tuple in primary.iter() {
+            for tuple in primary.iter().filter(|tuple| !self.is_volatile(space, tuple)) {
                 snapshot.push(space.def.id, group_id, tuple.data())?;
             }
         }

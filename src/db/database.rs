@@ -12,7 +12,9 @@ use lycosa_proto::error::Result;
 use uuid::Uuid;
 
 use super::access::{Access, Object, ObjectType, Privilege};
+use super::build::Pending;
 use super::collation::Collations;
+use super::constraint::{self, References};
 use super::journal::{Journal, Ticket, Vclock};
 use super::schema;
 use super::schema::space_def::SpaceDef;
@@ -77,6 +79,10 @@ pub struct Database {
     pub(super) replica_id: u32,
     /// The values of sequences that have begun, by id.
     pub(super) sequences: HashMap<u32, i64>,
+    /// Which spaces have foreign keys to a space.
+    pub(super) references: References,
+    /// Builds that go on beside the database.
+    pub(super) builds: Vec<Pending>,
     /// The UUID of this instance.
     pub instance_uuid: Uuid,
     /// The UUID of its replica set.
@@ -113,6 +119,8 @@ impl Database {
             vclock: Vclock::default(),
             replica_id: 0,
             sequences: HashMap::new(),
+            references: References::default(),
+            builds: Vec::new(),
             instance_uuid: Uuid::nil(),
             replicaset_uuid: Uuid::nil(),
             tuple_bytes_max: TUPLE_BYTES_MAX,
@@ -266,18 +274,34 @@ impl Database {
                     }
                     _ => {}
                 }
+                self.log_for_builds(space_id, new.as_ref(), old.as_ref());
                 if let Some(space) = self.spaces.get_mut(&space_id) {
                     space.change(new.as_ref(), old.as_ref());
                 }
             }
             Undo::Space { id, before } => {
-                match before {
-                    Some(space) => self.spaces.insert(id, *space),
-                    None => self.spaces.remove(&id),
-                };
+                self.put_space(id, before.map(|space| *space));
                 self.schema_version += 1;
             }
+            Undo::Sequence { id, value } => {
+                self.sequences.insert(id, value);
+            }
         }
+    }
+
+    /// Makes `space` the space of its id, or takes the one there out. Gives what was there.
+    pub(super) fn put_space(&mut self, id: u32, space: Option<Space>) -> Option<Space> {
+        self.spoil_builds(id);
+        let refers = |space: &Space| space.def.foreign_spaces().next().is_some();
+        let is_referring = space.as_ref().is_some_and(refers);
+        let before = match space {
+            Some(space) => self.spaces.insert(id, space),
+            None => self.spaces.remove(&id),
+        };
+        if is_referring || before.as_ref().is_some_and(refers) {
+            self.references = constraint::references(self);
+        }
+        before
     }
 }
 

@@ -22,16 +22,19 @@ use tree::FieldTree;
 struct Rule {
     field_type: FieldType,
     is_nullable: bool,
+    /// A default stands for nil: UPDATE may leave one.
+    has_default: bool,
 }
 
 impl Rule {
     /// What nothing names: anything goes.
-    const FREE: Self = Self { field_type: FieldType::Any, is_nullable: true };
+    const FREE: Self = Self { field_type: FieldType::Any, is_nullable: true, has_default: false };
 
     /// Checks a value, whose token begins `at`; `label` names its place in messages.
     #[inline]
     fn check(self, token: &Token<'_>, at: &[u8], label: impl FnOnce() -> String) -> Result<()> {
-        if self.field_type.takes(token) || (*token == Token::Nil && self.is_nullable) {
+        let is_nil_good = self.is_nullable || self.has_default;
+        if self.field_type.takes(token) || (*token == Token::Nil && is_nil_good) {
             return Ok(());
         }
         let value = msgpack::take(&mut { at }).unwrap_or(at);
@@ -60,6 +63,7 @@ impl Format {
         let from_format = |field: &super::schema::space_def::FieldDef| Rule {
             field_type: field.field_type,
             is_nullable: field.is_nullable,
+            has_default: field.has_default(),
         };
         let mut tree = FieldTree::new(space.fields.iter().map(from_format));
         // The parts of a functional index are no parts of the tuple.

@@ -6,15 +6,17 @@
 //! - [`mod@tuple`], [`field_type`], [`compare`], [`collation`], [`hint`], [`json_path`], [`key_def`], [`mod@format`],
 //!   [`update`]: data and its comparison.
 //! - [`index`]: kinds of indexes, read views, iterators, positions.
-//! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
-//! - [`database`], [`txn`], [`select`], [`session_settings`]: what a request calls.
+//! - [`space`], [`constraint`], [`schema`], [`access`]: what holds tuples, what they must meet, and who may touch them.
+//! - [`database`], [`txn`], [`select`], [`session_settings`]: what a request calls; [`build`]: what takes long.
 //! - [`journal`]: what is asked of whoever makes commits durable.
 //! - [`blame`]: what errors say of where they happened.
 
 pub mod access;
 pub mod blame;
+pub mod build;
 pub mod collation;
 pub mod compare;
+pub mod constraint;
 pub mod database;
 pub mod field_type;
 pub mod format;

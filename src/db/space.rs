@@ -143,27 +143,24 @@ impl Space {
         Ok(())
     }
 
-    /// Builds an index over the tuples of the space.
-    ///
-    /// # Errors
-    /// TUPLE_FOUND if the index is unique and two tuples have the same key; those of [`Index::check_tuple`].
-    pub fn build_index(&self, def: Arc<IndexDef>) -> Result<Index> {
-        let primary = self.indexes.first().filter(|index| index.def.id == 0);
-        let key = primary.filter(|_| def.id != 0).map(|index| &index.def.key_def);
-        let mut index = Index::new(def, key);
-        for tuple in primary.into_iter().flat_map(Index::iter) {
-            if let Some(other) = index.conflict(tuple, None) {
-                return Err(self.duplicate(&index, other, tuple));
-            }
-            index.check_tuple(tuple)?;
-            index.change(None, Some(tuple));
-        }
-        Ok(index)
+    /// An index by id, to fill it.
+    pub(super) fn index_mut(&mut self, id: u32) -> Option<&mut Index> {
+        self.indexes.iter_mut().find(|index| index.def.id == id)
+    }
+
+    /// The indexes, ascending by id.
+    pub(super) fn into_indexes(self) -> impl Iterator<Item = Index> {
+        self.indexes.into_iter()
     }
 
     /// The number of tuples.
     pub fn len(&self) -> usize {
         self.indexes.first().map_or(0, Index::len)
+    }
+
+    /// Every tuple, in the order of the primary index.
+    pub fn tuples(&self) -> impl Iterator<Item = &Tuple> {
+        self.primary().ok().into_iter().flat_map(Index::iter)
     }
 
     /// True without tuples.
@@ -176,7 +173,8 @@ impl Space {
         self.indexes.iter_mut().for_each(Index::clear);
     }
 
-    fn duplicate(&self, index: &Index, old: &Tuple, new: &Tuple) -> Error {
+    /// The error for two tuples with the same key of a unique index.
+    pub(super) fn duplicate(&self, index: &Index, old: &Tuple, new: &Tuple) -> Error {
         let (old, new) = (old.data(), new.data());
         let texts = (cropped(old), cropped(new));
         err!(TUPLE_FOUND, &*index.def.name, &*self.def.name, texts.0, texts.1, old, new)

@@ -1,5 +1,8 @@
 //! The engine through its interface.
 
+mod builds;
+mod constraints;
+mod definitions;
 mod multikey;
 mod paths;
 

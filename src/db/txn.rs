@@ -19,6 +19,8 @@ use lycosa_proto::xrow::{GROUP_LOCAL, Header};
 
 use super::access::Privilege;
 use super::blame;
+use super::build::{self, Build, Plan};
+use super::constraint;
 use super::database::{Database, OwnLsn, space_object};
 use super::journal::Ticket;
 use super::key_def::Key;
@@ -59,6 +61,25 @@ pub enum Undo {
         /// What it was; None if it was not.
         before: Option<Box<Space>>,
     },
+    /// A sequence was dropped.
+    Sequence {
+        /// Its id.
+        id: u32,
+        /// The value that it had.
+        value: i64,
+    },
+}
+
+/// Where the row of a statement goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum RowScope {
+    /// Where rows of its space go.
+    #[default]
+    OfSpace,
+    /// To the journal of this instance only: it is about a space that is local or has no logged tuples.
+    Local,
+    /// Nowhere: it is about a space of type `temporary`.
+    Nowhere,
 }
 
 /// A row that waits for its LSN.
@@ -87,6 +108,10 @@ pub struct Txn<'db> {
     uid: u32,
     now: f64,
     origin: Origin,
+    /// Where the row of the statement at work goes.
+    scope: RowScope,
+    /// How it goes about long builds.
+    plan: Plan,
     scratch: Scratch,
 }
 
@@ -105,7 +130,7 @@ const TUPLE_OVERHEAD_BYTES: usize = 10;
 impl<'db> Txn<'db> {
     pub(super) fn new(db: &'db mut Database, uid: u32, now: f64, origin: Origin) -> Self {
         let scratch = std::mem::take(&mut db.scratch);
-        Self { db, uid, now, origin, scratch }
+        Self { db, uid, now, origin, scope: RowScope::OfSpace, plan: Plan::AtOnce, scratch }
     }
 
     /// The database as this transaction sees it.
@@ -182,6 +207,8 @@ impl<'db> Txn<'db> {
         }
         let generated = schema::sequence::fill(self, space_id, data)?;
         let data = generated.as_deref().unwrap_or(data);
+        let defaulted = self.fill_defaults(space_id, data)?;
+        let data = defaulted.as_deref().unwrap_or(data);
         let space = self.db.space(space_id)?;
         let new = self.check_tuple(space, data).map_err(|error| match space_id {
             // Tarantool reads the rows of these before it comes to the space.
@@ -204,11 +231,30 @@ impl<'db> Txn<'db> {
         Ok(new)
     }
 
+    /// The tuple with the defaults of its space, if that changes it.
+    #[inline]
+    fn fill_defaults(&self, space_id: u32, data: &[u8]) -> Result<Option<Vec<u8>>> {
+        let def = &self.db.space(space_id)?.def;
+        if def.default_count == 0 || self.origin == Origin::Recovery {
+            return Ok(None);
+        }
+        constraint::fill_defaults(def, data)
+    }
+
     #[inline]
     fn check_tuple(&self, space: &Space, data: &[u8]) -> Result<Tuple> {
-        space.format.check(data, &space.def)?;
+        self.check_format(space, data)?;
         self.check_size(data.len())?;
         Ok(Tuple::new(data))
+    }
+
+    /// Checks a tuple against format and constraints.
+    #[inline]
+    fn check_format(&self, space: &Space, data: &[u8]) -> Result<()> {
+        if space.def.has_constraints && self.origin == Origin::Request {
+            return constraint::check(self.db, space, data);
+        }
+        space.format.check(data, &space.def)
     }
 
     #[inline]
@@ -223,6 +269,12 @@ impl<'db> Txn<'db> {
     /// Puts a checked tuple into its space and does what the change of a system space means.
     #[inline]
     fn store(&mut self, space_id: u32, new: &Tuple, mode: Mode) -> Result<()> {
+        if !self.db.references.is_empty() && mode == Mode::Replace {
+            let space = self.db.space(space_id)?;
+            if let Some(old) = space.primary()?.find(new) {
+                self.check_referenced(space, old, Some(new))?;
+            }
+        }
         let space = self.db.spaces.get_mut(&space_id).expect("the space was just found");
         let old = space.put(new, mode)?;
         self.changed(space_id, old, Some(new.clone()))
@@ -237,16 +289,27 @@ impl<'db> Txn<'db> {
         Ok(())
     }
 
+    /// Checks that a tuple may go, or become `new`, as far as foreign keys are concerned.
+    #[inline]
+    fn check_referenced(&self, space: &Space, old: &Tuple, new: Option<&Tuple>) -> Result<()> {
+        if self.db.references.is_empty() || self.origin == Origin::Recovery {
+            return Ok(());
+        }
+        constraint::check_referenced(self.db, space, old, new)
+    }
+
     #[inline]
     fn changed(&mut self, space_id: u32, old: Option<Tuple>, new: Option<Tuple>) -> Result<()> {
         let savepoint = self.scratch.undo.len();
         if !schema::is_system(space_id) {
+            self.db.log_for_builds(space_id, old.as_ref(), new.as_ref());
             self.scratch.undo.push(Undo::Change { space_id, old, new });
             return Ok(());
         }
         self.scratch.undo.push(Undo::Change { space_id, old: old.clone(), new: new.clone() });
         let done = schema::on_replace(self, space_id, old.as_ref(), new.as_ref());
         if done.is_err() {
+            self.scope = RowScope::OfSpace;
             self.roll_back_to(savepoint);
         }
         done
@@ -275,6 +338,7 @@ impl<'db> Txn<'db> {
         let space = self.writable(space_id, "delete()")?;
         let old = self.find(space, index_id, key)?;
         if let Some(old) = &old {
+            self.check_referenced(space, old, None)?;
             self.db.spaces.get_mut(&space_id).expect("the space was just found").remove(old);
             self.changed(space_id, Some(old.clone()), None)?;
         } else {
@@ -351,10 +415,12 @@ impl<'db> Txn<'db> {
         ops: &[u8],
         index_base: u32,
     ) -> Result<()> {
+        let defaulted = self.fill_defaults(space_id, data)?;
+        let data = defaulted.as_deref().unwrap_or(data);
         let space = self.writable(space_id, "upsert()")?;
         let in_space = |error| blame::in_space(error, &space.def);
         let wrong_ops = |error: Error| in_space(error.with("ops", ops));
-        space.format.check(data, &space.def).map_err(in_space)?;
+        self.check_format(space, data).map_err(in_space)?;
         let primary = space.primary()?;
         let insert = Tuple::new(data);
         let update = Update::decode(ops, space, index_base).map_err(wrong_ops)?;
@@ -397,11 +463,70 @@ impl<'db> Txn<'db> {
 
     /// Makes `space` the space of its id, or drops the one there; remembers what was there.
     pub(super) fn install(&mut self, id: u32, space: Option<Space>) {
-        let before = match space {
-            Some(space) => self.db.spaces.insert(id, space),
-            None => self.db.spaces.remove(&id),
-        };
+        let before = self.db.put_space(id, space);
         self.scratch.undo.push(Undo::Space { id, before: before.map(Box::new) });
+    }
+
+    /// Forgets the value of a sequence; it comes back if this is taken back.
+    pub(super) fn drop_sequence(&mut self, id: u32) {
+        if let Some(value) = self.db.sequences.remove(&id) {
+            self.scratch.undo.push(Undo::Sequence { id, value });
+        }
+    }
+
+    /// Lets long builds be postponed: the statement fails then, and [`Self::take_postponed`] has what is to be done.
+    pub fn allow_postponing(&mut self) {
+        self.plan = Plan::MayPostpone;
+    }
+
+    /// What was postponed. Changes of its space are logged for it from now on, until it is ended.
+    pub fn take_postponed(&mut self) -> Option<Build> {
+        match std::mem::take(&mut self.plan) {
+            Plan::Postponed(build) => {
+                self.roll_back_to(0);
+                self.db.begin_build(build.space_id());
+                Some(*build)
+            }
+            _ => None,
+        }
+    }
+
+    /// Ends a build and hands over what it has made. Statements that need it do not build again.
+    ///
+    /// # Errors
+    /// ALTER_SPACE if the space was changed as a whole meanwhile; those of [`Build::apply`].
+    pub fn finish_build(&mut self, mut build: Build) -> Result<()> {
+        let changes = self.db.take_build_changes(build.space_id());
+        self.db.end_build(build.space_id());
+        build.apply(&changes?)?;
+        self.plan = Plan::Built(Box::new(build));
+        Ok(())
+    }
+
+    /// Fills indexes of `changed` and checks its format, as the plan says.
+    ///
+    /// # Errors
+    /// Those of [`Build::run`]; any, if it was postponed.
+    pub(super) fn build(
+        &mut self,
+        space: &Space,
+        changed: &mut Space,
+        index_ids: Vec<u32>,
+    ) -> Result<()> {
+        build::build(&mut self.plan, space, changed, index_ids)
+    }
+
+    /// Checks that no build of a space goes on beside this transaction.
+    ///
+    /// # Errors
+    /// ALTER_SPACE.
+    pub(super) fn check_no_build(&self, space: &Space) -> Result<()> {
+        self.db.check_no_build(space)
+    }
+
+    /// Says where the row of the statement at work goes.
+    pub(super) fn set_scope(&mut self, scope: RowScope) {
+        self.scope = scope;
     }
 
     #[inline]
@@ -411,14 +536,16 @@ impl<'db> Txn<'db> {
         row_type: u64,
         body: impl FnOnce(&mut Vec<u8>, Option<&Space>),
     ) {
+        let scope = std::mem::take(&mut self.scope);
         if self.origin == Origin::Recovery {
             return;
         }
         let space = self.db.spaces.get(&space_id);
-        if space.is_some_and(|space| space.def.is_temporary) {
+        if scope == RowScope::Nowhere || space.is_some_and(|space| space.def.is_temporary) {
             return;
         }
-        let group_id = if space.is_some_and(|space| space.def.is_local) { GROUP_LOCAL } else { 0 };
+        let is_local = scope == RowScope::Local || space.is_some_and(|space| space.def.is_local);
+        let group_id = if is_local { GROUP_LOCAL } else { 0 };
         body(&mut self.scratch.bodies, space);
         self.scratch.rows.push(Row { row_type, group_id, end: self.scratch.bodies.len() });
     }

@@ -21,14 +21,15 @@ use parking_lot::RwLockReadGuard;
 use super::connection::Call;
 use super::{Shared, auth, refused, tuple_extension};
 use crate::db::access::{Object, ObjectType};
+use crate::db::build::Build;
 use crate::db::index::After;
 use crate::db::journal::Ticket;
 use crate::db::schema;
 use crate::db::schema::space_id::SESSION_SETTINGS;
 use crate::db::select::{Page, WALK_MAX};
-use crate::db::{Database, Select, Tuple};
+use crate::db::{Database, Select, Tuple, Txn};
 use crate::instance::{WriteGuard, now};
-use crate::procs::{Args, Context, Session};
+use crate::procs::{Args, Context, Session, Values};
 use crate::stat::{Counter, Counters};
 use crate::watcher::Watcher;
 
@@ -176,7 +177,11 @@ impl<'a> Run<'a> {
             | request_type::REPLACE
             | request_type::UPDATE
             | request_type::DELETE
-            | request_type::UPSERT => self.write(header, start),
+            | request_type::UPSERT => match self.write(header, start) {
+                Ok(None) => Ok(()),
+                Ok(call) => return call,
+                Err(error) => Err(error),
+            },
             request_type::PING => self.check_version(header).map(|()| self.empty(header)),
             request_type::CALL | request_type::CALL_16 => match self.call(header) {
                 Ok(call) => return Some(call),
@@ -352,8 +357,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// A write. One that has much to build goes on beside the connection, as a call does.
     #[inline]
-    fn write(&mut self, header: &Header<'_>, start: usize) -> Result<()> {
+    fn write(&mut self, header: &Header<'_>, start: usize) -> Result<Option<Call>> {
         let body = Body::decode(header.body)?;
         body.require(match header.request_type {
             request_type::INSERT | request_type::REPLACE => &[key::SPACE_ID, key::TUPLE],
@@ -372,19 +378,22 @@ impl<'a> Run<'a> {
             _ => 0,
         };
         if space_id == SESSION_SETTINGS && header.request_type == request_type::UPDATE {
-            return self.update_settings(header, index_id, &body);
+            return self.update_settings(header, index_id, &body).map(|()| None);
         }
         let mut txn = db.begin(uid, now);
-        let (key, tuple) = (body.key.unwrap_or(&[0x90]), body.tuple.unwrap_or(&[0x90]));
-        let tuple: Option<Tuple> = match header.request_type {
-            request_type::INSERT => Some(txn.insert(space_id, tuple)?),
-            request_type::REPLACE => Some(txn.replace(space_id, tuple)?),
-            request_type::UPDATE => txn.update(space_id, index_id, key, tuple, body.index_base)?,
-            request_type::DELETE => txn.delete(space_id, index_id, key)?,
-            _ => {
-                txn.upsert(space_id, tuple, body.ops.unwrap_or(&[0x90]), body.index_base)?;
-                None
+        let request = (header.request_type, space_id, index_id);
+        let tuple = if matches!(space_id, schema::space_id::SPACE | schema::space_id::INDEX) {
+            txn.allow_postponing();
+            match change(&mut txn, request, &body) {
+                Ok(tuple) => tuple,
+                Err(error) => {
+                    let build = txn.take_postponed().ok_or(error)?;
+                    drop(txn);
+                    return Ok(Some(self.define(header, request, build)));
+                }
             }
+        } else {
+            change(&mut txn, request, &body)?
         };
         let ticket = txn.commit();
         let version = db.schema_version();
@@ -396,7 +405,21 @@ impl<'a> Run<'a> {
         data.finish(self.out, u32::from(tuple.is_some()));
         reply.finish(self.out);
         self.writes.push(PendingWrite { ticket, sync: header.sync, start, end: self.out.len() });
-        Ok(())
+        Ok(None)
+    }
+
+    /// A definition that has much to build.
+    #[cold]
+    fn define(&mut self, header: &Header<'_>, request: (u64, u32, u32), build: Build) -> Call {
+        self.release();
+        let (instance, uid) = (self.shared.instance.clone(), self.session.uid());
+        let bytes = header.body.to_vec();
+        let running = async move {
+            let body = |txn: &mut Txn<'_>| change(txn, request, &Body::decode(&bytes)?);
+            let tuple = instance.finish_definition(uid, build, body).await?;
+            Ok(tuple.map_or_else(Values::none, |tuple| Values::raw(tuple.data())))
+        };
+        Call { sync: header.sync, is_call_16: false, running: Box::pin(running) }
     }
 
     /// An UPDATE of what only this session has.
@@ -579,6 +602,26 @@ impl<'a> Run<'a> {
         write_uint(self.out, key::VCLOCK);
         write_vclock(self.out, &vclock);
         reply.finish(self.out);
+    }
+}
+
+/// Carries out a write of a type to a space, by an index; gives the tuple that the reply has.
+#[inline]
+fn change(
+    txn: &mut Txn<'_>,
+    (request_type, space_id, index_id): (u64, u32, u32),
+    body: &Body<'_>,
+) -> Result<Option<Tuple>> {
+    let (key, tuple) = (body.key.unwrap_or(&[0x90]), body.tuple.unwrap_or(&[0x90]));
+    match request_type {
+        request_type::INSERT => txn.insert(space_id, tuple).map(Some),
+        request_type::REPLACE => txn.replace(space_id, tuple).map(Some),
+        request_type::UPDATE => txn.update(space_id, index_id, key, tuple, body.index_base),
+        request_type::DELETE => txn.delete(space_id, index_id, key),
+        _ => {
+            txn.upsert(space_id, tuple, body.ops.unwrap_or(&[0x90]), body.index_base)?;
+            Ok(None)
+        }
     }
 }
 

@@ -10,7 +10,6 @@
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{write_array, write_uint};
 
 use super::alter::install;
@@ -99,13 +98,4 @@ pub(super) fn on_func_index(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()>
     space.set_function_needed(def.id, change.new.is_some());
     install(txn, space.def.id, Some(space));
     Ok(())
-}
-
-/// True if a function makes the keys of an index.
-pub(super) fn has_index(db: &Database, func_id: u32) -> bool {
-    let mut key = Vec::new();
-    write_array(&mut key, 1);
-    write_uint(&mut key, u64::from(func_id));
-    let index = db.spaces.get(&space_id::FUNC_INDEX).and_then(|space| space.index(1).ok());
-    index.is_some_and(|index| index.select(Kind::Eq, Key::from_array(&key)).next().is_some())
 }

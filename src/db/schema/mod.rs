@@ -6,8 +6,12 @@
 //! Source: schema.md; Tarantool `src/box/schema_def.h`, `src/box/alter.cc`.
 
 mod alter;
+mod alter_index;
 pub mod bootstrap;
+mod cluster;
 pub(super) mod collation;
+pub mod constraint_def;
+pub mod func_def;
 mod func_index;
 pub mod index_def;
 mod privilege;
@@ -81,7 +85,7 @@ pub mod space_id {
 /// Tells whether an id is in the range of system spaces.
 #[inline]
 pub fn is_system(space_id: u32) -> bool {
-    (257..=511).contains(&space_id)
+    (257..=510).contains(&space_id)
 }
 
 /// A change of a row: what was there, what is there now.
@@ -96,16 +100,16 @@ type Trigger = fn(&mut Txn<'_>, Change<'_>) -> Result<()>;
 /// What a change of each system space's rows does; spaces that are not here hold plain rows.
 const TRIGGERS: &[(u32, Trigger)] = &[
     (space_id::VINYL_DEFERRED_DELETE, alter::on_deferred_delete),
-    (space_id::SCHEMA, alter::on_schema),
+    (space_id::SCHEMA, cluster::on_schema),
     (space_id::COLLATION, collation::on_collation),
     (space_id::SPACE, alter::on_space),
     (space_id::SEQUENCE, sequence::on_sequence),
     (space_id::SEQUENCE_DATA, sequence::on_sequence_data),
-    (space_id::INDEX, alter::on_index),
-    (space_id::FUNC, alter::on_func),
+    (space_id::INDEX, alter_index::on_index),
+    (space_id::FUNC, func_def::on_func),
     (space_id::USER, user::on_user),
     (space_id::PRIV, privilege::on_priv),
-    (space_id::CLUSTER, alter::on_cluster),
+    (space_id::CLUSTER, cluster::on_cluster),
     (space_id::TRIGGER, alter::on_sql_trigger),
     (space_id::TRUNCATE, alter::on_truncate),
     (space_id::SPACE_SEQUENCE, sequence::on_space_sequence),
@@ -138,9 +142,13 @@ pub(super) fn stubs() -> Spaces {
             engine: Engine::Memtx,
             exact_field_count: 0,
             is_temporary: false,
+            is_type_temporary: false,
             is_local: false,
             is_view: false,
             fields: Box::new([]),
+            constraints: Box::new([]),
+            default_count: 0,
+            has_constraints: false,
         };
         let part = |(no, field_type): (usize, &FieldType)| Part {
             field_no: no as u32,
@@ -186,6 +194,14 @@ fn find_by_name<'db>(db: &'db Database, system_space: u32, name: &str) -> Option
     write_array(&mut array, 1);
     write_str(&mut array, name);
     db.spaces.get(&system_space)?.index(2).ok()?.get(&Key::from_array(&array))
+}
+
+/// The tuple of a system space whose primary key is one number.
+fn find_row(db: &Database, system_space: u32, id: u32) -> Option<&Tuple> {
+    let mut array = Vec::with_capacity(6);
+    write_array(&mut array, 1);
+    write_uint(&mut array, u64::from(id));
+    db.spaces.get(&system_space)?.primary().ok()?.get(&Key::from_array(&array))
 }
 
 /// The id of a space by name.

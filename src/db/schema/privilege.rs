@@ -8,7 +8,7 @@ use lycosa_proto::msgpack::Token;
 
 use super::row::Row;
 use super::user::refresh_access;
-use super::{Change, space_id};
+use super::{Change, find_row, space_id};
 use crate::db::access::{
     self, ADMIN, Grant, Object, ObjectId, ObjectType, PUBLIC, Privilege, denied,
 };
@@ -114,18 +114,15 @@ fn find_target(db: &Database, grant: &Grant) -> Result<Target> {
         }
     };
     let from_row = |space: u32| {
-        let mut key = Vec::new();
-        lycosa_proto::msgpack::write_array(&mut key, 1);
-        lycosa_proto::msgpack::write_uint(&mut key, u64::from(id));
-        let index = db.spaces.get(&space).and_then(|space| space.primary().ok());
-        let tuple =
-            index.and_then(|index| index.get(&crate::db::key_def::Key::from_array(&key)))?;
-        let row = Row(tuple);
+        let row = Row(find_row(db, space, id)?);
         Some(Target { owner: row.uint32(1).ok()?, name: row.str(2).to_owned() })
     };
     match grant.object_type {
         ObjectType::Space => {
             let def = &db.space(id)?.def;
+            if def.is_type_temporary {
+                return Err(err!(UNSUPPORTED, "temporary space", "privileges"));
+            }
             Ok(Target { owner: def.owner, name: def.name.to_string() })
         }
         ObjectType::Function => {
@@ -136,7 +133,8 @@ fn find_target(db: &Database, grant: &Grant) -> Result<Target> {
         }
         ObjectType::User => match db.access.user(id) {
             Ok(user) if !user.is_role => Ok(from_row(space_id::USER).expect("a user has a row")),
-            _ => Err(err!(NO_SUCH_USER, id.to_string())),
+            Ok(user) => Err(err!(NO_SUCH_USER, &*user.name)),
+            Err(_) => Err(err!(NO_SUCH_USER, id.to_string())),
         },
         ObjectType::Role => match db.access.user(id) {
             Ok(user) if user.is_role => Ok(from_row(space_id::USER).expect("a role has a row")),

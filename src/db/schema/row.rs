@@ -42,12 +42,15 @@ impl<'a> Row<'a> {
         u32::try_from(value).map_err(wrong)
     }
 
-    /// A signed field.
-    pub fn int(&self, field_no: u32) -> Option<i64> {
+    /// A signed field of 64 bits.
+    ///
+    /// # Errors
+    /// FIELD_TYPE if it is not one.
+    pub fn int(&self, field_no: u32) -> Result<i64> {
         match self.token(field_no) {
-            Token::Uint(value) => i64::try_from(value).ok(),
-            Token::Int(value) => Some(value),
-            _ => None,
+            Token::Uint(value) if i64::try_from(value).is_ok() => Ok(value as i64),
+            Token::Int(value) => Ok(value),
+            other => Err(err!(FIELD_TYPE, field_no + 1, "integer", other.kind())),
         }
     }
 

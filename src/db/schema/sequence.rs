@@ -9,19 +9,19 @@
 use std::borrow::Cow;
 
 use lycosa_proto::err;
-use lycosa_proto::error::{Result, kind};
+use lycosa_proto::error::{ErrorKind, Result, kind};
 use lycosa_proto::msgpack::{self, Token, write_array, write_int, write_uint};
 
-use super::alter::{check_object, has_grants, has_row};
+use super::alter::{check_object, has_grants, has_match, has_row};
 use super::row::Row;
-use super::space_def::{check_identifier, named_error};
-use super::{Change, space_id};
+use super::space_def::{NAME_BYTES_MAX, check_identifier, cut_name, named_error};
+use super::{Change, find_row, space_id};
 use crate::db::access::{Object, ObjectType, Privilege};
 use crate::db::database::{Database, space_object};
 use crate::db::field_type::FieldType;
 use crate::db::json_path::JsonPath;
-use crate::db::key_def::{Key, Part};
-use crate::db::space::AttachedSequence;
+use crate::db::key_def::Part;
+use crate::db::space::{AttachedSequence, Space};
 use crate::db::tuple::Tuple;
 use crate::db::txn::Txn;
 
@@ -38,10 +38,10 @@ struct SequenceDef {
 }
 
 impl SequenceDef {
-    fn parse(row: &Row<'_>) -> Option<Self> {
-        Some(Self {
-            id: row.uint32(0).ok()?,
-            owner: row.uint32(1).ok()?,
+    fn parse(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.uint32(0)?,
+            owner: row.uint32(1)?,
             name: row.str(2).to_owned(),
             step: row.int(3)?,
             min: row.int(4)?,
@@ -52,9 +52,10 @@ impl SequenceDef {
     }
 
     fn find(db: &Database, id: u32) -> Result<Self> {
-        let row = find_row(db, space_id::SEQUENCE, id);
-        row.and_then(|tuple| Self::parse(&Row(tuple)))
-            .ok_or_else(|| err!(NO_SUCH_SEQUENCE, id.to_string()))
+        match find_row(db, space_id::SEQUENCE, id) {
+            Some(tuple) => Self::parse(&Row(tuple)),
+            None => Err(err!(NO_SUCH_SEQUENCE, id.to_string())),
+        }
     }
 
     fn object(&self) -> Object<'_> {
@@ -80,13 +81,6 @@ impl SequenceDef {
     }
 }
 
-fn find_row(db: &Database, system_space: u32, id: u32) -> Option<&Tuple> {
-    let mut key = Vec::with_capacity(6);
-    write_array(&mut key, 1);
-    write_uint(&mut key, u64::from(id));
-    db.spaces.get(&system_space)?.primary().ok()?.get(&Key::from_array(&key))
-}
-
 /// The values of all sequences as rows of `_sequence_data`, for a snapshot.
 pub fn rows(db: &Database) -> Vec<Vec<u8>> {
     let row = |(id, value): (&u32, &i64)| {
@@ -103,7 +97,7 @@ pub fn rows(db: &Database) -> Vec<Vec<u8>> {
 pub(in crate::db) fn set_from_row(db: &mut Database, row: Option<&Tuple>, without: Option<&Tuple>) {
     let id = |tuple: &Tuple| Row(tuple).uint32(0).ok();
     if let Some(row) = row
-        && let (Some(id), Some(value)) = (id(row), Row(row).int(1))
+        && let (Some(id), Some(value)) = (id(row), Row(row).int(1).ok())
     {
         db.sequences.insert(id, value);
     } else if let Some(id) = without.and_then(id) {
@@ -178,98 +172,138 @@ fn with_field(data: &[u8], field_no: usize, value: &[u8]) -> Vec<u8> {
     out
 }
 
+/// `_sequence`: creates, alters, drops a sequence.
 pub(super) fn on_sequence(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
-    if let Some(new) = change.new {
-        let wrong = if change.old.is_some() { kind::ALTER_SEQUENCE } else { kind::CREATE_SEQUENCE };
-        let refuse = |details: &str| Err(named_error(wrong, new.str(2), details));
-        check_identifier(new.str(2))?;
-        let Some(def) = SequenceDef::parse(&new) else {
-            return refuse("a number does not fit in 64 bits");
-        };
-        if def.step == 0 {
-            return refuse("step option must be non-zero");
+    match (change.old, change.new) {
+        (None, Some(new)) => {
+            let def = parse_row(&new, kind::CREATE_SEQUENCE)?;
+            check_object(txn, &def.object(), Privilege::CREATE)
         }
-        if def.min > def.max {
-            return refuse("max must be greater than or equal to min");
+        (Some(old), Some(new)) => {
+            parse_row(&new, kind::ALTER_SEQUENCE)?;
+            check_object(txn, &SequenceDef::parse(&old)?.object(), Privilege::ALTER)
         }
-        if !(def.min..=def.max).contains(&def.start) {
-            return refuse("start must be between min and max");
-        }
-        let wanted = if change.old.is_some() { Privilege::ALTER } else { Privilege::CREATE };
-        return check_object(txn, &def.object(), wanted);
+        (Some(old), None) => drop_sequence(txn, &SequenceDef::parse(&old)?),
+        (None, None) => Ok(()),
     }
-    let Some(def) = change.old.and_then(|old| SequenceDef::parse(&old)) else { return Ok(()) };
+}
+
+/// Parses a new row of `_sequence` and checks it; `wrong` is the error for what is wrong with it.
+fn parse_row(row: &Row<'_>, wrong: ErrorKind) -> Result<SequenceDef> {
+    let name = row.str(2);
+    if name.len() > NAME_BYTES_MAX {
+        return Err(named_error(wrong, cut_name(name), "sequence name is too long"));
+    }
+    check_identifier(name)?;
+    let def = SequenceDef::parse(row)?;
+    row.int(7)?;
+    let refuse = |details: &str| Err(named_error(wrong, name, details));
+    if def.step == 0 {
+        return refuse("step option must be non-zero");
+    }
+    if def.min > def.max {
+        return refuse("max must be greater than or equal to min");
+    }
+    if !(def.min..=def.max).contains(&def.start) {
+        return refuse("start must be between min and max");
+    }
+    Ok(def)
+}
+
+fn drop_sequence(txn: &mut Txn<'_>, def: &SequenceDef) -> Result<()> {
     check_object(txn, &def.object(), Privilege::DROP)?;
     let refuse = |details: &str| Err(named_error(kind::DROP_SEQUENCE, &def.name, details));
     if has_row(txn.db(), space_id::SEQUENCE_DATA, def.id) {
         return refuse("the sequence has data");
     }
-    let is_in_use =
-        txn.db().spaces.values().any(|space| space.sequence.is_some_and(|own| own.id == def.id));
-    if is_in_use {
+    if has_match(txn.db(), space_id::SPACE_SEQUENCE, 1, def.id) {
         return refuse("the sequence is in use");
     }
     if has_grants(txn.db(), ObjectType::Sequence, def.id) {
         return refuse("the sequence has grants");
     }
+    txn.drop_sequence(def.id);
     Ok(())
 }
 
+/// `_sequence_data`: a row sets the value of its sequence.
 pub(super) fn on_sequence_data(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
-    if let Some(new) = change.new.filter(|_| !txn.is_recovery()) {
-        SequenceDef::find(txn.db(), new.uint32(0)?)?;
+    if let Some(row) = change.new.or(change.old).filter(|_| !txn.is_recovery()) {
+        SequenceDef::find(txn.db(), row.uint32(0)?)?;
+    }
+    if let Some(new) = change.new {
+        new.int(1)?;
     }
     set_from_row(txn.db_mut(), change.new.map(|row| row.0), change.old.map(|row| row.0));
     Ok(())
 }
 
+/// `_space_sequence`: attaches a sequence to a space, or detaches it.
 pub(super) fn on_space_sequence(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
-    let row = match (change.old, change.new) {
-        (Some(_), Some(_)) => return Err(err!(UNSUPPORTED, "space \"_space_sequence\"", "update")),
-        (None, Some(row)) | (Some(row), None) => row,
-        (None, None) => return Ok(()),
-    };
+    let Some(row) = change.new.or(change.old) else { return Ok(()) };
     let mut space = txn.db().space(row.uint32(0)?)?.clone();
+    if space.def.is_type_temporary {
+        return Err(err!(SQL_EXECUTE, "sequences are not supported for temporary spaces"));
+    }
     let def = SequenceDef::find(txn.db(), row.uint32(1)?)?;
     let is_generated = row.bool(2);
-    check_object(txn, &space_object(&space.def), Privilege::ALTER)?;
+    if change.new.is_some() && change.old.is_some() {
+        return Err(err!(UNSUPPORTED, "space \"_space_sequence\"", "update"));
+    }
     if change.new.is_none() {
-        space.sequence = None;
+        check_object(txn, &def.object(), Privilege::DROP)?;
+    } else if is_generated {
+        check_object(txn, &def.object(), Privilege::CREATE)?;
     } else {
-        if !txn.is_recovery() {
-            if is_generated {
-                check_object(txn, &def.object(), Privilege::CREATE)?;
-            } else {
-                txn.db().access.check(txn.uid(), &def.object(), Privilege::READ)?;
-                txn.db().access.check(txn.uid(), &def.object(), Privilege::WRITE)?;
-            }
-        }
-        let primary = space.primary()?;
-        let refuse =
-            |details: &str| Err(err!(MODIFY_INDEX, &*primary.def.name, &*space.def.name, details));
-        let field_no = match row.token(3) {
-            Token::Uint(_) => row.uint32(3)?,
-            _ => primary.def.key_def.parts()[0].field_no,
-        };
-        let path = JsonPath::parse(row.str(4).as_bytes());
-        let is_at = |part: &&Part| {
-            part.field_no == field_no
-                && path.as_ref().is_some_and(|path| match &part.path {
-                    Some(own) => **own == *path,
-                    None => path.is_empty(),
-                })
-        };
-        let Some(part) = primary.def.key_def.parts().iter().find(is_at) else {
-            return refuse("sequence field must be a part of the index");
-        };
-        if part.path.is_some() {
-            return Err(super::unsupported("sequences on JSON paths"));
-        }
-        if !matches!(part.field_type, FieldType::Unsigned | FieldType::Integer) {
-            return refuse("sequence cannot be used with a non-integer key");
-        }
-        space.sequence = Some(AttachedSequence { id: def.id, field_no, is_generated });
+        check_object(txn, &def.object(), Privilege::READ)?;
+        check_object(txn, &def.object(), Privilege::WRITE)?;
+    }
+    check_object(txn, &space_object(&space.def), Privilege::ALTER)?;
+    txn.check_no_build(&space)?;
+    space.sequence = match change.new {
+        None => None,
+        Some(new) => Some(attach(&space, &new, def.id)?),
+    };
+    let is_taken = |other: &Space| {
+        other.sequence.is_some_and(|attached| attached.id == def.id && attached.is_generated)
+    };
+    if change.new.is_some() && txn.db().spaces().any(is_taken) {
+        let details = "can not attach generated sequence";
+        return Err(named_error(kind::ALTER_SPACE, &space.def.name, details));
     }
     txn.install(space.def.id, Some(space));
     Ok(())
+}
+
+/// What a row of `_space_sequence` attaches.
+///
+/// # Errors
+/// NO_SUCH_INDEX_ID without a primary index; MODIFY_INDEX if the field is no part of it or no integer.
+fn attach(space: &Space, row: &Row<'_>, id: u32) -> Result<AttachedSequence> {
+    let primary = space.primary()?;
+    let refuse =
+        |details: &str| Err(err!(MODIFY_INDEX, &*primary.def.name, &*space.def.name, details));
+    let parts = primary.def.key_def.parts();
+    let field_no = match row.token(3) {
+        Token::Uint(_) => row.uint32(3)?,
+        _ => parts[0].field_no,
+    };
+    let path = JsonPath::parse(row.str(4).as_bytes());
+    let is_at = |part: &&Part| {
+        part.field_no == field_no
+            && path.as_ref().is_some_and(|path| match &part.path {
+                Some(own) => **own == *path,
+                None => path.is_empty(),
+            })
+    };
+    let Some(part) = parts.iter().find(is_at) else {
+        return refuse("sequence field must be a part of the index");
+    };
+    if part.path.is_some() {
+        return Err(super::unsupported("sequences on JSON paths"));
+    }
+    if !matches!(part.field_type, FieldType::Unsigned | FieldType::Integer) {
+        return refuse("sequence cannot be used with a non-integer key");
+    }
+    Ok(AttachedSequence { id, field_no, is_generated: row.bool(2) })
 }

@@ -7,6 +7,7 @@ use lycosa_proto::err;
 use lycosa_proto::error::{ErrorKind, Result, kind};
 use lycosa_proto::msgpack::{self, Token};
 
+use super::constraint_def::{self, ConstraintDef};
 use super::row::Row;
 use crate::db::collation::{self, Collations};
 use crate::db::field_type::FieldType;
@@ -58,6 +59,21 @@ pub struct FieldDef {
     pub is_nullable: bool,
     /// Id of the collation that index parts inherit.
     pub collation: Option<u32>,
+    /// What nil and absence become in a new tuple, as MsgPack.
+    pub default: Option<Box<[u8]>>,
+    /// Id of the function that makes the default; 0 = none.
+    pub default_func: u32,
+    /// What a value must meet besides its type.
+    pub constraints: Box<[ConstraintDef]>,
+    /// The option `layout` was given, which memtx does not have.
+    has_layout: bool,
+}
+
+impl FieldDef {
+    /// True if nil and absence in a new tuple become something else.
+    pub fn has_default(&self) -> bool {
+        self.default.is_some() || self.default_func != 0
+    }
 }
 
 /// The definition of a space.
@@ -75,12 +91,20 @@ pub struct SpaceDef {
     pub exact_field_count: u32,
     /// Tuples are neither logged nor in snapshots.
     pub is_temporary: bool,
+    /// Neither is the definition (type `temporary`).
+    pub is_type_temporary: bool,
     /// Rows are logged for this instance only (replication group 1).
     pub is_local: bool,
     /// An SQL view: no tuples of its own.
     pub is_view: bool,
     /// The format.
     pub fields: Box<[FieldDef]>,
+    /// What a tuple must meet as a whole.
+    pub constraints: Box<[ConstraintDef]>,
+    /// Derived: one past the last field with a default; 0 = none has one.
+    pub default_count: u32,
+    /// Derived: the space or one of its fields has constraints.
+    pub has_constraints: bool,
 }
 
 impl SpaceDef {
@@ -112,13 +136,6 @@ impl SpaceDef {
             return refuse("space engine name is too long");
         }
         check_identifier(engine_name)?;
-        let Some(engine) = Engine::parse(engine_name) else {
-            return Err(match engine_name {
-                "vinyl" => err!(UNSUPPORTED, "Lycosa", "engine 'vinyl'"),
-                _ => err!(NO_SUCH_ENGINE, engine_name),
-            });
-        };
-        let options = Options::parse(row.raw(5), name, wrong)?;
         let fields = parse_format(row.raw(6))?;
         if field_count != 0 && (field_count as usize) < fields.len() {
             return refuse("exact_field_count must be either 0 or >= formatted field count");
@@ -127,9 +144,20 @@ impl SpaceDef {
         {
             return Err(err!(WRONG_COLLATION_OPTIONS, "collation was not found by ID"));
         }
-        if options.is_view && !options.has_sql {
-            return Err(err!(VIEW_MISSING_SQL));
+        let options = Options::parse(row.raw(5), name, wrong)?;
+        let Some(engine) = Engine::parse(engine_name) else {
+            return Err(match engine_name {
+                "vinyl" if is_alter => named_error(wrong, name, "can not change space engine"),
+                "vinyl" => err!(UNSUPPORTED, "Lycosa", "engine 'vinyl'"),
+                _ => err!(NO_SUCH_ENGINE, engine_name),
+            });
+        };
+        if engine == Engine::Memtx && fields.iter().any(|field| field.has_layout) {
+            return Err(err!(UNSUPPORTED, "memtx", "'layout' option"));
         }
+        let default_count = fields.iter().rposition(FieldDef::has_default).map_or(0, |no| no + 1);
+        let has_constraints = !options.constraints.is_empty()
+            || fields.iter().any(|field| !field.constraints.is_empty());
         Ok(Self {
             id: id as u32,
             owner,
@@ -137,9 +165,66 @@ impl SpaceDef {
             engine,
             exact_field_count: field_count,
             is_temporary: options.is_temporary,
+            is_type_temporary: options.is_type_temporary,
             is_local: options.is_local,
             is_view: options.is_view,
             fields: fields.into(),
+            constraints: options.constraints.into(),
+            default_count: default_count as u32,
+            has_constraints,
+        })
+    }
+
+    /// Checks what Tarantool finds out when it makes the format, after the rights: names are unique, defaults have the type of
+    /// their field.
+    ///
+    /// # Errors
+    /// SPACE_FIELD_IS_DUPLICATE, DEFAULT_VALUE_TYPE.
+    /// Source: Tarantool `src/box/tuple_format.c` tuple_format_create, `tuple_dictionary.c`.
+    pub fn check_fields(&self) -> Result<()> {
+        for (no, field) in self.fields.iter().enumerate() {
+            if self.fields[..no].iter().any(|other| other.name == field.name) {
+                return Err(err!(SPACE_FIELD_IS_DUPLICATE, &*field.name));
+            }
+        }
+        let functionless = self.fields.iter().enumerate().filter(|(_, def)| def.default_func == 0);
+        for (no, field) in functionless {
+            let Some(default) = &field.default else { continue };
+            let token = msgpack::read(&mut &default[..]).unwrap_or(Token::Nil);
+            if !field.field_type.takes(&token) {
+                let (label, name) = (self.field_label(no as u32), field.field_type.name());
+                return Err(err!(DEFAULT_VALUE_TYPE, label, name, token.kind()));
+            }
+        }
+        Ok(())
+    }
+
+    /// True if every tuple that fits `old` fits this too, indexes aside. False may mean only that it is not plain to see.
+    pub fn admits(&self, old: &Self) -> bool {
+        let widens = |(new, old): (&FieldDef, &FieldDef)| {
+            old.field_type.is_within(new.field_type)
+                && (new.is_nullable || new.has_default() || !old.is_nullable && !old.has_default())
+                && (new.constraints.is_empty() || new.constraints == old.constraints)
+        };
+        let is_free = |field: &FieldDef| {
+            field.field_type == FieldType::Any && field.is_nullable && field.constraints.is_empty()
+        };
+        (self.exact_field_count == 0 || self.exact_field_count == old.exact_field_count)
+            && (self.constraints.is_empty() || self.constraints == old.constraints)
+            && self.fields.iter().zip(&old.fields).all(widens)
+            && self.fields.iter().skip(old.fields.len()).all(is_free)
+    }
+
+    /// The constraints of the space, then those of its fields.
+    pub fn all_constraints(&self) -> impl Iterator<Item = &ConstraintDef> {
+        self.constraints.iter().chain(self.fields.iter().flat_map(|field| &field.constraints))
+    }
+
+    /// The spaces that foreign keys of this one refer to, itself among them.
+    pub fn foreign_spaces(&self) -> impl Iterator<Item = u32> {
+        self.all_constraints().filter_map(|constraint| match &constraint.kind {
+            constraint_def::ConstraintKind::ForeignKey(key) => Some(key.foreign_space(self)),
+            constraint_def::ConstraintKind::Function(_) => None,
         })
     }
 
@@ -184,85 +269,94 @@ pub fn check_identifier(name: &str) -> Result<()> {
         c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffd}' | '\u{fffe}' | '\u{ffff}')
     };
-    if name.is_empty() || name.chars().any(is_bad) { Err(err!(IDENTIFIER, name)) } else { Ok(()) }
+    if !name.is_empty() && !name.chars().any(is_bad) {
+        return Ok(());
+    }
+    // A message ends where a string of C does.
+    Err(err!(IDENTIFIER, name.split('\0').next().unwrap_or_default()))
 }
 
 /// The flags of a space.
 #[derive(Default)]
 struct Options {
     is_temporary: bool,
+    is_type_temporary: bool,
     is_local: bool,
     is_view: bool,
-    has_sql: bool,
+    constraints: Vec<ConstraintDef>,
 }
 
 impl Options {
     fn parse(flags: &[u8], name: &str, wrong: ErrorKind) -> Result<Self> {
         let mut options = Self::default();
-        let mut is_sync = false;
-        let mut kind_given = false;
-        for (key, mut value) in msgpack::pairs(flags) {
+        let (mut is_sync, mut has_sql, mut has_type) = (false, false, false);
+        let mut group_id = 0;
+        for (key, value) in msgpack::pairs(flags) {
             let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
                 return Err(err!(WRONG_SPACE_OPTIONS, "key must be a string"));
             };
-            let token = msgpack::read(&mut value).unwrap_or(Token::Nil);
+            let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
             let key = String::from_utf8_lossy(key);
-            let must_be =
-                |what: &str| Err(err!(WRONG_SPACE_OPTIONS, format!("'{key}' must be {what}")));
+            let bad = |details: &str| err!(WRONG_SPACE_OPTIONS, details);
+            let must_be = |what: &str| Err(bad(&format!("'{key}' must be {what}")));
             match (&*key, token) {
-                ("group_id", Token::Uint(0)) => {}
-                ("group_id", Token::Uint(1)) => options.is_local = true,
-                ("group_id", Token::Uint(other)) => {
-                    return Err(err!(NO_SUCH_GROUP, other.to_string()));
-                }
+                ("group_id", Token::Uint(id)) if id <= u64::from(u32::MAX) => group_id = id,
                 ("group_id", _) => return must_be("unsigned"),
-                ("temporary", Token::Bool(value)) => options.is_temporary = value,
+                ("temporary", Token::Bool(_)) | ("type", Token::Str(_)) if has_type => {
+                    return Err(bad("only one of 'type' or 'temporary' may be specified"));
+                }
+                ("temporary", Token::Bool(value)) => {
+                    (has_type, options.is_temporary) = (true, value);
+                }
+                ("type", Token::Str(value)) => {
+                    has_type = true;
+                    options.is_type_temporary = value == b"temporary";
+                    options.is_temporary = matches!(value, b"temporary" | b"data-temporary");
+                }
+                ("type", _) => return must_be("a string"),
                 ("view", Token::Bool(value)) => options.is_view = value,
                 ("is_sync", Token::Bool(value)) => is_sync = value,
                 ("defer_deletes", Token::Bool(_)) => {}
                 ("temporary" | "view" | "is_sync" | "defer_deletes", _) => {
                     return must_be("boolean");
                 }
-                ("sql", Token::Str(_)) => options.has_sql = true,
+                ("sql", Token::Str(text)) => has_sql = !text.is_empty(),
                 ("sql", _) => return must_be("string"),
-                ("type", Token::Str(b"temporary")) => {
-                    return Err(err!(UNSUPPORTED, "Lycosa", "spaces of type 'temporary'"));
-                }
-                ("type", Token::Str(value)) => {
-                    kind_given = true;
-                    options.is_temporary |= value == b"data-temporary";
-                }
                 ("checks", _) => {}
-                ("constraint" | "foreign_key", Token::Map(0)) => {}
-                ("constraint" | "foreign_key" | "upgrade", _) => {
-                    return Err(err!(UNSUPPORTED, "Lycosa", format!("space option '{key}'")));
+                ("constraint", _) => {
+                    constraint_def::parse_functions(value, &mut options.constraints)
+                        .map_err(bad)?;
                 }
-                _ => return Err(err!(WRONG_SPACE_OPTIONS, format!("unexpected option '{key}'"))),
+                ("foreign_key", _) => {
+                    constraint_def::parse_foreign_keys(value, true, &mut options.constraints)
+                        .map_err(bad)?;
+                }
+                ("upgrade", _) => {
+                    return Err(err!(UNSUPPORTED, "Community edition", "space upgrade"));
+                }
+                _ => return Err(bad(&format!("unexpected option '{key}'"))),
             }
         }
-        if kind_given && msgpack::pairs(flags).any(|(key, _)| key == b"\xa9temporary") {
-            return Err(err!(ILLEGAL_PARAMS, "'temporary' option is incompatible with 'type'"));
+        match group_id {
+            0 => {}
+            1 => options.is_local = true,
+            other => return Err(err!(NO_SUCH_GROUP, other.to_string())),
+        }
+        if options.is_view && !has_sql {
+            return Err(err!(VIEW_MISSING_SQL));
         }
         if is_sync && options.is_local {
             return Err(named_error(wrong, name, "local space can't be synchronous"));
         }
-        if is_sync {
-            return Err(err!(UNSUPPORTED, "Lycosa", "synchronous spaces"));
+        if options.is_type_temporary && !options.constraints.is_empty() {
+            return Err(err!(UNSUPPORTED, "temporary space", "constraints"));
         }
         Ok(options)
     }
 }
 
 fn parse_format(format: &[u8]) -> Result<Vec<FieldDef>> {
-    let mut fields: Vec<FieldDef> = Vec::new();
-    for (no, entry) in msgpack::items(format).enumerate() {
-        let field = parse_field(no + 1, entry)?;
-        if fields.iter().any(|other| other.name == field.name) {
-            return Err(err!(SPACE_FIELD_IS_DUPLICATE, &*field.name));
-        }
-        fields.push(field);
-    }
-    Ok(fields)
+    msgpack::items(format).enumerate().map(|(no, entry)| parse_field(no + 1, entry)).collect()
 }
 
 fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
@@ -273,6 +367,8 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
     let (mut name, mut field_type, mut is_nullable, mut collation) =
         (None, FieldType::Any, false, None);
     let (mut action, mut scale) = (None, None);
+    let (mut default, mut default_func, mut has_layout) = (None, 0, false);
+    let mut constraints = Vec::new();
     for (key, value) in msgpack::pairs(entry) {
         let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
             return Err(wrong("expected a map with string keys"));
@@ -298,10 +394,21 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
                 collation = Some(id as u32).filter(|id| *id != collation::NONE);
             }
             (b"collation", _) => return Err(wrong("'collation' must be unsigned")),
-            (b"default" | b"default_func" | b"constraint" | b"foreign_key" | b"compression", _) => {
-                let feature = format!("field option '{}'", String::from_utf8_lossy(key));
-                return Err(err!(UNSUPPORTED, "Lycosa", feature));
+            (b"default", _) => default = Some(value.into()),
+            (b"default_func", Token::Uint(id)) if id <= u64::from(u32::MAX) => {
+                default_func = id as u32;
             }
+            (b"default_func", _) => return Err(wrong("'default_func' must be unsigned")),
+            (b"constraint", _) => {
+                constraint_def::parse_functions(value, &mut constraints).map_err(wrong)?;
+            }
+            (b"foreign_key", _) => {
+                constraint_def::parse_foreign_keys(value, false, &mut constraints)
+                    .map_err(wrong)?;
+            }
+            (b"layout", Token::Str(text)) => has_layout = !text.is_empty(),
+            (b"layout", _) => return Err(wrong("'layout' must be string")),
+            (b"compression", _) => check_compression(value).map_err(wrong)?,
             _ => {}
         }
     }
@@ -325,5 +432,39 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
         return Err(wrong("collation is reasonable only for 'string', 'scalar', and 'any' fields"));
     }
     let field_type = field_type.with_scale(scale).map_err(wrong)?;
-    Ok(FieldDef { name: name.into(), field_type, is_nullable, collation })
+    Ok(FieldDef {
+        name: name.into(),
+        field_type,
+        is_nullable,
+        collation,
+        default,
+        default_func,
+        constraints: constraints.into(),
+        has_layout,
+    })
+}
+
+/// Checks the option `compression`, of which the community edition has only `none`.
+///
+/// Source: Tarantool `src/lib/core/tt_compression.c`.
+fn check_compression(value: &[u8]) -> std::result::Result<(), &'static str> {
+    let name = match msgpack::read(&mut { value }) {
+        Ok(Token::Map(0)) => return Ok(()),
+        Ok(Token::Map(1)) => {
+            let Some((key, value)) = msgpack::pairs(value).next() else { return Ok(()) };
+            match msgpack::read(&mut { key }) {
+                Ok(Token::Str(b"type")) => value,
+                Ok(Token::Str(_)) => return Err("CE only supports 'type' compression table key"),
+                _ => return Err("compression option name must be a string"),
+            }
+        }
+        Ok(Token::Map(_)) => return Err("CE supports no compression options"),
+        Ok(Token::Str(_)) => value,
+        _ => return Err("compression is expected to be a MAP or STR"),
+    };
+    match msgpack::read(&mut { name }) {
+        Ok(Token::Str(b"none")) => Ok(()),
+        Ok(Token::Str(_)) => Err("unknown compression type"),
+        _ => Err("non-string compression type"),
+    }
 }

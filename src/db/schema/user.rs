@@ -5,17 +5,15 @@
 use lycosa_proto::chap;
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::iproto::Iterator as Kind;
-use lycosa_proto::msgpack::{self, Token, write_array, write_uint};
+use lycosa_proto::msgpack::{self, Token};
 
-use super::alter::{check_object, has_grants};
+use super::alter::{check_object, has_grants, has_match};
 use super::privilege::parse_grant;
 use super::row::Row;
 use super::space_def::{NAME_BYTES_MAX, check_identifier, cut_name};
 use super::{Change, space_id};
 use crate::db::access::{self, Grant, Object, ObjectType, Privilege, User};
 use crate::db::database::Database;
-use crate::db::key_def::Key;
 use crate::db::txn::Txn;
 
 /// The one way to log in whose data is checked.
@@ -127,13 +125,4 @@ fn check_drop(txn: &Txn<'_>, old: &Row<'_>) -> Result<()> {
         || has_match(txn.db(), space_id::PRIV, 0, id)
         || (old.str(3) == "role" && has_grants(txn.db(), ObjectType::Role, id));
     if has_objects { Err(err!(DROP_USER, name, "the user has objects")) } else { Ok(()) }
-}
-
-/// True if an index that begins with an unsigned field has an entry for `id`.
-fn has_match(db: &Database, system_space: u32, index_id: u32, id: u32) -> bool {
-    let mut key = Vec::new();
-    write_array(&mut key, 1);
-    write_uint(&mut key, u64::from(id));
-    let index = db.spaces.get(&system_space).and_then(|space| space.index(index_id).ok());
-    index.is_some_and(|index| index.select(Kind::Eq, Key::from_array(&key)).next().is_some())
 }

@@ -1,0 +1,133 @@
+//! Definitions that fail or are rolled back leave everything as it was.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::constraints::statement;
+use super::*;
+use crate::db::access::{ObjectType, Privilege};
+
+/// Everything that a definition may change, as text.
+fn state(db: &Database) -> String {
+    let mut out = String::new();
+    let mut spaces: Vec<_> = db.spaces().collect();
+    spaces.sort_by_key(|space| space.def.id);
+    for space in spaces {
+        let _ = writeln!(out, "{:?} {:?} {:?}", space.def, space.format, space.sequence);
+        for index in space.indexes() {
+            let tuples: Vec<_> = match space.def.id {
+                space_id::COLLATION => Vec::new(),
+                _ => index.iter().collect(),
+            };
+            let _ = writeln!(out, "  {:?} {} {tuples:?}", index.def, index.len());
+        }
+    }
+    let mut sequences: Vec<_> = db.sequences.iter().collect();
+    sequences.sort();
+    let mut references: Vec<_> = db.references.iter().collect();
+    references.sort();
+    let _ = writeln!(out, "{sequences:?} {references:?}");
+    for uid in 0..64 {
+        let Ok(user) = db.access().user(uid) else { continue };
+        let entities: Vec<u32> = [ObjectType::Space, ObjectType::Function, ObjectType::Sequence]
+            .map(|object_type| user.on_entity(object_type))
+            .to_vec();
+        let roles: Vec<u32> = (0..64).filter(|role| user.has_role(*role)).collect();
+        let universe = user.universe();
+        let _ = writeln!(out, "{uid} {} {universe} {entities:?} {roles:?}", user.name);
+        for space in (512..516).filter_map(|id| db.space(id).ok()) {
+            let may = db.check_space(uid, &space.def, Privilege::READ).is_ok();
+            let _ = write!(out, " {may}");
+        }
+    }
+    out
+}
+
+/// Statements on the dictionary and on data, good and bad.
+fn any_statement() -> impl Strategy<Value = String> {
+    let space = 512..515u32;
+    let field_types = prop_oneof![Just("unsigned"), Just("string"), Just("any"), Just("wrong")];
+    let format = prop_oneof![
+        Just("[]".to_owned()),
+        field_types.clone().prop_map(|name| format!(r#"[{{"name":"a","type":"{name}"}}]"#)),
+        (field_types.clone(), space.clone()).prop_map(|(name, id)| format!(
+            r#"[{{"name":"a","type":"{name}"}},{{"name":"b","type":"any","is_nullable":true,"foreign_key":{{"k":{{"space":{id},"field":0}}}}}}]"#
+        )),
+        Just(r#"[{"name":"a","type":"unsigned"},{"name":"b","type":"string","default":"x"}]"#.to_owned()),
+    ];
+    let flags = prop_oneof![
+        Just("{}"),
+        Just(r#"{"temporary":true}"#),
+        Just(r#"{"type":"temporary"}"#),
+        Just(r#"{"group_id":1}"#),
+        Just(r#"{"constraint":{"c":100}}"#),
+    ];
+    let verb = prop_oneof![Just("insert"), Just("replace")];
+    prop_oneof![
+        3 => (verb.clone(), space.clone(), flags, format.clone()).prop_map(
+            |(verb, id, flags, format)| {
+                format!(r#"{verb} 280 [{id},1,"s{id}","memtx",0,{flags},{format}]"#)
+            }
+        ),
+        1 => (space.clone(), format).prop_map(|(id, format)| {
+            format!(r#"update 280 [{id}] [["=",6,{format}]]"#)
+        }),
+        1 => space.clone().prop_map(|id| format!("delete 280 [{id}]")),
+        3 => (verb, space.clone(), 0..3u32, 0..3u32, field_types, any::<bool>()).prop_map(
+            |(verb, id, index_id, field_no, name, is_unique)| format!(
+                r#"{verb} 288 [{id},{index_id},"i{index_id}","tree",{{"unique":{is_unique}}},[[{field_no},"{name}"]]]"#
+            )
+        ),
+        1 => (space.clone(), 0..3u32).prop_map(|(id, index_id)| format!("delete 288 [{id},{index_id}]")),
+        3 => (space.clone(), 0..4u32, 0..4u32).prop_map(|(id, a, b)| format!("replace {id} [{a},{b},{id}]")),
+        1 => (space.clone(), 0..4u32).prop_map(|(id, a)| format!("delete {id} [{a}]")),
+        1 => space.clone().prop_map(|id| format!("upsert 330 [{id},1]")),
+        1 => (space.clone(), 1..3u32).prop_map(|(id, sequence)| format!("insert 340 [{id},{sequence},true,0,\"\"]")),
+        1 => space.clone().prop_map(|id| format!("delete 340 [{id}]")),
+        1 => (1..3u32, -1..3i32).prop_map(|(id, step)| format!("replace 284 [{id},1,\"q{id}\",{step},1,100,1,0,false]")),
+        1 => (1..3u32).prop_map(|id| format!("delete 284 [{id}]")),
+        1 => (1..3u32, 1..50u32).prop_map(|(id, value)| format!("replace 285 [{id},{value}]")),
+        1 => (1..3u32).prop_map(|id| format!("delete 285 [{id}]")),
+        1 => Just(r#"insert 296 [100,1,"f",0,"LUA","function() end","function",[],"any","none","none",true,false,true,["LUA"],{},"","",""]"#.to_owned()),
+        1 => Just("delete 296 [100]".to_owned()),
+        1 => (32..35u32, prop_oneof![Just("user"), Just("role"), Just("wrong")]).prop_map(|(id, kind)| format!("replace 304 [{id},1,\"u{id}\",\"{kind}\",{{}}]")),
+        1 => (32..35u32).prop_map(|id| format!("delete 304 [{id}]")),
+        2 => (32..35u32, space, 0..4u32).prop_map(|(uid, id, mask)| format!("replace 312 [1,{uid},\"space\",{id},{mask}]")),
+        1 => (32..35u32, 32..35u32).prop_map(|(uid, role)| format!("replace 312 [1,{uid},\"role\",{role},4]")),
+        1 => (32..35u32, 512..515u32).prop_map(|(uid, id)| format!("delete 312 [{uid},\"space\",{id}]")),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn a_failed_statement_and_a_rollback_change_nothing(
+        transactions in proptest::collection::vec(
+            (proptest::collection::vec(any_statement(), 1..6), any::<bool>()),
+            1..8,
+        )
+    ) {
+        let mut db = fresh();
+        for (statements, is_kept) in transactions {
+            let start = state(&db);
+            let mut txn = db.begin(ADMIN, 0.0);
+            let mut before = start.clone();
+            for text in statements {
+                let done = statement(&mut txn, &text);
+                let after = state(txn.db());
+                if done.is_err() {
+                    prop_assert!(after == before, "{text} has left something");
+                }
+                before = after;
+            }
+            if is_kept {
+                txn.commit();
+            } else {
+                drop(txn);
+                prop_assert!(state(&db) == start, "the rollback has left something");
+            }
+        }
+    }
+}
