@@ -272,8 +272,9 @@ impl Instance {
         self.journal.flush();
         self.journal.result(ticket)?;
         let failed = |error: wal::Error| err!(SYSTEM, error.to_string());
-        let path = view.save(&*self.disk, &self.snap_dir, self.uuid).map_err(failed)?;
+        // As in Tarantool the journal's file ends before the snapshot stands, so that who sees the snapshot needs no file before it.
         self.journal.rotate().map_err(failed)?;
+        let path = view.save(&*self.disk, &self.snap_dir, self.uuid).map_err(failed)?;
         let keep = usize::try_from(self.snapshot_count).unwrap_or(usize::MAX);
         match checkpoint::collect_garbage(&*self.disk, &self.snap_dir, &self.wal_dir, keep) {
             Ok(removed) => {
