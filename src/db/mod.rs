@@ -7,6 +7,7 @@
 //! - [`index`]: trees, read views, iterators.
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
 //! - [`database`], [`txn`], [`select`]: what a request calls.
+//! - [`rows`]: tuples as Rust values, what a procedure calls.
 //! - [`journal`]: what is asked of whoever makes commits durable.
 
 pub mod access;
@@ -17,6 +18,7 @@ pub mod format;
 pub mod index;
 pub mod journal;
 pub mod key_def;
+pub mod rows;
 pub mod schema;
 pub mod select;
 pub mod space;
@@ -28,6 +30,7 @@ pub mod update;
 pub use database::Database;
 pub use journal::Ticket;
 pub use key_def::Key;
+pub use rows::RowKey;
 pub use select::Select;
 pub use tuple::Tuple;
 pub use txn::Txn;

@@ -7,6 +7,7 @@
 
 mod alter;
 pub mod bootstrap;
+pub mod ids;
 pub mod index_def;
 mod privilege;
 mod row;
