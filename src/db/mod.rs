@@ -8,6 +8,7 @@
 //! - [`index`]: kinds of indexes, read views, iterators, positions.
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
 //! - [`database`], [`txn`], [`select`], [`session_settings`]: what a request calls.
+//! - [`rows`]: tuples as Rust values, what a procedure calls.
 //! - [`journal`]: what is asked of whoever makes commits durable.
 //! - [`blame`]: what errors say of where they happened.
 
@@ -23,6 +24,7 @@ pub mod index;
 pub mod journal;
 pub mod json_path;
 pub mod key_def;
+pub mod rows;
 pub mod schema;
 pub mod select;
 pub mod session_settings;
@@ -35,6 +37,7 @@ pub mod update;
 pub use database::Database;
 pub use journal::Ticket;
 pub use key_def::Key;
+pub use rows::RowKey;
 pub use select::Select;
 pub use tuple::Tuple;
 pub use txn::Txn;

@@ -122,6 +122,14 @@ impl<'db> Txn<'db> {
         self.uid
     }
 
+    /// Runs `body` with the rights of another user, as `box.session.su` with a function does.
+    pub fn act_as<T>(&mut self, uid: u32, body: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.uid, uid);
+        let done = body(self);
+        self.uid = before;
+        done
+    }
+
     /// The time that rows of this transaction carry, seconds since the epoch.
     pub fn now(&self) -> f64 {
         self.now
@@ -402,6 +410,11 @@ impl<'db> Txn<'db> {
             None => self.db.spaces.remove(&id),
         };
         self.scratch.undo.push(Undo::Space { id, before: before.map(Box::new) });
+    }
+
+    /// Remembers a row to put back if this transaction is rolled back, though none was removed.
+    pub(super) fn remember_row(&mut self, space_id: u32, row: Tuple) {
+        self.scratch.undo.push(Undo::Change { space_id, old: Some(row), new: None });
     }
 
     #[inline]

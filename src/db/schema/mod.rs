@@ -9,6 +9,7 @@ mod alter;
 pub mod bootstrap;
 pub(super) mod collation;
 mod func_index;
+pub mod ids;
 pub mod index_def;
 mod privilege;
 mod row;
