@@ -368,6 +368,19 @@ def test_the_log_follows_its_level(server):
             assert (server.log().count("removed") > before) == (level == "info")
 
 
+def test_requests_are_counted(server):
+    with server.connect() as conn:
+        before, net = conn.call("box.stat")[0], conn.call("box.stat.net")[0]
+        for _ in range(3):
+            conn.select(280, [280])
+        with pytest.raises(ServerError):
+            conn.call("nope")
+        after = conn.call("box.stat")[0]
+        grown = {kind: after[kind]["total"] - before[kind]["total"] for kind in after}
+        assert {kind: by for kind, by in grown.items() if by} == {"SELECT": 3, "CALL": 3, "ERROR": 1}
+        assert conn.call("box.stat.net")[0]["SENT"]["total"] > net["SENT"]["total"]
+
+
 def test_a_session_becomes_another_user(server):
     with server.connect() as conn:
         assert conn.call("box.session.su", "admin") == []

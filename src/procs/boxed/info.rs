@@ -11,7 +11,7 @@ use crate::instance::VERSION;
 use crate::procs::{Args, Context, Running, Values};
 
 /// A map with names for keys.
-fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
+pub(super) fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Map(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 

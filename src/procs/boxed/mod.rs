@@ -4,7 +4,7 @@
 //! table      every name, and what it stands for        path       the name of a call, cut as Tarantool cuts it
 //! methods    what methods are called on                commit     transactions of the caller
 //! read write what the methods do                       schema     changes of the schema as rows
-//! session info cfg transaction                         the other procedures
+//! session info cfg stat transaction                    the other procedures
 //! lua params options                                   arguments as Lua would pass them on
 //! ```
 //!
@@ -26,6 +26,7 @@ mod path;
 mod read;
 mod schema;
 mod session;
+mod stat;
 mod table;
 mod transaction;
 mod write;

@@ -7,7 +7,7 @@ use lycosa_proto::error::Result;
 
 use super::methods::{Change, Target};
 use super::schema::{functions, grants, indexes, sequences, spaces, users};
-use super::{cfg, info, read, session, transaction, write};
+use super::{cfg, info, read, session, stat, transaction, write};
 use crate::db::space::Space;
 use crate::db::{Database, Txn};
 use crate::procs::{Args, Context, Running, Session, Values};
@@ -73,6 +73,8 @@ procedures! {
         "box.info" Function::Tell => info::info, "(): one map";
         "box.cfg" Function::Tell => cfg::cfg, "(): one map, the options; (options): no value, once they are changed";
         "box.snapshot" Function::Wait => info::snapshot, "(): 'ok' once a snapshot is written";
+        "box.stat" Function::Tell => stat::stat, "(): one map, requests by kind";
+        "box.stat.net" Function::Tell => stat::net, "(): one map, bytes, connections, requests";
         "box.begin" Function::Tell => transaction::begin, "(): error 30, as a transaction ends with its call";
         "box.commit" Function::Tell => transaction::end, "(): no value";
         "box.rollback" Function::Tell => transaction::end, "(): no value";
