@@ -1,11 +1,17 @@
 //! The engine through its interface.
 
+mod rollback;
+mod select;
+mod update;
+
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 use uuid::Uuid;
 
 use super::access::ADMIN;
+use super::index::Index;
 use super::schema::{bootstrap, space_id};
+use super::space::Space;
 use super::*;
 
 /// A fresh database.
@@ -208,12 +214,14 @@ fn an_update_to_a_primary_key_that_is_taken_finds_a_duplicate() {
 fn a_part_in_short_form_is_not_nullable() {
     let mut db = fresh();
     run(&mut db, |txn| {
-        let format = r#"[{"name":"a","type":"unsigned"},{"name":"b","type":"string","is_nullable":true}]"#;
+        let format =
+            r#"[{"name":"a","type":"unsigned"},{"name":"b","type":"string","is_nullable":true}]"#;
         txn.insert(space_id::SPACE, &mp(&format!(r#"[512,1,"t","memtx",0,{{}},{format}]"#)))?;
         txn.insert(space_id::INDEX, &mp(r#"[512,0,"pk","tree",{},[[0,"unsigned"]]]"#))?;
         txn.insert(space_id::INDEX, &mp(r#"[512,1,"b","hash",{},[[1,"string"]]]"#))
     })
     .expect("a HASH index takes no nullable part");
-    let error = run(&mut db, |txn| txn.insert(512, &mp("[1,null]"))).expect_err("the field is not nullable");
+    let error = run(&mut db, |txn| txn.insert(512, &mp("[1,null]")))
+        .expect_err("the field is not nullable");
     assert_eq!(error.code(), 23);
 }

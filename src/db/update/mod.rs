@@ -151,15 +151,8 @@ impl<'a> Op<'a> {
             let details = format!("wrong number of arguments, expected {arity}, got {len}");
             return Err(err!(UNKNOWN_UPDATE_OP, no, details));
         }
-        let mut op = Self {
-            code,
-            letter,
-            field_no: 0,
-            steps: Vec::new(),
-            path: None,
-            arg: &[],
-            index_base,
-        };
+        let mut op =
+            Self { code, letter, field_no: 0, steps: Vec::new(), path: None, arg: &[], index_base };
         op.decode_field(&mut rest, space)?;
         op.arg = rest;
         op.check_arg()?;
@@ -174,7 +167,12 @@ impl<'a> Op<'a> {
             _ => return Err(illegal("field id must be a number or a string")),
         };
         let Ok(number) = i32::try_from(number) else {
-            return Err(err!(UPDATE_ARG_TYPE, char::from(self.letter).to_string(), "0", "an integer"));
+            return Err(err!(
+                UPDATE_ARG_TYPE,
+                char::from(self.letter).to_string(),
+                "0",
+                "an integer"
+            ));
         };
         let number = i64::from(number);
         self.field_no = if number >= 0 { number - self.index_base } else { number };
@@ -453,11 +451,7 @@ impl<'a> Op<'a> {
     }
 
     fn step_down(&self, value: &[u8], below: &[Step<'_>]) -> Result<Vec<u8>> {
-        if below.is_empty() {
-            self.compute(value)
-        } else {
-            self.apply_below(value, below)
-        }
+        if below.is_empty() { self.compute(value) } else { self.apply_below(value, below) }
     }
 }
 
