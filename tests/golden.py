@@ -33,9 +33,7 @@ def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "file", nargs="*", default=FILES, help="name in tests/data/golden"
-    )
+    parser.add_argument("file", nargs="*", default=FILES, help="name in tests/data/golden")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--start", choices=["lycosa", "tarantool"])
     where.add_argument("--port", type=int)

@@ -5,7 +5,6 @@ Each entry is a pattern over the line `REQUEST: CODE, Tarantool CODE | our text 
 
 import re
 
-
 KNOWN = [
     (r", Tarantool (crash|nothing) ", "2.6 ends with a segmentation fault"),
     (r", Tarantool 29 .*double update of the same field$", "2.6 changes a field only once"),

@@ -104,7 +104,9 @@ class Generator(SchemaMaker):
         """Operations of UPDATE: mostly on different fields, since 2.6 does not change one twice."""
         ops = []
         for _ in range(self.pick([1, 1, 1, 2, 2, 3, 4])):
-            operator = self.pick("====++--&|^:!!##") if self.chance(0.98) else self.pick(["?", "", 5])
+            operator = (
+                self.pick("====++--&|^:!!##") if self.chance(0.98) else self.pick(["?", "", 5])
+            )
             field, place = self.place(space)
             if any(op[1] == place for op in ops) and self.chance(0.9):
                 continue
@@ -123,7 +125,9 @@ class Generator(SchemaMaker):
             op = self.pick(["=", "=", "=", "+", "-", "&", "|", "^", splice, "!", "#"])
             if op in "!#":
                 return [[op, place, *self.arguments(op, field)]]
-            name = field.name if space.has_format and space.is_steady and self.chance(0.2) else place
+            name = (
+                field.name if space.has_format and space.is_steady and self.chance(0.2) else place
+            )
             ops.append([op, name, *self.arguments(op, field)])
         return ops
 

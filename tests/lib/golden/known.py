@@ -1,7 +1,7 @@
 """Differences that are known: each has a reason, and a place in docs/compatibility.md.
 
-The list is about the version that we follow. What Tarantool 2.6 answers otherwise than 3.9 needs no entry: the same case
-of 3.9 tells, if we answer that one as 3.9 does, or differ from it for a known reason.
+The list is about the version that we follow. What Tarantool 2.6 answers otherwise than 3.9 needs no entry: the same
+case of 3.9 tells, if we answer that one as 3.9 does, or differ from it for a known reason.
 """
 
 import json
