@@ -55,7 +55,9 @@ class Generator(SchemaMaker):
 
     def update(self, space, index_id):
         key = self.key(space, index_id, self.chance(0.95))
-        self.emit(Type.UPDATE, space_id=space.id, index_id=index_id, key=key, tuple=self.ops(space))
+        base = {"index_base": 1} if self.chance(0.05) else {}
+        ops = self.ops(space)
+        self.emit(Type.UPDATE, space_id=space.id, index_id=index_id, key=key, tuple=ops, **base)
 
     def delete(self, space, index_id):
         key = self.key(space, index_id, self.chance(0.95))
