@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::path::Path;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -34,9 +33,11 @@ struct Server {
 impl Server {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        // Only the directory is made; the files are in memory.
+        let dir = std::env::temp_dir().join("lycosa-fuzz-call");
         let mut config = Config::default();
-        config.wal.dir = Path::new("d").to_owned();
-        config.snapshot.dir = Path::new("d").to_owned();
+        config.wal.dir = dir.clone();
+        config.snapshot.dir = dir;
         config.wal.mode = WalMode::None;
         let instance = Instance::open(&config, Arc::new(MemoryDisk::new())).expect("an instance");
         let instance = Arc::new(instance);

@@ -5,7 +5,7 @@
 
 #![no_main]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
@@ -30,9 +30,11 @@ static FRESH: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
 });
 
 fn config() -> Config {
+    // Only the directory is made; the files are in memory.
+    let dir = std::env::temp_dir().join("lycosa-fuzz-recovery");
     let mut config = Config::default();
-    config.wal.dir = Path::new("d").to_owned();
-    config.snapshot.dir = Path::new("d").to_owned();
+    config.wal.dir = dir.clone();
+    config.snapshot.dir = dir;
     config
 }
 

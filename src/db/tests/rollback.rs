@@ -52,6 +52,10 @@ fn statements() -> impl Strategy<Value = Vec<Statement>> {
     prop::collection::vec(one, 1..10)
 }
 
+fn ends() -> impl Strategy<Value = End> {
+    prop_oneof![3 => Just(End::Commit), 2 => Just(End::Drop), 2 => Just(End::Half)]
+}
+
 fn execute(txn: &mut Txn<'_>, statement: &Statement) -> Result<()> {
     let name = |number: u8| "abcdef"[usize::from(number)..].to_owned();
     let row = |id: u8, number: u8| mp(&format!(r#"[{id},"{}"]"#, name(number)));
@@ -144,7 +148,7 @@ proptest! {
     #[test]
     fn takes_everything_back(
         transactions in prop::collection::vec(
-            (statements(), prop_oneof![3 => Just(End::Commit), 2 => Just(End::Drop), 2 => Just(End::Half)]),
+            (statements(), ends()),
             1..12,
         ),
     ) {

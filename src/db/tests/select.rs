@@ -306,7 +306,11 @@ fn check(db: &Database, model: &Model, (offset, limit): (u32, u32)) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
-    fn finds_what_a_sorted_list_holds(setup in setups(), ops in ops(), window in (0u32..4, 0u32..6)) {
+    fn finds_what_a_sorted_list_holds(
+        setup in setups(),
+        ops in ops(),
+        window in (0u32..4, 0u32..6),
+    ) {
         let mut db = database(&setup);
         let mut model = Model { setup, rows: Vec::new() };
         for op in &ops {

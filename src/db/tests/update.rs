@@ -65,8 +65,10 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
             .prop_map(|count| ('#', vec![count])),
         4 => (any::<bool>(), prop_oneof![9 => numbers().boxed(), 1 => values().boxed()])
             .prop_map(|(is_plus, value)| (if is_plus { '+' } else { '-' }, vec![value])),
-        3 => (prop::sample::select(vec!['&', '|', '^']), bits).prop_map(|(letter, value)| (letter, vec![value])),
-        3 => (small(), small(), text).prop_map(|(offset, cut, text)| (':', vec![offset, cut, text])),
+        3 => (prop::sample::select(vec!['&', '|', '^']), bits)
+            .prop_map(|(letter, value)| (letter, vec![value])),
+        3 => (small(), small(), text)
+            .prop_map(|(offset, cut, text)| (':', vec![offset, cut, text])),
     ];
     let op = (with_args, prop_oneof![9 => 1i64..6, 2 => -7i64..0, 1 => Just(0), 1 => 6i64..9])
         .prop_map(|((letter, args), field_no)| Op { letter, field_no, args });
@@ -153,7 +155,7 @@ impl Op {
         }
         if self.letter == '#' {
             let count = arg.as_u64().map_or(0, |count| count as u32 as usize);
-            for _ in 0..count {
+            for _ in 0..count.min(fields.len()) {
                 if at < fields.len() {
                     fields.remove(at);
                 }
