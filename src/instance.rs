@@ -13,10 +13,11 @@ mod credentials;
 mod define;
 mod lock;
 mod schedule;
+mod settings;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lycosa_proto::err;
@@ -29,7 +30,8 @@ use uuid::Uuid;
 pub use self::broadcast::SHUTDOWN;
 use self::lock::Shared;
 pub use self::lock::WriteGuard;
-use self::schedule::Schedule;
+pub use self::schedule::Schedule;
+pub use self::settings::Settings;
 use crate::config::{Config, WalMode};
 use crate::db::access::ADMIN;
 use crate::db::journal::Vclock;
@@ -93,8 +95,10 @@ pub struct Instance {
     disk: Arc<dyn Disk>,
     snap_dir: PathBuf,
     wal_dir: PathBuf,
-    /// Snapshots to keep.
-    snapshot_count: u64,
+    /// What it was started with.
+    config: Config,
+    /// Options that have changed since.
+    settings: Settings,
     uuid: Uuid,
     /// A checkpoint is being written.
     is_checkpointing: AtomicBool,
@@ -102,6 +106,8 @@ pub struct Instance {
     schedule: Schedule,
     /// What the network side counts.
     stat: Stat,
+    /// The addresses that are listened on, as text.
+    listen: OnceLock<Vec<String>>,
     /// When the process became ready.
     started: std::time::Instant,
     /// Held for as long as the instance lives.
@@ -169,11 +175,13 @@ impl Instance {
             disk,
             snap_dir: config.snapshot.dir.clone(),
             wal_dir: config.wal.dir.clone(),
-            snapshot_count: config.snapshot.count,
+            config: config.clone(),
+            settings: Settings::new(config),
             uuid,
             is_checkpointing: AtomicBool::new(false),
             schedule: Schedule::new(&config.snapshot.by),
             stat: Stat::default(),
+            listen: OnceLock::new(),
             started: std::time::Instant::now(),
             _locks: locks,
         };
@@ -189,6 +197,31 @@ impl Instance {
     /// Counters of requests, connections and bytes.
     pub fn stat(&self) -> &Stat {
         &self.stat
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The options that may change.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// When checkpoints are due by themselves.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The addresses that are listened on, as text; none before a server does.
+    pub fn listen(&self) -> &[String] {
+        self.listen.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Tells which addresses are listened on, ports that were 0 resolved. The first time counts.
+    pub fn set_listen(&self, addresses: Vec<String>) {
+        let _ = self.listen.set(addresses);
     }
 
     /// Time since the instance was opened.
@@ -275,7 +308,7 @@ impl Instance {
         // As in Tarantool the journal's file ends before the snapshot stands, so that who sees the snapshot needs no file before it.
         self.journal.rotate().map_err(failed)?;
         let path = view.save(&*self.disk, &self.snap_dir, self.uuid).map_err(failed)?;
-        let keep = usize::try_from(self.snapshot_count).unwrap_or(usize::MAX);
+        let keep = usize::try_from(self.settings.checkpoint_count()).unwrap_or(usize::MAX);
         match checkpoint::collect_garbage(&*self.disk, &self.snap_dir, &self.wal_dir, keep) {
             Ok(removed) => {
                 removed.iter().for_each(|path| tracing::info!("removed '{}'", path.display()));

@@ -14,6 +14,10 @@ use lycosa::procs::queue::Queue;
 use lycosa::server::Server;
 use lycosa::wal::disk::OsDisk;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,7 +34,7 @@ fn main() -> ExitCode {
             return ExitCode::from(error.exit_code());
         }
     };
-    let done = start_log(&config).and_then(|()| run(&config));
+    let done = start_log(&config).and_then(|level| run(&config, level));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => {
@@ -40,10 +44,11 @@ fn main() -> ExitCode {
     }
 }
 
+/// Changes the least important level that is logged.
+type LevelHandle = reload::Handle<LevelFilter, tracing_subscriber::Registry>;
+
 /// Directs the log to where the configuration wants it.
-fn start_log(config: &Config) -> Result<(), String> {
-    let log =
-        tracing_subscriber::fmt().with_max_level(config.log.level.filter()).with_target(false);
+fn start_log(config: &Config) -> Result<LevelHandle, String> {
     let (writer, is_terminal): (tracing_subscriber::fmt::writer::BoxMakeWriter, bool) =
         match config.log.to {
             LogTo::Stderr => {
@@ -62,17 +67,25 @@ fn start_log(config: &Config) -> Result<(), String> {
                 (tracing_subscriber::fmt::writer::BoxMakeWriter::new(file), false)
             }
         };
-    let log = log.with_writer(writer).with_ansi(is_terminal);
+    let (level, handle) = reload::Layer::new(config.log.level.filter());
+    let log = tracing_subscriber::fmt::layer().with_target(false).with_writer(writer);
+    let log = log.with_ansi(is_terminal);
+    let registry = tracing_subscriber::registry().with(level);
     match config.log.format {
-        LogFormat::Plain => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Plain => registry.with(log).init(),
+        LogFormat::Json => registry.with(log.json()).init(),
     }
-    Ok(())
+    Ok(handle)
 }
 
-fn run(config: &Config) -> Result<(), String> {
+fn run(config: &Config, level: LevelHandle) -> Result<(), String> {
     raise_descriptor_limit();
     let instance = Instance::open(config, Arc::new(OsDisk)).map_err(|error| error.to_string())?;
+    instance.settings().on_log_level(move |wanted| {
+        if let Err(error) = level.modify(|level| *level = wanted.filter()) {
+            tracing::error!("can't change the level of the log: {error}");
+        }
+    });
     let instance = Arc::new(instance);
     if config.guest_is_trusted() {
         tracing::warn!(

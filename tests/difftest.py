@@ -17,10 +17,10 @@ import sys
 import time
 from pathlib import Path
 
+from lib.difftest.judge import Judge, shrink
 from lib.difftest.request import to_json
 from lib.difftest.requests import Generator
 from lib.difftest.servers import Side
-from lib.difftest.judge import Judge, shrink
 
 
 def arguments():

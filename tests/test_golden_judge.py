@@ -1,12 +1,16 @@
 """The replayer's judge can tell what it is for: answers that differ by one thing get the verdict for that thing."""
 
+import json
 import struct
+from types import SimpleNamespace
 
 import msgpack
 import pytest
 
 from lib.golden import packet
 from lib.golden.judge import Verdict, judge
+from lib.golden.known import Known
+from lib.golden.replay import Outcome
 from lib.golden.value import Decoder, Malformed
 from lib.iproto import frame
 
@@ -106,3 +110,35 @@ def test_order_counts_unless_a_case_says_otherwise():
 def test_broken_values_are_noticed(broken):
     with pytest.raises(Malformed):
         Decoder(broken).value()
+
+
+def outcome(name, verdict, reason=""):
+    return Outcome(SimpleNamespace(full_name=name), verdict, reason, [])
+
+
+def known(path, pattern, section="Files"):
+    entry = {"pattern": pattern, "reason": "because", "section": section}
+    path.write_text(json.dumps([entry]))
+    return Known(path)
+
+
+def test_a_difference_needs_a_reason_and_a_reason_a_difference(tmp_path):
+    entries = known(tmp_path / "known.json", "^group/a.*: different, error")
+    explained = outcome("group/a1", DIFFERENT, "error 5")
+    strange = outcome("group/a2", TEXT, "message")
+    fine = outcome("group/b", SAME)
+    assert len(entries.stale()) == 1
+    assert entries.explain([explained, strange, fine]) == [strange]
+    assert entries.stale() == []
+
+
+def test_an_older_version_is_explained_by_the_one_that_is_followed(tmp_path):
+    entries = known(tmp_path / "known.json", "x")
+    followed = [outcome("group/same", SAME)]
+    older = [outcome("group/same", DIFFERENT), outcome("group/of_old", DIFFERENT)]
+    assert entries.explain_older(older, followed) == older[1:]
+
+
+def test_a_reason_names_a_section_of_the_list_of_differences(tmp_path):
+    with pytest.raises(ValueError, match="no section"):
+        known(tmp_path / "known.json", "x", section="Nowhere")

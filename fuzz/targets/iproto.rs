@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
 fn packet(bytes: &[u8]) {
     let Ok(header) = Header::decode(bytes) else { return };
     let Ok(body) = Body::decode(header.body) else { return };
-    let arrays = [body.key, body.tuple, body.ops, body.after_tuple, body.features];
+    let arrays = [body.key, body.tuple, body.ops, body.after_tuple];
     for array in arrays.into_iter().flatten() {
         assert!(msgpack::check_all(array).is_ok(), "what the engine gets is well-formed");
         assert!(msgpack::read_array(&mut { array }).is_ok(), "and an array");

@@ -15,7 +15,7 @@ use lycosa::db::schema::{bootstrap, space_id};
 use lycosa_proto::msgpack;
 use uuid::Uuid;
 
-const SPACES: [u32; 12] = [
+const SPACES: [u32; 16] = [
     space_id::SPACE,
     space_id::INDEX,
     space_id::USER,
@@ -27,8 +27,12 @@ const SPACES: [u32; 12] = [
     space_id::TRUNCATE,
     space_id::SCHEMA,
     space_id::COLLATION,
-    // A space that rows before may have made.
+    // Spaces that rows before may have made.
     512,
+    513,
+    space_id::FUNC_INDEX,
+    space_id::FK_CONSTRAINT,
+    space_id::CLUSTER,
 ];
 
 static DB: LazyLock<Mutex<Database>> = LazyLock::new(|| {

@@ -296,18 +296,33 @@ impl Access {
 
     /// Checks the right to call a procedure. `function` is its row in `_func`, if it has one.
     ///
+    /// Rights on every `lua_call` do not reach what Tarantool itself puts among Lua's globals: those need execute on the
+    /// universe, or a grant on just that name.
+    ///
     /// # Errors
     /// ACCESS_DENIED.
+    ///
+    /// Source: Tarantool `src/box/func.c` func_access_check, `src/box/call.c` access_check_lua_call.
     pub fn check_call(&self, uid: u32, name: &str, function: Option<&Object<'_>>) -> Result<()> {
         let user = self.user(uid)?;
-        let need = Privilege::EXECUTE.0 | Privilege::USAGE.0;
-        if user.universe & need == need {
+        let missing = (Privilege::EXECUTE.0 | Privilege::USAGE.0) & !user.universe;
+        if missing == 0 {
             return Ok(());
         }
-        let on_function = function.map_or(0, |function| user.on_object(uid, function));
-        let on_call = user.on(ObjectType::LuaCall, ObjectId::Entity)
-            | user.on(ObjectType::LuaCall, ObjectId::Name(name.into()));
-        if (user.universe | on_function | on_call) & need == need {
+        let (usage, execute) = (Privilege::USAGE.0, Privilege::EXECUTE.0);
+        if let Some(function) = function {
+            let missing = missing & !user.on_entity(ObjectType::Function);
+            let own = user.on(ObjectType::Function, ObjectId::Number(function.id));
+            if missing & usage == 0 && (function.owner == uid || missing & !own == 0) {
+                return Ok(());
+            }
+        }
+        let missing = missing & !user.on_entity(ObjectType::LuaCall);
+        if missing == 0 && !is_builtin_global(name) {
+            return Ok(());
+        }
+        let by_name = || user.on(ObjectType::LuaCall, ObjectId::Name(name.into()));
+        if missing & usage == 0 && by_name() & execute != 0 {
             return Ok(());
         }
         Err(denied(Privilege::EXECUTE, ObjectType::Function, name, user))
@@ -318,6 +333,64 @@ impl Access {
         let Ok(user) = self.user(uid) else { return false };
         self.is_admin(uid) || uid == object.owner || user.has_any(object, Privilege::GRANT.0)
     }
+}
+
+/// The globals of a fresh Lua state of Tarantool, sorted.
+const BUILTIN_GLOBALS: &[&str] = &[
+    "_G",
+    "_TARANTOOL",
+    "_VERSION",
+    "assert",
+    "bit",
+    "box",
+    "collectgarbage",
+    "coroutine",
+    "debug",
+    "dofile",
+    "dostring",
+    "error",
+    "gcinfo",
+    "getfenv",
+    "getmetatable",
+    "help",
+    "io",
+    "ipairs",
+    "jit",
+    "load",
+    "loadfile",
+    "loadstring",
+    "math",
+    "module",
+    "newproxy",
+    "next",
+    "os",
+    "package",
+    "pairs",
+    "pcall",
+    "print",
+    "rawequal",
+    "rawget",
+    "rawset",
+    "require",
+    "select",
+    "setfenv",
+    "setmetatable",
+    "string",
+    "table",
+    "tonumber",
+    "tonumber64",
+    "tostring",
+    "tutorial",
+    "type",
+    "unpack",
+    "utf8",
+    "xpcall",
+];
+
+/// Tells whether the name of a call begins at a global that Tarantool defines.
+fn is_builtin_global(name: &str) -> bool {
+    let global = name.split(['.', ':', '[']).next().unwrap_or(name);
+    BUILTIN_GLOBALS.binary_search(&global).is_ok()
 }
 
 /// The error of a missing right.

@@ -3,19 +3,23 @@
 mod builds;
 mod constraints;
 mod definitions;
+mod kinds;
 mod multikey;
+mod paging;
 mod paths;
+mod rollback;
+mod select;
+mod update;
 
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 use uuid::Uuid;
 
 use super::access::ADMIN;
+use super::index::Index;
 use super::schema::{bootstrap, space_id};
+use super::space::Space;
 use super::*;
-
-mod kinds;
-mod paging;
 
 /// A fresh database.
 fn fresh() -> Database {

@@ -147,6 +147,14 @@ impl<'db> Txn<'db> {
         self.uid
     }
 
+    /// Runs `body` with the rights of another user, as `box.session.su` with a function does.
+    pub fn act_as<T>(&mut self, uid: u32, body: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.uid, uid);
+        let done = body(self);
+        self.uid = before;
+        done
+    }
+
     /// The time that rows of this transaction carry, seconds since the epoch.
     pub fn now(&self) -> f64 {
         self.now

@@ -2,18 +2,15 @@
 //!
 //! Source: Tarantool `src/box/gc.c` gc_checkpoint_fiber_f; `snapshot.by.interval`, `snapshot.by.wal_size`.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use crate::config::SnapshotBy;
 
 /// The rules, and where the last checkpoint stood.
-pub(super) struct Schedule {
-    /// Time after which one is due; zero: never.
-    interval: Duration,
-    /// Bytes of rows after which one is due.
-    wal_bytes: u64,
+pub struct Schedule {
+    rules: Mutex<SnapshotBy>,
     last: Mutex<Last>,
 }
 
@@ -29,7 +26,17 @@ struct Last {
 impl Schedule {
     pub(super) fn new(by: &SnapshotBy) -> Self {
         let last = Last { at: Instant::now(), signature: None, written_bytes: 0 };
-        Self { interval: by.interval, wal_bytes: by.wal_size, last: Mutex::new(last) }
+        Self { rules: Mutex::new(by.clone()), last: Mutex::new(last) }
+    }
+
+    /// The rules: an interval of zero is never.
+    pub fn rules(&self) -> SnapshotBy {
+        self.rules.lock().clone()
+    }
+
+    /// Changes the rules.
+    pub fn change(&self, change: impl FnOnce(&mut SnapshotBy)) {
+        change(&mut self.rules.lock());
     }
 
     /// A checkpoint begins at this signature.
@@ -39,9 +46,10 @@ impl Schedule {
 
     /// True if a checkpoint should begin. Without new rows none is due.
     pub(super) fn is_due(&self, signature: u64, written_bytes: u64) -> bool {
+        let SnapshotBy { interval, wal_size } = self.rules();
         let last = self.last.lock();
-        let is_old = !self.interval.is_zero() && last.at.elapsed() >= self.interval;
-        let is_long = written_bytes - last.written_bytes >= self.wal_bytes.max(1);
+        let is_old = !interval.is_zero() && last.at.elapsed() >= interval;
+        let is_long = written_bytes - last.written_bytes >= wal_size.max(1);
         last.signature != Some(signature)
             && written_bytes > last.written_bytes
             && (is_old || is_long)
@@ -50,6 +58,8 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn schedule(interval: f64, wal_size: u64) -> Schedule {

@@ -1,8 +1,11 @@
 //! Arguments and results of procedures.
 
+use lycosa_proto::error::Result;
 use lycosa_proto::msgpack::{
     self, Token, write_array, write_bool, write_nil, write_str, write_uint,
 };
+
+use crate::db::rows::encode;
 
 /// The arguments of a call: a MsgPack array, well-formed.
 #[derive(Clone, Debug)]
@@ -44,7 +47,7 @@ impl Args {
     pub fn parse<'a, T: serde::Deserialize<'a>>(
         &'a self,
         at: usize,
-    ) -> Result<T, rmp_serde::decode::Error> {
+    ) -> std::result::Result<T, rmp_serde::decode::Error> {
         rmp_serde::from_slice(self.get(at).unwrap_or(&[0xc0]))
     }
 }
@@ -78,6 +81,14 @@ impl Values {
     /// One value that is MsgPack already.
     pub fn raw(bytes: &[u8]) -> Self {
         Self::one(|out| out.extend_from_slice(bytes))
+    }
+
+    /// One value that serde writes.
+    ///
+    /// # Errors
+    /// PROC_C with what serde says of a value that MsgPack has no form for.
+    pub fn of<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self> {
+        Ok(Self::raw(&encode(value)?))
     }
 
     /// Adds a value that `write` writes.

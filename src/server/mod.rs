@@ -135,8 +135,9 @@ impl Server {
             .iter()
             .map(|address| listener::bind(*address).map_err(|error| named(*address, &error)))
             .collect::<std::io::Result<Vec<_>>>()?;
-        let addresses =
+        let addresses: Vec<SocketAddr> =
             sockets.iter().map(std::net::TcpListener::local_addr).collect::<Result<_, _>>()?;
+        shared.instance.set_listen(addresses.iter().map(ToString::to_string).collect());
         let workers = receivers
             .into_iter()
             .enumerate()

@@ -69,6 +69,34 @@ def test_sees_a_space_made_while_connected(server, conn, space_id):
     assert results(net_box(server, steps))[3] == [1]
 
 
+def test_makes_a_space_by_calls(server):
+    """What a caller makes is in the schema that net.box then has, and gone from it when it is dropped."""
+    steps = [
+        (["call", "box.schema.space.create", ["made", {"format": [["id", "unsigned"], ["v", "string"]]}]], None),
+        (["call", "box.space.made:create_index", ["pk", {"sequence": True}]], None),
+        (["call", "box.space.made:create_index", ["by_v", {"parts": ["v"], "unique": False}]], None),
+        (["reload_schema"], None),
+        (["space.made:insert", [{"null": True}, "x"]], None),
+        (["call", "box.space.made:insert", [[7, "x"]]], [7, "x"]),
+        (["space.made.index.by_v:select", ["x"]], [[1, "x"], [7, "x"]]),
+        (["call", "box.space.made.index.by_v:count", ["x"]], 2),
+        (["call", "box.sequence.made_seq:next"], 8),
+        (["call", "box.space.made:drop"], None),
+        (["reload_schema"], None),
+    ]
+    steps[4] = (["call", "box.space.made:auto_increment", [["x"]]], [1, "x"])
+    got = results(net_box(server, [s for s, _ in steps]))
+    assert [g for g, (_, w) in zip(got, steps) if w is not None] == [w for _, w in steps if w is not None]
+    gone = net_box(server, [["space.made:select"]])[0]
+    assert "no made in" in gone["error"]
+
+
+@pytest.mark.lycosa
+def test_eval_is_refused_with_a_reason(server):
+    refused = net_box(server, [["eval", "return 1"]])[0]
+    assert refused["code"] == 5 and "does not support EVAL" in refused["error"]
+
+
 def test_logs_in(server, conn):
     schema.create_user(conn, 72, "box", "secret")
     schema.grant_super(conn, 72)

@@ -13,6 +13,7 @@ pub(super) mod collation;
 pub mod constraint_def;
 pub mod func_def;
 mod func_index;
+pub mod ids;
 pub mod index_def;
 mod privilege;
 mod row;

@@ -16,7 +16,7 @@ use super::alter::{check_object, has_grants, has_match, has_row};
 use super::row::Row;
 use super::space_def::{NAME_BYTES_MAX, check_identifier, cut_name, named_error};
 use super::{Change, find_row, space_id};
-use crate::db::access::{Object, ObjectType, Privilege};
+use crate::db::access::{ADMIN, Object, ObjectType, Privilege};
 use crate::db::database::{Database, space_object};
 use crate::db::field_type::FieldType;
 use crate::db::json_path::JsonPath;
@@ -170,6 +170,71 @@ fn with_field(data: &[u8], field_no: usize, value: &[u8]) -> Vec<u8> {
     write_array(&mut out, fields.len());
     fields.iter().for_each(|field| out.extend_from_slice(field));
     out
+}
+
+/// The id of a sequence by name.
+pub fn id_by_name(db: &Database, name: &str) -> Option<u32> {
+    Row(super::find_by_name(db, space_id::SEQUENCE, name)?).uint32(0).ok()
+}
+
+/// Checks the right to use a sequence by its methods.
+fn usable(txn: &Txn<'_>, id: u32) -> Result<SequenceDef> {
+    let def = SequenceDef::find(txn.db(), id)?;
+    txn.db().access.check(txn.uid(), &def.object(), Privilege::WRITE)?;
+    Ok(def)
+}
+
+/// Writes a value of a sequence as a row, which sets it.
+fn set_row(txn: &mut Txn<'_>, id: u32, value: i64) -> Result<()> {
+    txn.act_as(ADMIN, |txn| txn.replace_row(space_id::SEQUENCE_DATA, &(id, value))).map(drop)
+}
+
+/// Moves a sequence to its next value and gives that.
+///
+/// # Errors
+/// NO_SUCH_SEQUENCE, ACCESS_DENIED, SEQUENCE_OVERFLOW.
+///
+/// Source: Tarantool `src/box/box.cc` box_sequence_next.
+pub fn next(txn: &mut Txn<'_>, id: u32) -> Result<i64> {
+    let def = usable(txn, id)?;
+    let last = txn.db().sequences.get(&id).copied();
+    let next = def.next(last).ok_or_else(|| err!(SEQUENCE_OVERFLOW, &*def.name))?;
+    set_row(txn, id, next)?;
+    Ok(next)
+}
+
+/// The value of a sequence that has begun.
+///
+/// # Errors
+/// NO_SUCH_SEQUENCE, ACCESS_DENIED, SEQUENCE_NOT_STARTED.
+pub fn current(txn: &Txn<'_>, id: u32) -> Result<i64> {
+    let def = usable(txn, id)?;
+    let value = txn.db().sequences.get(&id).copied();
+    value.ok_or_else(|| err!(SEQUENCE_NOT_STARTED, &*def.name))
+}
+
+/// Sets a sequence: the next value is the one after `value`.
+///
+/// # Errors
+/// NO_SUCH_SEQUENCE, ACCESS_DENIED.
+pub fn set(txn: &mut Txn<'_>, id: u32, value: i64) -> Result<()> {
+    usable(txn, id)?;
+    set_row(txn, id, value)
+}
+
+/// Makes a sequence begin anew.
+///
+/// # Errors
+/// NO_SUCH_SEQUENCE, ACCESS_DENIED.
+///
+/// Source: Tarantool `src/box/box.cc` box_sequence_reset.
+pub fn reset(txn: &mut Txn<'_>, id: u32) -> Result<()> {
+    usable(txn, id)?;
+    // The value may have moved without a row: what is deleted must be what a rollback puts back.
+    if let Some(value) = txn.db().sequences.get(&id).copied() {
+        set_row(txn, id, value)?;
+    }
+    txn.act_as(ADMIN, |txn| txn.delete_row(space_id::SEQUENCE_DATA, &(id,))).map(drop)
 }
 
 /// `_sequence`: creates, alters, drops a sequence.

@@ -6,8 +6,8 @@ use lycosa_proto::iproto::Iterator as Kind;
 use proptest::prelude::*;
 
 use super::index::After;
-use super::select::Page;
 use super::*;
+use crate::db::select::Page;
 
 /// A row: primary key, items of field 2; None leaves the field out, an item None is nil.
 type Items = Option<Vec<Option<u8>>>;

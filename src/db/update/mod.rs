@@ -87,7 +87,9 @@ impl<'a> Update<'a> {
         if count > OPERATION_MAX {
             return Err(err!(ILLEGAL_PARAMS, "too many operations for update"));
         }
-        let decode = |(no, op)| Op::decode(no + 1, op, space, i64::from(index_base));
+        // Tarantool keeps the base as an int: the largest bases count from below.
+        let index_base = i64::from(index_base as i32);
+        let decode = |(no, op)| Op::decode(no + 1, op, space, index_base);
         msgpack::items(ops).enumerate().map(decode).collect::<Result<_>>().map(Self)
     }
 
@@ -181,10 +183,11 @@ impl<'a> Op<'a> {
             ));
         };
         let number = i64::from(number);
-        self.field_no = if number >= 0 { number - self.index_base } else { number };
-        if number >= 0 && self.field_no < 0 {
+        let based = number - self.index_base;
+        if based < 0 && number >= 0 {
             return Err(err!(NO_SUCH_FIELD_NO, number));
         }
+        self.field_no = if based >= 0 { based } else { number };
         Ok(())
     }
 

@@ -1,15 +1,12 @@
-//! The methods of spaces and of indexes: one table each, and what they are called on.
-//!
-//! Source: Tarantool `src/box/lua/schema.lua` space_mt, base_index_mt.
+//! What methods of spaces and indexes are called on.
 
 use lycosa_proto::error::Result;
 
 use super::path::Segment;
-use super::{read, write};
+use crate::db::Database;
 use crate::db::index::Index;
 use crate::db::space::Space;
-use crate::db::{Database, Txn};
-use crate::procs::{Args, Values};
+use crate::procs::Args;
 
 /// A space, and which of its indexes.
 #[derive(Clone, Copy)]
@@ -40,9 +37,6 @@ impl<'db> Target<'db> {
     }
 }
 
-/// A method that reads.
-pub(super) type ReadFn = fn(&Target<'_>, &Args) -> Result<Values>;
-
 /// What a writing method is to do.
 pub(super) struct Change<'a> {
     /// The space.
@@ -53,81 +47,28 @@ pub(super) struct Change<'a> {
     pub(super) args: &'a Args,
 }
 
-/// A method that writes, in a transaction of the caller.
-pub(super) type WriteFn = fn(&mut Txn<'_>, &Change<'_>) -> Result<Values>;
-
-/// A method.
+/// A space and an index as a call names them.
 #[derive(Clone, Copy)]
-pub(super) enum Method {
-    /// It reads.
-    Read(ReadFn),
-    /// It writes.
-    Write(WriteFn),
+pub(super) struct Named<'n> {
+    /// The space.
+    pub(super) space: &'n Segment<'n>,
+    /// The index; None for a method of the space.
+    pub(super) index: Option<&'n Segment<'n>>,
 }
 
-macro_rules! methods {
-    ($($table:ident $find:ident { $($name:literal $kind:ident $function:path, $text:literal)* })*) => {
-        $(
-            /// The names, with what they take and give.
-            #[cfg(test)]
-            pub(super) const $table: &[(&str, &str)] = &[$(($name, $text)),*];
-
-            fn $find(name: &str) -> Option<Method> {
-                match name {
-                    $($name => Some(Method::$kind($function)),)*
-                    _ => None,
-                }
-            }
-        )*
-    };
-}
-
-methods! {
-    OF_SPACES of_space {
-        "select" Read read::select, "(key, options): one value, an array of the tuples"
-        "get" Read read::get, "(key): the tuple, or no value"
-        "len" Read read::len, "(): the number of tuples"
-        "count" Read read::count, "(key, options): the number of tuples selected"
-        "insert" Write write::insert, "(tuple): the new tuple"
-        "replace" Write write::replace, "(tuple): the new tuple"
-        "put" Write write::replace, "(tuple): as replace"
-        "update" Write write::update, "(key, operations): the new tuple, or no value"
-        "upsert" Write write::upsert, "(tuple, operations): no value"
-        "delete" Write write::delete, "(key): the tuple that was there, or no value"
-        "truncate" Write write::truncate, "(): no value"
+impl Named<'_> {
+    /// The space and the index; None if there are none of these names.
+    pub(super) fn find<'db>(&self, db: &'db Database) -> Option<Place<'db>> {
+        let space_id = match self.space {
+            Segment::Name(name) => db.space_id(name)?,
+            Segment::Number(id) => *id,
+        };
+        let space = db.space(space_id).ok()?;
+        let index_id = match self.index {
+            None => 0,
+            Some(Segment::Name(name)) => space.index_by_name(name).ok()?.def.id,
+            Some(Segment::Number(id)) => space.index(*id).ok()?.def.id,
+        };
+        Some(Place { space, index_id })
     }
-    OF_INDEXES of_index {
-        "select" Read read::select, "(key, options): one value, an array of the tuples"
-        "get" Read read::get, "(key): the tuple, or no value"
-        "min" Read read::min, "(key): the first tuple that matches, or no value"
-        "max" Read read::max, "(key): the last tuple that matches, or no value"
-        "len" Read read::len, "(): the number of tuples"
-        "count" Read read::count, "(key, options): the number of tuples selected"
-        "update" Write write::update, "(key, operations): the new tuple, or no value"
-        "delete" Write write::delete, "(key): the tuple that was there, or no value"
-    }
-}
-
-/// A method by name.
-pub(super) fn method(name: &str, is_of_index: bool) -> Option<Method> {
-    if is_of_index { of_index(name) } else { of_space(name) }
-}
-
-/// A space and, if one is named, an index.
-pub(super) fn find<'db>(
-    db: &'db Database,
-    space: &Segment<'_>,
-    index: Option<&Segment<'_>>,
-) -> Option<Place<'db>> {
-    let space_id = match space {
-        Segment::Name(name) => db.space_id(name)?,
-        Segment::Number(id) => *id,
-    };
-    let space = db.space(space_id).ok()?;
-    let index_id = match index {
-        None => 0,
-        Some(Segment::Name(name)) => space.index_by_name(name).ok()?.def.id,
-        Some(Segment::Number(id)) => space.index(*id).ok()?.def.id,
-    };
-    Some(Place { space, index_id })
 }

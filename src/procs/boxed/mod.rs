@@ -1,24 +1,34 @@
-//! The procedures of `box` that connectors and harnesses call: `box.space.NAME:method`, `box.info`, `box.session.*`.
+//! The procedures of `box` that clients call: `box.space.NAME:method`, `box.schema.*`, `box.session.*`, `box.info`.
 //!
 //! ```text
-//! path       the name of a call, cut as Tarantool cuts it
-//! methods    the tables: methods of spaces and of indexes         functions  the table: all other procedures
-//! read write what the methods do, through the caller's rights     lua        arguments as Lua would pass them on
+//! table      every name, and what it stands for        path       the name of a call, cut as Tarantool cuts it
+//! methods    what methods are called on                commit     transactions of the caller
+//! read write what the methods do                       schema     changes of the schema as rows
+//! session info cfg stat transaction                    the other procedures
+//! lua params options                                   arguments as Lua would pass them on
 //! ```
 //!
-//! A method runs when the call begins, in the order of the client's requests, as a fiber of Tarantool runs until it waits
-//! for the journal; only the wait for durability is left to the future.
+//! A procedure runs when the call begins, in the order of the client's requests, as a fiber of Tarantool runs until it
+//! waits for the journal; only the wait for durability is left to the future. All act with the rights of their caller.
 //!
 //! Runs on the connection's thread; nothing here waits but on the database's lock. Knows no row and no space of its own.
 //!
 //! Source: protocol.md §9; Tarantool `src/box/lua/schema.lua`, `call.c`.
 
-mod functions;
+mod cfg;
+mod commit;
+mod info;
 mod lua;
 mod methods;
 mod options;
+mod params;
 mod path;
 mod read;
+mod schema;
+mod session;
+mod stat;
+mod table;
+mod transaction;
 mod write;
 
 use std::future::Future;
@@ -29,10 +39,10 @@ use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 
 use super::{Args, Context, Module, Running, Session, Values};
-use crate::db::Database;
 use crate::instance::Instance;
-use methods::{Method, Target};
+use methods::{Change, Named, Target};
 use path::{Path, Segment};
+use table::{Function, Method};
 
 /// The module.
 #[derive(Debug, Default)]
@@ -51,14 +61,7 @@ impl Module for BoxModule {
     }
 
     fn call(&self, context: &Context, name: &str, args: Args) -> Option<Running> {
-        if !name.starts_with("box.space") {
-            return functions::begin(context, name, &args);
-        }
-        let path = Path::parse(name.strip_prefix("box.")?)?;
-        match begin(context, name, &path, args) {
-            Ok(running) => running,
-            Err(error) => Some(ready(Err(error))),
-        }
+        begin(context, name, args)
     }
 
     fn on_disconnect(&self, _: &Arc<Instance>, _: &Arc<Session>) {}
@@ -74,13 +77,56 @@ fn not_callable() -> Error {
     err!(PROC_LUA, "attempt to call a table value")
 }
 
+/// Begins a procedure; None if there is none of this name.
+fn begin(context: &Context, name: &str, args: Args) -> Option<Running> {
+    if !name.starts_with("box.space.") && !name.starts_with("box.space[") {
+        if let Some(function) = table::function(name) {
+            return begin_function(context, name, function, args);
+        }
+        if table::is_table(name) {
+            return Some(ready(Err(not_callable())));
+        }
+    }
+    let path = Path::parse(name.strip_prefix("box.")?)?;
+    let begun = match path.segments().split_first()? {
+        (Segment::Name("space"), segments) => {
+            begin_method(context, name, segments, path.method, args)
+        }
+        (Segment::Name("sequence"), segments) => {
+            begin_sequence(context, name, segments, path.method, args)
+        }
+        _ => return None,
+    };
+    begun.unwrap_or_else(|error| Some(ready(Err(error))))
+}
+
+fn begin_function(
+    context: &Context,
+    name: &str,
+    function: Function,
+    args: Args,
+) -> Option<Running> {
+    match function {
+        Function::Tell(run) => Some(ready(run(context, &args))),
+        Function::Wait(run) => Some(run(context.clone())),
+        Function::Transact(run) => {
+            let session = context.session.clone();
+            commit::begin(context, name, args, |txn, args| run(txn, &session, args).map(Some))
+        }
+    }
+}
+
 /// Begins what a path under `box.space` means; None if it means nothing.
 ///
 /// # Errors
 /// PROC_LUA for a table; ILLEGAL_PARAMS for a method that is called with a point.
-fn begin(context: &Context, name: &str, path: &Path<'_>, args: Args) -> Result<Option<Running>> {
-    let (segments, method) = (path.segments(), path.method);
-    let Some((Segment::Name("space"), segments)) = segments.split_first() else { return Ok(None) };
+fn begin_method(
+    context: &Context,
+    name: &str,
+    segments: &[Segment<'_>],
+    method: Option<&str>,
+    args: Args,
+) -> Result<Option<Running>> {
     let (space, index, member) = match segments {
         [space] => (space, None, None),
         [space, Segment::Name("index"), index] => (space, Some(index), None),
@@ -92,32 +138,43 @@ fn begin(context: &Context, name: &str, path: &Path<'_>, args: Args) -> Result<O
         [] => return begin_spaces(context, method),
         _ => return Ok(None),
     };
+    let named = Named { space, index };
+    let is_of_index = index.is_some();
     let Some(method) = method else {
-        let found = methods::find(&context.instance.read(), space, index).is_some();
-        return match (found, member) {
+        let is_found = named.find(&context.instance.read()).is_some();
+        return match (is_found, member) {
             (false, _) => Ok(None),
             (true, None | Some("index")) => Err(not_callable()),
-            (true, Some(member)) => match methods::method(member, index.is_some()) {
-                Some(_) => Err(used_with_a_point(member, index.is_some())),
+            (true, Some(member)) => match table::method_of(member, is_of_index) {
+                Some(_) => Err(used_with_a_point(member, is_of_index)),
                 None => Ok(None),
             },
         };
     };
-    match (member, methods::method(method, index.is_some())) {
+    match (member, table::method_of(method, is_of_index)) {
         (None, Some(Method::Read(run))) => {
             let db = context.instance.read();
             let uid = context.session.uid();
-            let target = methods::find(&db, space, index);
+            let target = named.find(&db);
             Ok(target.map(|place| ready(run(&Target { db: &db, uid, place }, &args))))
         }
-        (None, Some(Method::Write(run))) => {
-            Ok(write::begin(context, name, (space, index), run, args))
+        (None, Some(Method::View(check, run))) => {
+            let (space, index_id) = {
+                let db = context.instance.read();
+                let Some(place) = named.find(&db) else { return Ok(None) };
+                check(&db, context.session.uid(), place.space)?;
+                (place.space.clone(), place.index_id)
+            };
+            Ok(Some(ready(run(&space, index_id, &args))))
         }
-        (None, None) if method == "index" && index.is_none() => {
-            found_table(&context.instance.read(), space, None)
-        }
-        (Some("index"), _) if index.is_none() => {
-            found_table(&context.instance.read(), space, Some(&Segment::Name(method)))
+        (None, Some(Method::Write(run))) => Ok(commit::begin(context, name, args, |txn, args| {
+            let Some(place) = named.find(txn.db()) else { return Ok(None) };
+            let (space_id, index_id) = (place.space.def.id, place.index_id);
+            run(txn, &Change { space_id, index_id, args }).map(Some)
+        })),
+        (None, None) if method == "index" && !is_of_index => found_table(context, space, None),
+        (Some("index"), _) if !is_of_index => {
+            found_table(context, space, Some(&Segment::Name(method)))
         }
         _ => Ok(None),
     }
@@ -127,17 +184,17 @@ fn begin(context: &Context, name: &str, path: &Path<'_>, args: Args) -> Result<O
 fn begin_spaces(context: &Context, method: Option<&str>) -> Result<Option<Running>> {
     match method {
         None => Err(not_callable()),
-        Some(space) => found_table(&context.instance.read(), &Segment::Name(space), None),
+        Some(space) => found_table(context, &Segment::Name(space), None),
     }
 }
 
 /// A space or an index where a function was wanted.
 fn found_table(
-    db: &Database,
+    context: &Context,
     space: &Segment<'_>,
     index: Option<&Segment<'_>>,
 ) -> Result<Option<Running>> {
-    match methods::find(db, space, index) {
+    match (Named { space, index }).find(&context.instance.read()) {
         Some(_) => Err(not_callable()),
         None => Ok(None),
     }
@@ -147,6 +204,30 @@ fn found_table(
 fn used_with_a_point(method: &str, is_of_index: bool) -> Error {
     let object = if is_of_index { "index" } else { "space" };
     err!(ILLEGAL_PARAMS, format!("Use {object}:{method}(...) instead of {object}.{method}(...)"))
+}
+
+/// Begins what a path under `box.sequence` means; None if it means nothing.
+///
+/// # Errors
+/// PROC_LUA for a sequence without a method.
+fn begin_sequence(
+    context: &Context,
+    name: &str,
+    segments: &[Segment<'_>],
+    method: Option<&str>,
+    args: Args,
+) -> Result<Option<Running>> {
+    let [Segment::Name(sequence)] = segments else { return Ok(None) };
+    let find = |db: &crate::db::Database| crate::db::schema::sequence::id_by_name(db, sequence);
+    let Some(method) = method else {
+        let found = find(&context.instance.read());
+        return found.map_or(Ok(None), |_| Err(not_callable()));
+    };
+    let Some(run) = table::of_sequence(method) else { return Ok(None) };
+    Ok(commit::begin(context, name, args, |txn, args| match find(txn.db()) {
+        Some(id) => run(txn, id, args).map(Some),
+        None => Ok(None),
+    }))
 }
 
 #[cfg(test)]

@@ -6,14 +6,17 @@
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
+use lycosa_proto::msgpack::{Token, write_array};
 
 use super::lua::SearchKey;
 use super::methods::Target;
 use super::options::Options;
 use crate::db::access::Privilege;
+use crate::db::index::Index;
 use crate::db::schema::index_def::IndexType;
 use crate::db::schema::space_def::Engine;
-use crate::db::{Key, Select, Tuple};
+use crate::db::space::Space;
+use crate::db::{Database, Key, Select, Tuple};
 use crate::procs::{Args, Values};
 
 /// `select(key, options)`: one value, an array of tuples.
@@ -72,7 +75,7 @@ fn found(tuple: Option<&Tuple>) -> Values {
 /// `get(key)`: the tuple, or no value.
 ///
 /// # Errors
-/// ACCESS_DENIED, MORE_THAN_ONE_TUPLE, EXACT_MATCH, KEY_PART_TYPE.
+/// ACCESS_DENIED, MORE_THAN_ONE_TUPLE, EXACT_MATCH, KEY_PART_TYPE; UNSUPPORTED_INDEX_FEATURE for a functional index.
 pub(super) fn get(target: &Target<'_>, args: &Args) -> Result<Values> {
     let (index, space) = (target.index()?, target.place.space);
     let key = SearchKey::new(args.get(0));
@@ -81,6 +84,9 @@ pub(super) fn get(target: &Target<'_>, args: &Args) -> Result<Values> {
         return Err(err!(MORE_THAN_ONE_TUPLE));
     }
     index.def.key_def.check_exact_key(&key.key())?;
+    if index.is_disabled() {
+        return Err(index.unsupported(&space.def.name, space.def.engine.name(), "get()"));
+    }
     if space.def.engine == Engine::Memtx {
         return Ok(found(index.get(&key.key())));
     }
@@ -135,6 +141,70 @@ pub(super) fn len(target: &Target<'_>, _: &Args) -> Result<Values> {
         return Err(index.unsupported(&space.def.name, space.def.engine.name(), "size()"));
     }
     Ok(Values::from(index.len() as u64))
+}
+
+/// Checks the right to read a space, for methods that work on a read view of it.
+///
+/// # Errors
+/// ACCESS_DENIED; UNSUPPORTED_INDEX_FEATURE for a view.
+pub(super) fn check(db: &Database, uid: u32, space: &Space) -> Result<()> {
+    db.check_space(uid, &space.def, Privilege::READ)?;
+    match space.primary() {
+        Ok(index) if space.def.engine != Engine::Memtx => {
+            Err(index.unsupported(&space.def.name, space.def.engine.name(), "size()"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `bsize()`: the bytes of all tuples.
+///
+/// # Errors
+/// None.
+pub(super) fn bsize(space: &Space, _: u32, _: &Args) -> Result<Values> {
+    let tuples = space.primary().into_iter().flat_map(Index::iter);
+    Ok(Values::from(tuples.map(|tuple| tuple.data().len() as u64).sum::<u64>()))
+}
+
+/// `random(seed)`: some tuple, the same for the same seed and data; without a seed, any. No value from an empty index.
+///
+/// # Errors
+/// NO_SUCH_INDEX_ID.
+pub(super) fn random(space: &Space, index_id: u32, args: &Args) -> Result<Values> {
+    let index = space.index(index_id)?;
+    let seed = match args.token(0) {
+        Token::Uint(seed) => seed,
+        Token::Int(seed) => seed.unsigned_abs(),
+        _ => rand::random(),
+    };
+    let Some(at) = seed.checked_rem(index.len() as u64) else { return Ok(Values::none()) };
+    Ok(found(index.iter().nth(usize::try_from(at).unwrap_or(0))))
+}
+
+/// `pairs()`: an iterator is no value that can be sent.
+///
+/// # Errors
+/// PROC_LUA.
+pub(super) fn pairs(_: &Target<'_>, _: &Args) -> Result<Values> {
+    Err(err!(PROC_LUA, "unsupported Lua type 'cdata'"))
+}
+
+/// `stat()`: an index in memory has no statistics.
+///
+/// # Errors
+/// ACCESS_DENIED.
+pub(super) fn stat(target: &Target<'_>, _: &Args) -> Result<Values> {
+    target.db.check_space(target.uid, &target.place.space.def, Privilege::READ)?;
+    Ok(Values::one(|out| write_array(out, 0)))
+}
+
+/// `compact()`: there is nothing to compact in memory; no value.
+///
+/// # Errors
+/// ACCESS_DENIED.
+pub(super) fn compact(target: &Target<'_>, _: &Args) -> Result<Values> {
+    target.db.check_space(target.uid, &target.place.space.def, Privilege::READ)?;
+    Ok(Values::none())
 }
 
 /// `count(key, options)`: the number of tuples that `select` would give without offset and limit.

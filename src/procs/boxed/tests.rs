@@ -1,6 +1,7 @@
 //! The module on an instance with files in a directory of its own, called as the server calls it.
 
 mod reading;
+mod schema;
 mod system;
 mod writing;
 

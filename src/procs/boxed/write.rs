@@ -2,93 +2,21 @@
 //!
 //! Source: Tarantool `src/box/lua/index.c` lbox_insert, lbox_index_update, lbox_upsert, `src/box/lua/schema.lua` space_mt.
 
-use std::sync::Arc;
-
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::msgpack::{Token, write_array, write_uint};
+use lycosa_proto::iproto::Iterator as Kind;
+use lycosa_proto::msgpack::{self, Token, write_array, write_int};
 
 use super::lua;
-use super::methods::{self, Change, WriteFn};
-use super::path::{Path, Segment};
-use super::ready;
-use crate::db::journal::Journal as _;
+use super::methods::Change;
+use crate::db::access::Privilege;
+use crate::db::schema::index_def::IndexType;
 use crate::db::schema::space_id;
-use crate::db::{Ticket, Tuple, Txn};
-use crate::instance::{Instance, now};
-use crate::procs::{Args, Context, Running, Values};
-use crate::wal::journal::Mode;
+use crate::db::{Key, Tuple, Txn};
+use crate::procs::Values;
 
 /// Lua counts fields from 1.
 const INDEX_BASE: u32 = 1;
-
-/// A space and an index as a call names them.
-type Named<'n> = (&'n Segment<'n>, Option<&'n Segment<'n>>);
-
-/// Begins a method: the transaction runs now, unless the journal has no room. None if there is no such space or index.
-pub(super) fn begin(
-    context: &Context,
-    name: &str,
-    named: Named<'_>,
-    method: WriteFn,
-    args: Args,
-) -> Option<Running> {
-    if !context.instance.journal().is_full() {
-        return run(context, named, method, &args);
-    }
-    methods::find(&context.instance.read(), named.0, named.1)?;
-    Some(Box::pin(run_later(context.clone(), name.to_owned(), method, args)))
-}
-
-/// Runs the method once the journal has room.
-async fn run_later(context: Context, name: String, method: WriteFn, args: Args) -> Result<Values> {
-    context.instance.journal().ready().await;
-    let running =
-        name.strip_prefix("box.").and_then(Path::parse).and_then(|path| match path.segments() {
-            [_, space] => run(&context, (space, None), method, &args),
-            [_, space, _, index] => run(&context, (space, Some(index)), method, &args),
-            _ => None,
-        });
-    // The space may have gone meanwhile.
-    running.ok_or_else(|| err!(NO_SUCH_PROC, name))?.await
-}
-
-/// Runs the method; what is left is to wait until it is durable.
-fn run(context: &Context, named: Named<'_>, method: WriteFn, args: &Args) -> Option<Running> {
-    let instance = &context.instance;
-    let done = {
-        let mut db = instance.write();
-        let place = methods::find(&db, named.0, named.1)?;
-        let (space_id, index_id) = (place.space.def.id, place.index_id);
-        let change = Change { space_id, index_id, args };
-        db.transaction(context.session.uid(), now(), |txn| method(txn, &change))
-    };
-    let (values, ticket) = match done {
-        Ok(done) => done,
-        Err(error) => return Some(ready(Err(error))),
-    };
-    let committed = Committed { instance: instance.clone(), ticket };
-    Some(Box::pin(async move {
-        committed.instance.journal().wait(committed.ticket).await?;
-        Ok(values)
-    }))
-}
-
-/// A transaction whose rows are in the journal's queue. They are written even if nobody waits for them any more.
-struct Committed {
-    instance: Arc<Instance>,
-    ticket: Ticket,
-}
-
-impl Drop for Committed {
-    fn drop(&mut self) {
-        let journal = self.instance.journal();
-        // In mode fsync a thread writes of itself.
-        if journal.mode() == Mode::Write && journal.settled() < self.ticket {
-            journal.flush();
-        }
-    }
-}
 
 /// The values of a tuple that may be missing.
 fn found(tuple: Option<&Tuple>) -> Values {
@@ -111,6 +39,27 @@ pub(super) fn insert(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
 pub(super) fn replace(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
     let tuple = lua::array(change.args.get(0))?;
     Ok(found(Some(&txn.replace(change.space_id, &tuple)?)))
+}
+
+/// `auto_increment(tuple)`: the new tuple, whose first field is the largest of the primary index and one more.
+///
+/// # Errors
+/// TUPLE_NOT_ARRAY; NO_SUCH_INDEX_ID, UNSUPPORTED_INDEX_FEATURE, those of INSERT.
+pub(super) fn auto_increment(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
+    let given = lua::array(change.args.get(0))?;
+    let space = txn.db().space(change.space_id)?;
+    let primary = space.primary()?;
+    txn.db().check_space(txn.uid(), &space.def, Privilege::READ)?;
+    if primary.def.index_type != IndexType::Tree {
+        return Err(primary.unsupported(&space.def.name, space.def.engine.name(), "max()"));
+    }
+    let largest = primary.select(Kind::Le, Key::EMPTY).next();
+    let largest: i64 = largest.map_or(Ok(0), |tuple| tuple.get(0))?;
+    let mut tuple = Vec::with_capacity(given.len() + 9);
+    write_array(&mut tuple, msgpack::items(&given).count() + 1);
+    write_int(&mut tuple, largest.saturating_add(1));
+    msgpack::items(&given).for_each(|field| tuple.extend_from_slice(field));
+    Ok(found(Some(&txn.insert(change.space_id, &tuple)?)))
 }
 
 /// `update(key, operations)`: the new tuple, or no value if there is no such tuple.
@@ -162,12 +111,6 @@ pub(super) fn delete(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
 /// # Errors
 /// TRUNCATE_SYSTEM_SPACE; ACCESS_DENIED to the space or to `_truncate`, which the role public may write.
 pub(super) fn truncate(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
-    // [["+", 2, 1]]
-    const OPERATIONS: [u8; 6] = [0x91, 0x93, 0xa1, b'+', 0x02, 0x01];
-    let mut row = Vec::with_capacity(12);
-    write_array(&mut row, 2);
-    write_uint(&mut row, u64::from(change.space_id));
-    write_uint(&mut row, 1);
-    txn.upsert(space_id::TRUNCATE, &row, &OPERATIONS, INDEX_BASE)?;
+    txn.upsert_row(space_id::TRUNCATE, &(change.space_id, 1), &[("+", 1, 1)])?;
     Ok(Values::none())
 }

@@ -55,7 +55,9 @@ class Generator(SchemaMaker):
 
     def update(self, space, index_id):
         key = self.key(space, index_id, self.chance(0.95))
-        self.emit(Type.UPDATE, space_id=space.id, index_id=index_id, key=key, tuple=self.ops(space))
+        base = {"index_base": 1} if self.chance(0.05) else {}
+        ops = self.ops(space)
+        self.emit(Type.UPDATE, space_id=space.id, index_id=index_id, key=key, tuple=ops, **base)
 
     def delete(self, space, index_id):
         key = self.key(space, index_id, self.chance(0.95))
@@ -104,7 +106,9 @@ class Generator(SchemaMaker):
         """Operations of UPDATE: mostly on different fields, since 2.6 does not change one twice."""
         ops = []
         for _ in range(self.pick([1, 1, 1, 2, 2, 3, 4])):
-            operator = self.pick("====++--&|^:!!##") if self.chance(0.98) else self.pick(["?", "", 5])
+            operator = (
+                self.pick("====++--&|^:!!##") if self.chance(0.98) else self.pick(["?", "", 5])
+            )
             field, place = self.place(space)
             if any(op[1] == place for op in ops) and self.chance(0.9):
                 continue
@@ -123,7 +127,9 @@ class Generator(SchemaMaker):
             op = self.pick(["=", "=", "=", "+", "-", "&", "|", "^", splice, "!", "#"])
             if op in "!#":
                 return [[op, place, *self.arguments(op, field)]]
-            name = field.name if space.has_format and space.is_steady and self.chance(0.2) else place
+            name = (
+                field.name if space.has_format and space.is_steady and self.chance(0.2) else place
+            )
             ops.append([op, name, *self.arguments(op, field)])
         return ops
 

@@ -16,7 +16,7 @@ COLLATIONS = [1, 2]
 
 @dataclass
 class Field:
-    """`type` is that of the format; `values` is what values are drawn from: the type of an index part if `type` is any."""
+    """`type` is that of the format; values are drawn from `values`: the type of an index part if `type` is any."""
 
     name: str
     type: str
@@ -180,7 +180,9 @@ class SchemaMaker:
         field = space.fields[number]
         part = {"field": number}
         if field.type in PATHS and "paths" not in self.without and may_be_nullable:
-            kind = self.pick(["unsigned", "string", "integer"]) if field.type == "map" else "unsigned"
+            kind = (
+                self.pick(["unsigned", "string", "integer"]) if field.type == "map" else "unsigned"
+            )
             return part | {"type": kind, "path": self.pick(PATHS[field.type]), "is_nullable": True}
         if field.type in PATHS and self.chance(0.97):
             number, field = 0, space.fields[0]

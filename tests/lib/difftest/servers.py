@@ -29,7 +29,11 @@ class Side:
         """Answers in the order of the requests. The list ends early with one that says how the server failed."""
         with Connection(self.fresh.port, timeout=REPLY_SEC) as conn:
             out = self.exchange(conn, requests)
-        if out and out[-1].status == "closed" and self.fresh.revive(quietly=self.kind == "tarantool"):
+        if (
+            out
+            and out[-1].status == "closed"
+            and self.fresh.revive(quietly=self.kind == "tarantool")
+        ):
             self.crashes += 1
             out[-1] = Answer("crash")
         return out

@@ -1,7 +1,7 @@
 //! Procedures that are no methods, and the page that lists all.
 
 use super::*;
-use crate::procs::boxed::{functions, methods};
+use crate::procs::boxed::table;
 
 #[tokio::test]
 async fn the_session_knows_itself() {
@@ -10,7 +10,7 @@ async fn the_session_knows_itself() {
         ("box.session.id", "[]", "[7]"),
         ("box.session.type", "[]", r#"["binary"]"#),
         ("box.session.peer", "[]", r#"["127.0.0.1:3301"]"#),
-        ("box.session.peer", "[8]", "32: session.peer(): session does not exist"),
+        ("box.session.peer", "[8]", "1: session.peer(): session does not exist"),
         ("box.session", "[]", "32: attempt to call a table value"),
     ] {
         server.check(name, args, wanted).await;
@@ -78,10 +78,14 @@ async fn a_snapshot_is_written() {
 #[test]
 fn the_page_lists_every_procedure() {
     let page = include_str!("../../../../docs/procedures.md");
-    for (name, text) in functions::FUNCTIONS {
+    for (name, text) in table::FUNCTIONS {
         assert!(page.contains(&format!("| `{name}` | {text} |")), "{name} {text}");
     }
-    for (object, methods) in [("space", methods::OF_SPACES), ("index", methods::OF_INDEXES)] {
+    for (object, methods) in [
+        ("space", table::OF_SPACES),
+        ("index", table::OF_INDEXES),
+        ("sequence", table::OF_SEQUENCES),
+    ] {
         for (name, text) in methods {
             assert!(page.contains(&format!("| {object} `:{name}` | {text} |")), "{name} {text}");
         }

@@ -121,11 +121,12 @@ async fn a_write_waits_for_room_in_the_journal() {
     let first = server.begin(ADMIN, "box.space.t:insert", "[[9]]").expect("a procedure");
     assert!(server.instance.journal().is_full());
     let begin = |name, args| server.begin(ADMIN, name, args);
-    assert!(begin("box.space.nope:insert", "[[10]]").is_none());
+    let nowhere = begin("box.space.nope:insert", "[[10]]").expect("a procedure");
     let second = begin("box.space.t:insert", "[[10]]").expect("a procedure");
     let third = begin("box.space.t.index[0]:delete", "[1]").expect("a procedure");
     assert_eq!(server.call_as(ADMIN, "box.space.t:get", "[10]").await, "[]");
-    let (first, second, third) = tokio::join!(first, second, third);
+    let (first, second, third, nowhere) = tokio::join!(first, second, third, nowhere);
+    assert_eq!(nowhere.expect_err("no such space").code(), 33);
     let texts = [first, second, third].map(|ended| text(&ended.expect("a good call")));
     assert_eq!(texts, ["[[9]]", "[[10]]", r#"[[1, "v1"]]"#]);
 }

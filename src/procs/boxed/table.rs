@@ -1,0 +1,197 @@
+//! The table of everything that can be called under `box`.
+//!
+//! A row: name, what kind of procedure it is, its function, what it takes and gives. From it follow the dispatch and
+//! docs/procedures.md, which a test compares.
+
+use lycosa_proto::error::Result;
+
+use super::methods::{Change, Target};
+use super::schema::{functions, grants, indexes, sequences, spaces, users};
+use super::{cfg, info, read, session, stat, transaction, write};
+use crate::db::space::Space;
+use crate::db::{Database, Txn};
+use crate::procs::{Args, Context, Running, Session, Values};
+
+/// A procedure that is no method.
+#[derive(Clone, Copy)]
+pub(super) enum Function {
+    /// Answers from what the caller and the instance are.
+    Tell(fn(&Context, &Args) -> Result<Values>),
+    /// Works in a transaction of the caller.
+    Transact(fn(&mut Txn<'_>, &Session, &Args) -> Result<Values>),
+    /// Answers later.
+    Wait(fn(Context) -> Running),
+}
+
+/// A method of a space or of an index.
+#[derive(Clone, Copy)]
+pub(super) enum Method {
+    /// Reads.
+    Read(fn(&Target<'_>, &Args) -> Result<Values>),
+    /// Reads long: works on a read view of the space. The check of the caller's rights comes first.
+    View(fn(&Database, u32, &Space) -> Result<()>, fn(&Space, u32, &Args) -> Result<Values>),
+    /// Works in a transaction of the caller.
+    Write(fn(&mut Txn<'_>, &Change<'_>) -> Result<Values>),
+}
+
+/// A method of a sequence, which is given by id: works in a transaction of the caller.
+pub(super) type SequenceMethod = fn(&mut Txn<'_>, u32, &Args) -> Result<Values>;
+
+macro_rules! procedures {
+    ($($(#[doc = $doc:literal])* $find:ident, $rows:ident: $Type:ty {
+        $($name:literal $kind:path => $function:expr, $text:literal;)*
+    })*) => {
+        $(
+            /// The names, with what they take and give.
+            #[cfg(test)]
+            pub(super) const $rows: &[(&str, &str)] = &[$(($name, $text)),*];
+
+            $(#[doc = $doc])*
+            pub(super) fn $find(name: &str) -> Option<$Type> {
+                match name {
+                    $($name => Some($kind($function)),)*
+                    _ => None,
+                }
+            }
+        )*
+    };
+}
+
+/// What a method of a sequence is made of: nothing but itself.
+fn method(method: SequenceMethod) -> SequenceMethod {
+    method
+}
+
+/// A method that counts or picks on a read view.
+fn view(run: fn(&Space, u32, &Args) -> Result<Values>) -> Method {
+    Method::View(read::check, run)
+}
+
+procedures! {
+    /// A procedure by its whole name.
+    function, FUNCTIONS: Function {
+        "box.info" Function::Tell => info::info, "(): one map";
+        "box.cfg" Function::Tell => cfg::cfg, "(): one map, the options; (options): no value, once they are changed";
+        "box.snapshot" Function::Wait => info::snapshot, "(): 'ok' once a snapshot is written";
+        "box.stat" Function::Tell => stat::stat, "(): one map, requests by kind";
+        "box.stat.net" Function::Tell => stat::net, "(): one map, bytes, connections, requests";
+        "box.begin" Function::Tell => transaction::begin, "(): error 30, as a transaction ends with its call";
+        "box.commit" Function::Tell => transaction::end, "(): no value";
+        "box.rollback" Function::Tell => transaction::end, "(): no value";
+        "box.is_in_txn" Function::Tell => transaction::is_in_txn, "(): false";
+        "box.savepoint" Function::Tell => transaction::savepoint, "(): error 114, as there is no transaction";
+        "box.session.id" Function::Tell => session::id, "(): the number of the session";
+        "box.session.type" Function::Tell => session::kind, "(): 'binary'";
+        "box.session.uid" Function::Tell => session::uid, "(): the id of the user";
+        "box.session.user" Function::Tell => session::user, "(): the name of the user";
+        "box.session.euid" Function::Tell => session::uid, "(): as uid";
+        "box.session.effective_user" Function::Tell => session::user, "(): as user";
+        "box.session.euser" Function::Tell => session::user, "(): as user";
+        "box.session.peer" Function::Tell => session::peer, "(id): the client's address";
+        "box.session.su" Function::Transact => users::su, "(user): no value; the session is that user's from now on";
+        "box.schema.space.create" Function::Transact => spaces::create, "(name, options): the space, 'created' or 'not created'";
+        "box.schema.create_space" Function::Transact => spaces::create, "(name, options): as box.schema.space.create";
+        "box.schema.space.drop" Function::Transact => spaces::drop, "(id, name, options): no value";
+        "box.schema.space.format" Function::Transact => spaces::format, "(id, format): the format without a new one, else no value";
+        "box.schema.space.rename" Function::Transact => spaces::rename, "(id, name): no value";
+        "box.schema.space.alter" Function::Transact => spaces::alter, "(id, options): no value";
+        "box.schema.index.create" Function::Transact => indexes::create, "(space id, name, options): the index";
+        "box.schema.index.drop" Function::Transact => indexes::drop, "(space id, index id): no value";
+        "box.schema.index.rename" Function::Transact => indexes::rename, "(space id, index id, name): no value";
+        "box.schema.index.alter" Function::Transact => indexes::alter, "(space id, index id, options): no value";
+        "box.schema.user.create" Function::Transact => users::create_user, "(name, options): no value";
+        "box.schema.user.drop" Function::Transact => users::drop_user, "(name, options): no value";
+        "box.schema.user.exists" Function::Transact => users::user_exists, "(name or id): whether the caller sees such a user";
+        "box.schema.user.grant" Function::Transact => grants::grant_user, "(user, privileges, object type, object name, options), (user, role): no value";
+        "box.schema.user.revoke" Function::Transact => grants::revoke_user, "(user, privileges, object type, object name, options), (user, role): no value";
+        "box.schema.user.passwd" Function::Transact => users::passwd, "(user, password), (password): no value";
+        "box.schema.user.password" Function::Transact => users::password, "(password): what `_user` would hold of it";
+        "box.schema.user.info" Function::Transact => users::user_info, "(user): a list of [privileges, object type, object name]";
+        "box.schema.user.enable" Function::Transact => users::enable, "(user): no value";
+        "box.schema.user.disable" Function::Transact => users::disable, "(user): no value";
+        "box.schema.role.create" Function::Transact => users::create_role, "(name, options): no value";
+        "box.schema.role.drop" Function::Transact => users::drop_role, "(name, options): no value";
+        "box.schema.role.exists" Function::Transact => users::role_exists, "(name or id): whether the caller sees such a role";
+        "box.schema.role.grant" Function::Transact => grants::grant_role, "(role, privileges, object type, object name, options), (role, role): no value";
+        "box.schema.role.revoke" Function::Transact => grants::revoke_role, "(role, privileges, object type, object name, options), (role, role): no value";
+        "box.schema.role.info" Function::Transact => users::role_info, "(role): a list of [privileges, object type, object name]";
+        "box.schema.func.create" Function::Transact => functions::create, "(name, options): no value";
+        "box.schema.func.drop" Function::Transact => functions::drop, "(name, options): no value";
+        "box.schema.func.exists" Function::Transact => functions::exists, "(name or id): whether the caller sees such a function";
+        "box.schema.sequence.create" Function::Transact => sequences::create, "(name, options): the sequence";
+        "box.schema.sequence.alter" Function::Transact => sequences::alter, "(name, options): no value";
+        "box.schema.sequence.drop" Function::Transact => sequences::drop, "(name, options): no value";
+    }
+    /// A method of spaces.
+    of_space, OF_SPACES: Method {
+        "select" Method::Read => read::select, "(key, options): one value, an array of the tuples";
+        "get" Method::Read => read::get, "(key): the tuple, or no value";
+        "len" Method::Read => read::len, "(): the number of tuples";
+        "count" Method::Read => read::count, "(key, options): the number of tuples selected";
+        "bsize" view => read::bsize, "(): the bytes of all tuples";
+        "pairs" Method::Read => read::pairs, "(): error 32, as an iterator cannot be sent";
+        "insert" Method::Write => write::insert, "(tuple): the new tuple";
+        "replace" Method::Write => write::replace, "(tuple): the new tuple";
+        "put" Method::Write => write::replace, "(tuple): as replace";
+        "auto_increment" Method::Write => write::auto_increment, "(tuple without its first field): the new tuple";
+        "update" Method::Write => write::update, "(key, operations): the new tuple, or no value";
+        "upsert" Method::Write => write::upsert, "(tuple, operations): no value";
+        "delete" Method::Write => write::delete, "(key): the tuple that was there, or no value";
+        "truncate" Method::Write => write::truncate, "(): no value";
+        "create_index" Method::Write => indexes::create_method, "(name, options): the index";
+        "format" Method::Write => spaces::format_method, "(format): the format without a new one, else no value";
+        "rename" Method::Write => spaces::rename_method, "(name): no value";
+        "alter" Method::Write => spaces::alter_method, "(options): no value";
+        "drop" Method::Write => spaces::drop_method, "(): no value";
+    }
+    /// A method of indexes.
+    of_index, OF_INDEXES: Method {
+        "select" Method::Read => read::select, "(key, options): one value, an array of the tuples";
+        "get" Method::Read => read::get, "(key): the tuple, or no value";
+        "min" Method::Read => read::min, "(key): the first tuple that matches, or no value";
+        "max" Method::Read => read::max, "(key): the last tuple that matches, or no value";
+        "random" view => read::random, "(seed): some tuple, or no value";
+        "len" Method::Read => read::len, "(): the number of tuples";
+        "count" Method::Read => read::count, "(key, options): the number of tuples selected";
+        "pairs" Method::Read => read::pairs, "(): error 32, as an iterator cannot be sent";
+        "stat" Method::Read => read::stat, "(): an empty map";
+        "compact" Method::Read => read::compact, "(): no value";
+        "update" Method::Write => write::update, "(key, operations): the new tuple, or no value";
+        "delete" Method::Write => write::delete, "(key): the tuple that was there, or no value";
+        "rename" Method::Write => indexes::rename_method, "(name): no value";
+        "alter" Method::Write => indexes::alter_method, "(options): no value";
+        "drop" Method::Write => indexes::drop_method, "(): no value";
+    }
+    /// A method of sequences.
+    of_sequence, OF_SEQUENCES: SequenceMethod {
+        "next" method => sequences::next, "(): the next value";
+        "current" method => sequences::current, "(): the value that next gave last";
+        "set" method => sequences::set, "(value): no value";
+        "reset" method => sequences::reset, "(): no value";
+        "alter" method => sequences::alter_method, "(options): no value";
+        "drop" method => sequences::drop_method, "(): no value";
+    }
+}
+
+/// A method by name.
+pub(super) fn method_of(name: &str, is_of_index: bool) -> Option<Method> {
+    if is_of_index { of_index(name) } else { of_space(name) }
+}
+
+/// True for a name that leads to a table of procedures: one that stands before a point in the table.
+pub(super) fn is_table(name: &str) -> bool {
+    matches!(
+        name,
+        "box"
+            | "box.space"
+            | "box.sequence"
+            | "box.session"
+            | "box.schema"
+            | "box.schema.space"
+            | "box.schema.index"
+            | "box.schema.user"
+            | "box.schema.role"
+            | "box.schema.func"
+            | "box.schema.sequence"
+    )
+}
