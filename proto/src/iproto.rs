@@ -8,8 +8,10 @@
 //! Source: protocol.md §2, §3, §6; Tarantool `src/box/iproto_constants.h`, `src/box/xrow.c`.
 
 mod request;
+mod transaction;
 
 pub use request::{Body, Frame, Header, Iterator, frame};
+pub use transaction::{Begin, Commit};
 
 use crate::error::Error;
 use crate::msgpack::write_array;
@@ -281,6 +283,11 @@ impl Data {
     pub fn start_in_map(out: &mut Vec<u8>, pairs: u8) -> Self {
         out.extend_from_slice(&[0x80 | pairs, key::DATA as u8, 0xdd, 0, 0, 0, 0]);
         Self { count_at: out.len() - 4 }
+    }
+
+    /// Where the items begin in the buffer.
+    pub fn start_of_items(&self) -> usize {
+        self.count_at + 4
     }
 
     /// Fills in the count.

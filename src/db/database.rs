@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::access::{Access, Object, ObjectType, Privilege};
 use super::journal::{Journal, Ticket, Vclock};
+use super::mvcc::{self, Manager};
 use super::schema;
 use super::schema::space_def::SpaceDef;
 use super::space::Space;
@@ -88,6 +89,8 @@ pub struct Database {
     pub(super) unsettled: VecDeque<(Ticket, OwnLsn, Undo)>,
     /// Buffers of a transaction, kept for the next.
     pub(super) scratch: Scratch,
+    /// The interactive transactions that are open.
+    pub(super) manager: Manager,
 }
 
 /// Schema version of a fresh database: Tarantool's is about this after bootstrap.
@@ -116,6 +119,7 @@ impl Database {
             ticket: Ticket(0),
             unsettled: VecDeque::new(),
             scratch: Scratch::default(),
+            manager: Manager::default(),
         }
     }
 
@@ -143,6 +147,20 @@ impl Database {
     /// The newest ticket given: what a reader must wait for to see only what is durable.
     pub fn ticket(&self) -> Ticket {
         self.ticket
+    }
+
+    /// The same, but [`Ticket::SETTLED`] if nothing is left to wait for: the newest ticket may be one that failed, long ago.
+    pub(super) fn unsettled_ticket(&self) -> Ticket {
+        match &self.journal {
+            Some(journal) if journal.settled() < self.ticket => self.ticket,
+            _ => Ticket::SETTLED,
+        }
+    }
+
+    /// True if an interactive transaction is open.
+    #[inline]
+    pub(super) fn has_interactive(&self) -> bool {
+        !self.manager.is_empty()
     }
 
     /// The id of this instance in `_cluster`; 0 if it is not registered.
@@ -245,6 +263,7 @@ impl Database {
             before.restore(self);
         }
         schema::refresh_access(self);
+        mvcc::abort_all(self);
         self.ticket
     }
 

@@ -7,6 +7,7 @@
 //! - [`index`]: trees, read views, iterators.
 //! - [`space`], [`schema`], [`access`]: what holds tuples, and who may touch it.
 //! - [`database`], [`txn`], [`select`]: what a request calls.
+//! - [`mvcc`]: interactive transactions.
 //! - [`journal`]: what is asked of whoever makes commits durable.
 
 pub mod access;
@@ -17,6 +18,7 @@ pub mod format;
 pub mod index;
 pub mod journal;
 pub mod key_def;
+pub mod mvcc;
 pub mod schema;
 pub mod select;
 pub mod space;
@@ -30,7 +32,7 @@ pub use journal::Ticket;
 pub use key_def::Key;
 pub use select::Select;
 pub use tuple::Tuple;
-pub use txn::Txn;
+pub use txn::{Statement, Txn};
 
 #[cfg(test)]
 mod tests;

@@ -90,11 +90,7 @@ impl Database {
             return Ok(0);
         }
         // The usual point look-up needs no cursor.
-        if kind == Kind::Eq
-            && index.def.is_unique
-            && key.part_count == index.def.key_def.part_count()
-            && !index.def.key_def.is_nullable()
-        {
+        if is_point(index, kind, &key) {
             let found = index.get(&key).filter(|_| select.offset == 0);
             found.into_iter().for_each(&mut each);
             return Ok(u32::from(found.is_some()));
@@ -124,6 +120,15 @@ impl Database {
         let visible = Visible::new(self, uid, space.def.id);
         Ok(walk(index, kind, key, select, |tuple| visible.shows(tuple), each))
     }
+}
+
+/// True if the iterator and the key mean at most one tuple of the index.
+#[inline]
+pub(super) fn is_point(index: &Index, kind: Kind, key: &Key<'_>) -> bool {
+    kind == Kind::Eq
+        && index.def.is_unique
+        && key.part_count == index.def.key_def.part_count()
+        && !index.def.key_def.is_nullable()
 }
 
 #[inline]

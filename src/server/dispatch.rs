@@ -5,6 +5,7 @@
 //!
 //! Source: protocol.md §3, §4; Tarantool `src/box/iproto.cc` tx_process*.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use lycosa_proto::err;
@@ -20,18 +21,20 @@ use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use super::Shared;
 use super::auth;
 use super::connection::Call;
+use super::streams::Streams;
 use crate::db::access::{Object, ObjectType, Privilege};
 use crate::db::journal::Ticket;
 use crate::db::schema;
 use crate::db::select::WALK_MAX;
-use crate::db::{Database, Select, Tuple};
+use crate::db::{Database, Select, Statement, Tuple};
 use crate::instance::now;
 use crate::procs::{Args, Context, Session};
 
 /// The version of the protocol that IPROTO_ID tells.
 const PROTOCOL_VERSION: u64 = 10;
 /// What IPROTO_ID offers: what works.
-const FEATURES: &[Feature] = &[Feature::SPACE_AND_INDEX_NAMES];
+const FEATURES: &[Feature] =
+    &[Feature::STREAMS, Feature::TRANSACTIONS, Feature::SPACE_AND_INDEX_NAMES];
 
 /// A hold of the database lock.
 enum Guard<'a> {
@@ -55,13 +58,15 @@ pub(super) struct PendingWrite {
 
 /// A stretch of requests.
 pub(super) struct Run<'a> {
-    shared: &'a Arc<Shared>,
-    session: &'a Arc<Session>,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) session: &'a Arc<Session>,
     guard: Guard<'a>,
     /// The output buffer.
-    out: &'a mut Vec<u8>,
-    /// Writes of this stretch, in order.
-    writes: &'a mut Vec<PendingWrite>,
+    pub(super) out: &'a mut Vec<u8>,
+    /// Replies of this stretch that wait for the journal, in order.
+    pub(super) writes: &'a mut Vec<PendingWrite>,
+    /// The streams of the connection.
+    pub(super) streams: &'a mut Streams,
     /// The time of this stretch.
     now: Option<f64>,
 }
@@ -72,8 +77,9 @@ impl<'a> Run<'a> {
         session: &'a Arc<Session>,
         out: &'a mut Vec<u8>,
         writes: &'a mut Vec<PendingWrite>,
+        streams: &'a mut Streams,
     ) -> Self {
-        Self { shared, session, guard: Guard::None, out, writes, now: None }
+        Self { shared, session, guard: Guard::None, out, writes, streams, now: None }
     }
 
     /// Bytes of replies so far.
@@ -99,7 +105,7 @@ impl<'a> Run<'a> {
     }
 
     #[inline]
-    fn db_mut(&mut self) -> &mut Database {
+    pub(super) fn db_mut(&mut self) -> &mut Database {
         if !matches!(self.guard, Guard::Write(_)) {
             self.guard = Guard::None;
             self.guard = Guard::Write(self.shared.instance.write());
@@ -110,11 +116,21 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The database to write, the output and the streams, all at once.
+    pub(super) fn split(&mut self) -> (&mut Database, &mut Vec<u8>, &mut Streams) {
+        self.db_mut();
+        match &mut self.guard {
+            Guard::Write(guard) => (guard, self.out, self.streams),
+            _ => unreachable!("the lock was just taken"),
+        }
+    }
+
     /// Answers one packet (its bytes after the length). A call that has begun is returned.
     #[inline]
     pub(super) fn packet(&mut self, packet: &[u8]) -> Option<Call> {
         match Header::decode(packet) {
-            Ok(header) => self.request(&header),
+            Ok(header) if header.stream_id == 0 => self.request(&header),
+            Ok(header) => self.request_in_stream(&header, packet),
             Err((sync, error)) => {
                 self.fail(sync, &error);
                 None
@@ -129,8 +145,9 @@ impl<'a> Run<'a> {
         write_error(self.out, sync, version, error);
     }
 
+    /// Answers a request outside of any interactive transaction.
     #[inline]
-    fn request(&mut self, header: &Header<'_>) -> Option<Call> {
+    pub(super) fn request(&mut self, header: &Header<'_>) -> Option<Call> {
         let start = self.out.len();
         let done = match header.request_type {
             request_type::SELECT => self.select(header),
@@ -144,6 +161,9 @@ impl<'a> Run<'a> {
                 Ok(call) => return Some(call),
                 Err(error) => Err(error),
             },
+            request_type::BEGIN | request_type::COMMIT | request_type::ROLLBACK => {
+                Err(out_of_stream(header.request_type))
+            }
             request_type::AUTH => self.auth(header),
             request_type::ID => self.id(header),
             request_type::VOTE => self.check_version(header).map(|()| self.vote(header)),
@@ -182,7 +202,7 @@ impl<'a> Run<'a> {
     }
 
     #[inline]
-    fn check_version(&mut self, header: &Header<'_>) -> Result<()> {
+    pub(super) fn check_version(&mut self, header: &Header<'_>) -> Result<()> {
         let current = self.db().schema_version();
         if header.schema_version == 0 || header.schema_version == current {
             return Ok(());
@@ -191,31 +211,19 @@ impl<'a> Run<'a> {
         Err(err!(WRONG_SCHEMA_VERSION, header.schema_version, current))
     }
 
-    fn empty(&mut self, header: &Header<'_>) {
+    pub(super) fn empty(&mut self, header: &Header<'_>) {
         let version = self.db().schema_version();
         write_empty(self.out, header.sync, version);
     }
 
     #[inline]
     fn select(&mut self, header: &Header<'_>) -> Result<()> {
-        let body = Body::decode(header.body)?;
-        body.require(&[key::SPACE_ID, key::LIMIT, key::KEY])?;
-        self.check_version(header)?;
+        let select = self.parse_select(header)?;
         let uid = self.session.uid();
-        self.db();
         let (db, out) = match &self.guard {
             Guard::Read(guard) => (&**guard, &mut *self.out),
             Guard::Write(guard) => (&**guard, &mut *self.out),
             Guard::None => unreachable!("the lock was just taken"),
-        };
-        let space_id = resolve_space(db, &body)?;
-        let select = Select {
-            space_id,
-            index_id: resolve_index(db, space_id, &body)?,
-            iterator: body.iterator,
-            offset: body.offset,
-            limit: body.limit,
-            key: body.key.unwrap_or(&[0x90]),
         };
         let reply = Reply::start(out, 0, header.sync, db.schema_version());
         let data = Data::start(out);
@@ -231,6 +239,24 @@ impl<'a> Run<'a> {
         data.finish(out, count);
         reply.finish(out);
         Ok(())
+    }
+
+    /// What a SELECT asks for. Takes the lock, if it is not held.
+    #[inline]
+    pub(super) fn parse_select<'h>(&mut self, header: &Header<'h>) -> Result<Select<'h>> {
+        let body = Body::decode(header.body)?;
+        body.require(&[key::SPACE_ID, key::LIMIT, key::KEY])?;
+        self.check_version(header)?;
+        let db = self.db();
+        let space_id = resolve_space(db, &body)?;
+        Ok(Select {
+            space_id,
+            index_id: resolve_index(db, space_id, &body)?,
+            iterator: body.iterator,
+            offset: body.offset,
+            limit: body.limit,
+            key: body.key.unwrap_or(&[0x90]),
+        })
     }
 
     /// A SELECT over many tuples: takes a read view and lets go of the lock.
@@ -258,6 +284,22 @@ impl<'a> Run<'a> {
 
     #[inline]
     fn write(&mut self, header: &Header<'_>, start: usize) -> Result<()> {
+        let statement = self.statement(header)?;
+        let uid = self.session.uid();
+        let now = self.now();
+        let db = self.db_mut();
+        let mut txn = db.begin(uid, now);
+        let tuple = txn.execute(&statement)?;
+        let ticket = txn.commit();
+        let version = db.schema_version();
+        self.reply_with(header, version, tuple.as_ref());
+        self.writes.push(PendingWrite { ticket, sync: header.sync, start, end: self.out.len() });
+        Ok(())
+    }
+
+    /// The statement of a request. Takes the lock to write.
+    #[inline]
+    pub(super) fn statement<'h>(&mut self, header: &Header<'h>) -> Result<Statement<'h>> {
         let body = Body::decode(header.body)?;
         body.require(match header.request_type {
             request_type::INSERT | request_type::REPLACE => &[key::SPACE_ID, key::TUPLE],
@@ -267,73 +309,75 @@ impl<'a> Run<'a> {
         })?;
         self.db_mut();
         self.check_version(header)?;
-        let uid = self.session.uid();
-        let now = *self.now.get_or_insert_with(now);
-        let db = self.db_mut();
-        let space_id = resolve_space(db, &body)?;
-        let index_id = match header.request_type {
-            request_type::UPDATE | request_type::DELETE => resolve_index(db, space_id, &body)?,
-            _ => 0,
-        };
-        let mut txn = db.begin(uid, now);
-        let (key, tuple) = (body.key.unwrap_or(&[0x90]), body.tuple.unwrap_or(&[0x90]));
-        let tuple: Option<Tuple> = match header.request_type {
-            request_type::INSERT => Some(txn.insert(space_id, tuple)?),
-            request_type::REPLACE => Some(txn.replace(space_id, tuple)?),
-            request_type::UPDATE => txn.update(space_id, index_id, key, tuple, body.index_base)?,
-            request_type::DELETE => txn.delete(space_id, index_id, key)?,
-            _ => {
-                txn.upsert(space_id, tuple, body.ops.unwrap_or(&[0x90]), body.index_base)?;
-                None
-            }
-        };
-        let ticket = txn.commit();
-        let version = db.schema_version();
+        let db = self.db();
+        let mut statement = Statement::new(header.request_type, &body);
+        statement.space_id = resolve_space(db, &body)?;
+        if matches!(header.request_type, request_type::UPDATE | request_type::DELETE) {
+            statement.index_id = resolve_index(db, statement.space_id, &body)?;
+        }
+        Ok(statement)
+    }
+
+    /// The time of this stretch of requests.
+    #[inline]
+    pub(super) fn now(&mut self) -> f64 {
+        *self.now.get_or_insert_with(now)
+    }
+
+    /// Writes a reply with one tuple or none.
+    #[inline]
+    pub(super) fn reply_with(&mut self, header: &Header<'_>, version: u64, tuple: Option<&Tuple>) {
         let reply = Reply::start(self.out, 0, header.sync, version);
         let data = Data::start(self.out);
-        if let Some(tuple) = &tuple {
+        if let Some(tuple) = tuple {
             self.out.extend_from_slice(tuple.data());
         }
         data.finish(self.out, u32::from(tuple.is_some()));
         reply.finish(self.out);
-        self.writes.push(PendingWrite { ticket, sync: header.sync, start, end: self.out.len() });
-        Ok(())
     }
 
     fn call(&mut self, header: &Header<'_>) -> Result<Call> {
+        let (name, args) = self.parse_call(header)?;
+        let context =
+            Context { instance: self.shared.instance.clone(), session: self.session.clone() };
+        let running = self
+            .shared
+            .registry
+            .call(&context, &name, args)
+            .ok_or_else(|| err!(NO_SUCH_PROC, &*name))?;
+        Ok(Call {
+            sync: header.sync,
+            stream_id: header.stream_id,
+            is_call_16: header.request_type == request_type::CALL_16,
+            running,
+        })
+    }
+
+    /// The name and the arguments of a CALL that the user may make. Lets go of the lock.
+    pub(super) fn parse_call<'h>(
+        &mut self,
+        header: &Header<'h>,
+    ) -> Result<(Cow<'h, str>, Args)> {
         if header.body.is_empty() {
             return Err(err!(INVALID_MSGPACK, "missing request body"));
         }
         let body = Body::decode(header.body)?;
         body.require(&[key::FUNCTION_NAME])?;
         self.check_version(header)?;
-        let name = body.function_name.unwrap_or_default();
+        let name = String::from_utf8_lossy(body.function_name.unwrap_or_default());
         let uid = self.session.uid();
-        let text = String::from_utf8_lossy(name);
         let db = self.db();
-        let row = schema::function_by_name(db, &text);
+        let row = schema::function_by_name(db, &name);
         let function = row.map(|row| Object {
             object_type: ObjectType::Function,
             id: row.id,
             owner: row.owner,
-            name: &text,
+            name: &name,
         });
-        db.access().check_call(uid, &text, function.as_ref())?;
+        db.access().check_call(uid, &name, function.as_ref())?;
         // A procedure may write: the lock must be free when it is polled.
         self.release();
-        let context =
-            Context { instance: self.shared.instance.clone(), session: self.session.clone() };
-        let args = Args::new(body.tuple.unwrap_or(&[0x90]));
-        let running = self
-            .shared
-            .registry
-            .call(&context, &text, args)
-            .ok_or_else(|| err!(NO_SUCH_PROC, &*text))?;
-        Ok(Call {
-            sync: header.sync,
-            is_call_16: header.request_type == request_type::CALL_16,
-            running,
-        })
+        Ok((name, Args::new(body.tuple.unwrap_or(&[0x90]))))
     }
 
     fn auth(&mut self, header: &Header<'_>) -> Result<()> {
@@ -421,6 +465,12 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The error for a request that needs a stream.
+#[cold]
+fn out_of_stream(code: u64) -> Error {
+    err!(UNABLE_TO_PROCESS_OUT_OF_STREAM, request_type::name(code).unwrap_or("(null)"))
+}
+
 fn write_vclock(out: &mut Vec<u8>, vclock: &crate::db::journal::Vclock) {
     write_map(out, vclock.iter().count());
     for (id, lsn) in vclock.iter() {
@@ -460,6 +510,7 @@ pub(super) fn finish_call(shared: &Shared, out: &mut Vec<u8>, call: CallEnd) {
 /// How a call ended.
 pub(super) struct CallEnd {
     pub(super) sync: u64,
+    pub(super) stream_id: u64,
     pub(super) is_call_16: bool,
     pub(super) result: Result<crate::procs::Values>,
 }

@@ -12,7 +12,9 @@ mod auth;
 mod balance;
 mod connection;
 mod dispatch;
+mod interactive;
 mod listener;
+mod streams;
 mod worker;
 
 use std::net::SocketAddr;
