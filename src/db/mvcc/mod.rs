@@ -219,3 +219,5 @@ impl Database {
     }
 }
 
+#[cfg(test)]
+mod tests;
