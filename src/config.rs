@@ -25,8 +25,8 @@ use std::ffi::OsString;
 use std::path::Path;
 
 pub use choice::{
-    BuiltinRole, LogFormat, LogLevel, LogTo, PasswordStrength, Permission, Role,
-    TxnIsolation, WalMode,
+    BuiltinRole, LogFormat, LogLevel, LogTo, PasswordStrength, Permission, Role, TxnIsolation,
+    WalMode,
 };
 pub use credentials::{Privilege, SPACE_KEYS, SpaceNames, User};
 pub use error::{ConfigError, Origin};

@@ -182,10 +182,14 @@ def test_who_has_only_read_keeps_its_view(conn, other, space):
     other.replace(space, [1, "uno", 0])
     other.insert(space, [3, "three", 0])
     assert names(reader.select(space)) == ["one", "two"]
-    refused(Err.TRANSACTION_CONFLICT, lambda: reader.replace(space, [9, "nine", 9]))
-    assert names(reader.select(space)) == ["one", "two"]
     reader.commit()
     assert names(reader.select(space)) == ["uno", "two", "three"]
+    reader.begin()
+    reader.select(space, [1])
+    other.replace(space, [1, "ein", 0])
+    refused(Err.TRANSACTION_CONFLICT, lambda: reader.replace(space, [9, "nine", 9]))
+    refused(Err.TRANSACTION_CONFLICT, lambda: reader.select(space))
+    refused(Err.TRANSACTION_CONFLICT, reader.commit)
 
 
 def test_a_drop_ends_who_has_used_the_space(conn, other, space_id):

@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::choice::{
-    LogFormat, LogLevel, LogTo, PasswordStrength, Role, TxnIsolation, WalMode,
-};
+use super::choice::{LogFormat, LogLevel, LogTo, PasswordStrength, Role, TxnIsolation, WalMode};
 use super::credentials::{SpaceNames, User};
 use super::options::options;
 use super::scalar::{AlwaysOn, Secret, Threads};

@@ -418,10 +418,10 @@ impl<'db> Txn<'db> {
     pub(super) fn hand_over(mut self, writes: &mut WriteSet) {
         for undo in self.scratch.undo.drain(..) {
             if let Undo::Change { space_id, old, new } = undo {
-                writes.changed(&self.db.spaces[&space_id], old, new);
+                writes.changed(&self.db.spaces[&space_id], old.as_ref(), new);
             }
         }
-        writes.took(|rows| rows.append(&mut self.scratch.rows));
+        writes.succeeded(&mut self.scratch.rows);
     }
 
     /// Does what an interactive transaction has done on copies of its spaces. Old tuples go first, so that no new one meets
@@ -429,25 +429,25 @@ impl<'db> Txn<'db> {
     ///
     /// # Errors
     /// TRANSACTION_CONFLICT if a space is not as the interactive transaction saw it.
-    pub(super) fn replay(&mut self, mut writes: WriteSet) -> Result<()> {
+    pub(super) fn replay(&mut self, writes: WriteSet) -> Result<()> {
         let conflict = || err!(TRANSACTION_CONFLICT);
-        for (space_id, changes) in writes.changes() {
+        let (spaces, mut rows) = writes.into_parts();
+        for (space_id, changes) in spaces {
             let space = self.db.spaces.get_mut(&space_id).ok_or_else(conflict)?;
-            for (key, _) in changes.clone() {
-                if let Some(old) = space.primary()?.find(key).cloned() {
+            for change in &changes {
+                if let Some(old) = space.primary()?.find(&change.key).cloned() {
                     space.remove(&old);
                     self.scratch.undo.push(Undo::Change { space_id, old: Some(old), new: None });
                 }
             }
-            for new in changes.filter_map(|(_, new)| new) {
-                space.put(new, Mode::Insert).map_err(|_| conflict())?;
-                let new = Some(new.clone());
-                self.scratch.undo.push(Undo::Change { space_id, old: None, new });
+            for new in changes.into_iter().filter_map(|change| change.new) {
+                space.put(&new, Mode::Insert).map_err(|_| conflict())?;
+                self.scratch.undo.push(Undo::Change { space_id, old: None, new: Some(new) });
             }
         }
         // Rows may be all that is left of a transaction.
         self.scratch.undo.push(Undo::Nothing);
-        writes.took(|rows| self.scratch.rows.append(rows));
+        self.scratch.rows.append(&mut rows);
         Ok(())
     }
 

@@ -354,10 +354,7 @@ impl<'a> Run<'a> {
     }
 
     /// The name and the arguments of a CALL that the user may make. Lets go of the lock.
-    pub(super) fn parse_call<'h>(
-        &mut self,
-        header: &Header<'h>,
-    ) -> Result<(Cow<'h, str>, Args)> {
+    pub(super) fn parse_call<'h>(&mut self, header: &Header<'h>) -> Result<(Cow<'h, str>, Args)> {
         if header.body.is_empty() {
             return Err(err!(INVALID_MSGPACK, "missing request body"));
         }

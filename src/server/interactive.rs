@@ -9,10 +9,10 @@ use lycosa_proto::msgpack;
 
 use super::connection::Call;
 use super::dispatch::{PendingWrite, Run};
+use crate::db::Select;
 use crate::db::journal::Ticket;
 use crate::db::mvcc::{Isolation, TxnId};
 use crate::db::select::WALK_MAX;
-use crate::db::Select;
 
 /// The greatest request type that streams take, besides PING.
 const IN_STREAM_MAX: u64 = 19;
@@ -20,11 +20,7 @@ const IN_STREAM_MAX: u64 = 19;
 impl Run<'_> {
     /// Answers a request that names a stream. `packet` is its bytes, for when it has to wait.
     #[cold]
-    pub(super) fn request_in_stream(
-        &mut self,
-        header: &Header<'_>,
-        packet: &[u8],
-    ) -> Option<Call> {
+    pub(super) fn request_in_stream(&mut self, header: &Header<'_>, packet: &[u8]) -> Option<Call> {
         let start = self.out.len();
         let done = match self.check_for_stream(header) {
             Err(error) => Err(error),

@@ -115,10 +115,11 @@ impl Interactive {
     ) -> Result<Executed> {
         let space = db.space(statement.space_id)?;
         db.check_space(uid, &space.def, Privilege::WRITE)?;
-        self.check_can_continue(&space.def)?;
         if matches!(self.status, Status::InReadView(_)) {
-            return Err(Abort::Conflict.error());
+            // What it would write could not be committed: it has seen what is no more.
+            self.abort(Abort::Conflict);
         }
+        self.check_can_continue(&space.def)?;
         if self.writes.rows().bytes() > ROWS_BYTES_MAX {
             return Err(err!(MEMORY_ISSUE, ROWS_BYTES_MAX, "transaction", "rows"));
         }
@@ -255,27 +256,23 @@ impl Interactive {
         self.check_can_continue(&db.space(select.space_id)?.def)
     }
 
+    /// Puts the spaces that this transaction sees in the place of the live ones, or the other way round.
+    fn swap(&mut self, db: &mut Database) {
+        match &mut self.status {
+            Status::InReadView(spaces) => std::mem::swap(spaces, &mut db.spaces),
+            Status::InProgress | Status::Aborted(_) => self.writes.swap(db),
+        }
+    }
+
     /// Runs `body` on the database as this transaction sees it.
     fn look<T>(
         &mut self,
         db: &mut Database,
         body: impl FnOnce(&mut Self, &Database) -> Result<T>,
     ) -> Result<T> {
-        if let Status::InReadView(_) = &self.status {
-            let Status::InReadView(mut spaces) =
-                std::mem::replace(&mut self.status, Status::InProgress)
-            else {
-                unreachable!("it was just looked at");
-            };
-            std::mem::swap(&mut db.spaces, &mut spaces);
-            let result = body(self, db);
-            std::mem::swap(&mut db.spaces, &mut spaces);
-            self.status = Status::InReadView(spaces);
-            return result;
-        }
-        self.writes.swap(db);
+        self.swap(db);
         let result = body(self, db);
-        self.writes.swap(db);
+        self.swap(db);
         result
     }
 
@@ -313,7 +310,8 @@ impl Interactive {
 
     /// Notes what a SELECT has read; `last` is the tuple that it ended at because of its limit.
     fn track_select(&mut self, db: &Database, select: &Select<'_>, last: Option<Tuple>) {
-        if select.limit == 0 {
+        // A read view is one state whatever others do.
+        if select.limit == 0 || matches!(self.status, Status::InReadView(_)) {
             return;
         }
         if let Some(source) = views::source(select.space_id) {
@@ -334,12 +332,7 @@ impl Interactive {
     }
 
     /// Another transaction has committed; `view` is made when it is needed first.
-    pub(super) fn on_commit(
-        &mut self,
-        db: &Database,
-        changes: &[Undo],
-        view: &mut Option<Spaces>,
-    ) {
+    pub(super) fn on_commit(&mut self, db: &Database, changes: &[Undo], view: &mut Option<Spaces>) {
         if matches!(self.status, Status::Aborted(_)) {
             return;
         }

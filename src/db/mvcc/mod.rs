@@ -3,8 +3,8 @@
 //! ```text
 //!  begin --> in progress --commit--> its changes are replayed on the live spaces as one transaction --> gone
 //!              |      |
-//!              |      +-- a commit of another touches what it has read: it has written nothing --> in a read view
-//!              |                                                       it has written --> aborted
+//!              |      +-- a commit of another touches what it has read: it has written nothing --> in a read view --write--+
+//!              |                                                       it has written --> aborted <-----------------------+
 //!              +-- DDL, timeout, a failed journal --> aborted: the next statement and COMMIT get the reason
 //! ```
 //!
@@ -131,8 +131,7 @@ impl Database {
     ///
     /// # Errors
     /// NO_SUCH_SPACE, ACCESS_DENIED; TRANSACTION_CONFLICT, TRANSACTION_YIELD or TRANSACTION_TIMEOUT if the transaction is
-    /// aborted, TRANSACTION_CONFLICT also if it is in a read view; UNSUPPORTED for a space that is not linearizable;
-    /// MEMORY_ISSUE if its rows grow too long; those of the statement, after which the transaction goes on.
+    /// aborted, as one in a read view is by this; UNSUPPORTED for a space that is not linearizable; MEMORY_ISSUE if its rows grow too long; those of the statement, after which the transaction goes on.
     pub fn execute_interactive(
         &mut self,
         id: TxnId,

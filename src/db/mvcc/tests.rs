@@ -130,7 +130,8 @@ impl Driver {
         let iterator = kind as u32;
         let select = Select { space_id: 512, index_id, iterator, offset: 0, limit, key: &key };
         let mut out = Vec::new();
-        self.db.select_interactive(id, ADMIN, &select, |tuple| out.push(tuple.data()[1..].to_vec()))?;
+        self.db
+            .select_interactive(id, ADMIN, &select, |tuple| out.push(tuple.data()[1..].to_vec()))?;
         Ok(out)
     }
 
@@ -173,9 +174,14 @@ fn who_has_only_read_goes_on_in_a_read_view() {
     on.replace([1, 1, 2]);
     on.replace([2, 2, 2]);
     assert_eq!(on.select(id, 0, Kind::All, &[], 9).expect("the view"), [[1, 1, 1]]);
-    assert_eq!(code(on.replace_in(id, [3, 3, 3])), CONFLICT);
     assert_eq!(on.select(id, 2, Kind::All, &[], 9).expect("the view"), [[1, 1, 1]]);
     on.commit(id).expect("it has only read");
+    let id = on.begin();
+    on.get(id, 1).expect("there");
+    on.replace([1, 1, 3]);
+    assert_eq!(code(on.replace_in(id, [3, 3, 3])), CONFLICT);
+    assert_eq!(code(on.get(id, 1)), CONFLICT);
+    assert_eq!(code(on.commit(id)), CONFLICT);
 }
 
 #[test]
@@ -337,10 +343,7 @@ fn a_commit_is_one_transaction_of_the_journal() {
         lycosa_proto::msgpack::take(&mut rest).expect("a body");
         headers.push((header.row_type, header.lsn, header.tsn, header.is_commit));
     }
-    assert_eq!(
-        headers,
-        [(request_type::REPLACE, 1, 1, false), (request_type::DELETE, 2, 1, true)]
-    );
+    assert_eq!(headers, [(request_type::REPLACE, 1, 1, false), (request_type::DELETE, 2, 1, true)]);
     // Nothing was written: nothing is logged.
     let id = on.begin();
     on.get(id, 1).expect("there");

@@ -31,11 +31,11 @@ struct Copied {
 }
 
 /// What became of the tuple of one primary key.
-struct Change {
+pub(in crate::db) struct Change {
     /// A tuple with that key.
-    key: Tuple,
+    pub(in crate::db) key: Tuple,
     /// What is there now.
-    new: Option<Tuple>,
+    pub(in crate::db) new: Option<Tuple>,
     /// How many keys were written before it was for the first time.
     at: usize,
 }
@@ -67,7 +67,7 @@ impl WriteSet {
         self.statements == 0
     }
 
-    /// Statements that have succeeded.
+    /// The rows to log.
     pub(super) fn rows(&self) -> &Rows {
         &self.rows
     }
@@ -84,11 +84,8 @@ impl WriteSet {
 
     /// Takes a private copy of a space, if there is none.
     pub(super) fn copy(&mut self, space: &Space) {
-        let copied = || Copied {
-            space: space.clone(),
-            changes: HashMap::new(),
-            claims: HashMap::new(),
-        };
+        let copied =
+            || Copied { space: space.clone(), changes: HashMap::new(), claims: HashMap::new() };
         self.spaces.entry(space.def.id).or_insert_with(copied);
     }
 
@@ -112,11 +109,11 @@ impl WriteSet {
     pub(in crate::db) fn changed(
         &mut self,
         space: &Space,
-        old: Option<Tuple>,
+        old: Option<&Tuple>,
         new: Option<Tuple>,
     ) {
         let Some(copied) = self.spaces.get_mut(&space.def.id) else { return };
-        let (Some(key), Ok(primary)) = (new.as_ref().or(old.as_ref()), space.primary()) else {
+        let (Some(key), Ok(primary)) = (new.as_ref().or(old), space.primary()) else {
             return;
         };
         for claim in new.iter().flat_map(|new| exclusive_keys(space, new)) {
@@ -135,9 +132,9 @@ impl WriteSet {
         }
     }
 
-    /// Notes a statement that has succeeded; `take` moves its rows in, or takes all of them out.
-    pub(in crate::db) fn took(&mut self, take: impl FnOnce(&mut Rows)) {
-        take(&mut self.rows);
+    /// Notes a statement that has succeeded; its rows are moved here.
+    pub(in crate::db) fn succeeded(&mut self, rows: &mut Rows) {
+        self.rows.append(rows);
         self.statements += 1;
     }
 
@@ -181,13 +178,11 @@ impl WriteSet {
         true
     }
 
-    /// The changes of each space: a tuple with the key, and what is there now.
-    pub(in crate::db) fn changes(
-        &self,
-    ) -> impl Iterator<Item = (u32, impl Iterator<Item = (&Tuple, Option<&Tuple>)> + Clone)> {
-        self.spaces.iter().map(|(id, copied)| {
-            let changes = copied.changes.values().flatten();
-            (*id, changes.map(|change| (&change.key, change.new.as_ref())))
-        })
+    /// The changes of each space, by its id, and the rows. The private copies are given up: whoever changes the live spaces
+    /// now shares no node of a tree with them.
+    pub(in crate::db) fn into_parts(self) -> (Vec<(u32, Vec<Change>)>, Rows) {
+        let changes =
+            |(id, copied): (u32, Copied)| (id, copied.changes.into_values().flatten().collect());
+        (self.spaces.into_iter().map(changes).collect(), self.rows)
     }
 }

@@ -65,7 +65,7 @@ impl Rows {
     }
 
     /// Moves the rows of `other` behind these.
-    pub(super) fn append(&mut self, other: &mut Self) {
+    pub(in crate::db) fn append(&mut self, other: &mut Self) {
         let from = self.bodies.len();
         self.bodies.append(&mut other.bodies);
         let moved = other.rows.drain(..).map(|row| Row { end: row.end + from, ..row });

@@ -21,7 +21,12 @@ pub(super) enum Op {
     DeleteByUnique(u8),
     /// The tuple, and what its last field becomes if the key is there.
     Upsert(Row, u8),
-    Select { index: u8, kind: Kind, key: Option<u8>, limit: u32 },
+    Select {
+        index: u8,
+        kind: Kind,
+        key: Option<u8>,
+        limit: u32,
+    },
 }
 
 /// Numbers from nought below this.
