@@ -21,6 +21,9 @@ use crate::instance::Instance;
 /// Streams of one connection with something open.
 const STREAMS_MAX: usize = 1024;
 
+/// A timeout that stands for none, seconds: a hundred years, as Tarantool has it.
+const NEVER_SEC: f64 = 3_153_600_000.0;
+
 /// The streams of one connection.
 pub(super) struct Streams {
     instance: Arc<Instance>,
@@ -58,8 +61,11 @@ impl Drop for Timer {
 }
 
 impl Timer {
-    /// None for a time that no clock measures.
+    /// None if the time is never over.
     fn start(instance: &Arc<Instance>, id: TxnId, seconds: f64) -> Option<Self> {
+        if seconds >= NEVER_SEC {
+            return None;
+        }
         let timeout = Duration::try_from_secs_f64(seconds).ok()?;
         let deadline = tokio::time::Instant::now().checked_add(timeout)?;
         let instance = instance.clone();
