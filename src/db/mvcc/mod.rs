@@ -131,7 +131,8 @@ impl Database {
     ///
     /// # Errors
     /// NO_SUCH_SPACE, ACCESS_DENIED; TRANSACTION_CONFLICT, TRANSACTION_YIELD or TRANSACTION_TIMEOUT if the transaction is
-    /// aborted, as one in a read view is by this; UNSUPPORTED for a space that is not linearizable; MEMORY_ISSUE if its rows grow too long; those of the statement, after which the transaction goes on.
+    /// aborted, as one in a read view is by this; UNSUPPORTED for a space that is not linearizable; MEMORY_ISSUE if its
+    /// rows grow too long; those of the statement, after which the transaction goes on.
     pub fn execute_interactive(
         &mut self,
         id: TxnId,
