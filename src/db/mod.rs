@@ -8,6 +8,7 @@
 //! - [`index`]: kinds of indexes, read views, iterators, positions.
 //! - [`space`], [`constraint`], [`schema`], [`access`]: what holds tuples, what they must meet, and who may touch them.
 //! - [`database`], [`txn`], [`select`], [`session_settings`]: what a request calls; [`build`]: what takes long.
+//! - [`mvcc`]: interactive transactions.
 //! - [`journal`]: what is asked of whoever makes commits durable.
 //! - [`blame`]: what errors say of where they happened.
 
@@ -25,6 +26,7 @@ pub mod index;
 pub mod journal;
 pub mod json_path;
 pub mod key_def;
+pub mod mvcc;
 pub mod schema;
 pub mod select;
 pub mod session_settings;
@@ -39,7 +41,7 @@ pub use journal::Ticket;
 pub use key_def::Key;
 pub use select::Select;
 pub use tuple::Tuple;
-pub use txn::Txn;
+pub use txn::{Statement, Txn};
 
 #[cfg(test)]
 mod tests;
