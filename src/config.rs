@@ -25,13 +25,14 @@ use std::ffi::OsString;
 use std::path::Path;
 
 pub use choice::{
-    BuiltinRole, LogFormat, LogLevel, LogTo, PasswordStrength, Permission, Role, WalMode,
+    BuiltinRole, LogFormat, LogLevel, LogTo, PasswordStrength, Permission, Role, TxnIsolation,
+    WalMode,
 };
 pub use credentials::{Privilege, SPACE_KEYS, SpaceNames, User};
 pub use error::{ConfigError, Origin};
 pub use options::{Limits, OptionDef};
 pub use page::page;
-pub use scalar::{Secret, Threads};
+pub use scalar::{AlwaysOn, Secret, Threads};
 pub use table::*;
 pub use value::{OptionType, Refused};
 

@@ -32,13 +32,14 @@ use self::lock::Shared;
 pub use self::lock::WriteGuard;
 pub use self::schedule::Schedule;
 pub use self::settings::Settings;
-use crate::config::{Config, WalMode};
+use crate::config::{Config, TxnIsolation, WalMode};
 use crate::db::access::ADMIN;
 use crate::db::journal::Vclock;
+use crate::db::mvcc::Isolation;
 use crate::db::schema::space_def::Engine;
 use crate::db::schema::{bootstrap, sequence, space_id};
 use crate::db::space::Space;
-use crate::db::{Database, Tuple, Txn};
+use crate::db::{Database, Statement, Tuple, Txn};
 use crate::stat::Stat;
 use crate::wal::checkpoint::{self, Checkpoint};
 use crate::wal::disk::{DirLock, Disk};
@@ -108,10 +109,20 @@ pub struct Instance {
     stat: Stat,
     /// The addresses that are listened on, as text.
     listen: OnceLock<Vec<String>>,
+    txn_defaults: TxnDefaults,
     /// When the process became ready.
     started: std::time::Instant,
     /// Held for as long as the instance lives.
     _locks: Vec<DirLock>,
+}
+
+/// What BEGIN means where it does not say.
+#[derive(Clone, Copy, Debug)]
+pub struct TxnDefaults {
+    /// The isolation level.
+    pub isolation: Isolation,
+    /// The time after which a transaction is aborted.
+    pub timeout: Duration,
 }
 
 /// Seconds since the epoch.
@@ -182,6 +193,14 @@ impl Instance {
             schedule: Schedule::new(&config.snapshot.by),
             stat: Stat::default(),
             listen: OnceLock::new(),
+            txn_defaults: TxnDefaults {
+                isolation: match config.database.txn_isolation {
+                    TxnIsolation::BestEffort => Isolation::BestEffort,
+                    TxnIsolation::ReadCommitted => Isolation::ReadCommitted,
+                    TxnIsolation::ReadConfirmed => Isolation::ReadConfirmed,
+                },
+                timeout: config.database.txn_timeout,
+            },
             started: std::time::Instant::now(),
             _locks: locks,
         };
@@ -227,6 +246,11 @@ impl Instance {
     /// Time since the instance was opened.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// What interactive transactions have unless they say otherwise.
+    pub fn txn_defaults(&self) -> TxnDefaults {
+        self.txn_defaults
     }
 
     /// The database, to read.
@@ -424,19 +448,14 @@ fn apply_rows<'a>(db: &mut Database, rows: impl Iterator<Item = Row<'a>>) -> Res
 }
 
 fn apply_row(txn: &mut Txn<'_>, row: &Row<'_>) -> Result<()> {
-    let body = Body::decode(row.body)?;
-    let space_id = body.space_id;
-    let empty: &[u8] = &[0x90];
-    let (key, tuple) = (body.key.unwrap_or(empty), body.tuple.unwrap_or(empty));
     match row.header.row_type {
-        request_type::INSERT => txn.insert(space_id, tuple).map(|_| ()),
-        request_type::REPLACE => txn.replace(space_id, tuple).map(|_| ()),
-        request_type::UPDATE => {
-            txn.update(space_id, body.index_id, key, tuple, body.index_base).map(|_| ())
-        }
-        request_type::DELETE => txn.delete(space_id, body.index_id, key).map(|_| ()),
-        request_type::UPSERT => {
-            txn.upsert(space_id, tuple, body.ops.unwrap_or(empty), body.index_base)
+        request_type::INSERT
+        | request_type::REPLACE
+        | request_type::UPDATE
+        | request_type::DELETE
+        | request_type::UPSERT => {
+            let body = Body::decode(row.body)?;
+            txn.execute(&Statement::new(row.header.row_type, &body)).map(|_| ())
         }
         // Rows of Tarantool's synchronous replication: with one server there is nothing to confirm.
         request_type::NOP

@@ -34,7 +34,11 @@ impl Counter {
     pub const BYTES_RECEIVED: Self = Self(5);
     /// Bytes of replies and events.
     pub const BYTES_SENT: Self = Self(6);
-    const FIRST_REQUEST: usize = 7;
+    /// Streams that have begun: with a transaction, or with a call that others may have to wait for.
+    pub const STREAM_BEGUN: Self = Self(7);
+    /// Streams that have ended, those of closed connections among them.
+    pub const STREAM_ENDED: Self = Self(8);
+    const FIRST_REQUEST: usize = 9;
     /// Requests of the types that are not counted each for itself.
     pub const OTHER_REQUEST: Self = Self(Self::FIRST_REQUEST + Self::REQUEST_TYPE_MAX);
     /// Request types below this are counted each for itself.
@@ -80,6 +84,11 @@ impl Totals {
     /// Connections that are open.
     pub fn connections(&self) -> u64 {
         self.get(Counter::CONNECTION_OPENED).saturating_sub(self.get(Counter::CONNECTION_CLOSED))
+    }
+
+    /// Streams that are open.
+    pub fn streams(&self) -> u64 {
+        self.get(Counter::STREAM_BEGUN).saturating_sub(self.get(Counter::STREAM_ENDED))
     }
 
     /// Requests that have no reply yet: calls that wait for something.

@@ -8,8 +8,10 @@
 //! Source: protocol.md §2, §3, §6; Tarantool `src/box/iproto_constants.h`, `src/box/xrow.c`.
 
 mod request;
+mod transaction;
 
 pub use request::{Body, Frame, Header, Iterator, frame};
+pub use transaction::{Begin, Commit};
 
 use crate::error::Error;
 use crate::msgpack::{write_array, write_map, write_str, write_uint};
@@ -320,6 +322,11 @@ impl Data {
             write_str(out, position);
         }
         self.finish(out, count);
+    }
+
+    /// Where the items begin in the buffer.
+    pub fn start_of_items(&self) -> usize {
+        self.count_at + 4
     }
 
     /// Fills in the count.

@@ -62,6 +62,18 @@ choice! {
 }
 
 choice! {
+    /// What a transaction sees of others that are not in the journal yet.
+    TxnIsolation {
+        /// Nothing until it writes, everything afterwards.
+        BestEffort "best-effort",
+        /// Everything.
+        ReadCommitted "read-committed",
+        /// Nothing.
+        ReadConfirmed "read-confirmed",
+    }
+}
+
+choice! {
     /// How important a message is; the first is the most important.
     LogLevel by number {
         /// The process cannot go on.

@@ -63,6 +63,23 @@ impl OptionType for bool {
     }
 }
 
+/// What other servers can turn off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlwaysOn;
+
+impl OptionType for AlwaysOn {
+    fn allowed(_: &Limits) -> String {
+        "true (it is always on)".to_owned()
+    }
+
+    fn read(value: &Value, limits: &Limits) -> Result<Self, Refused> {
+        match value.as_bool() {
+            Some(true) => Ok(Self),
+            _ => Err(Refused::new(value, Self::allowed(limits))),
+        }
+    }
+}
+
 impl OptionType for String {
     fn allowed(_: &Limits) -> String {
         "text".to_owned()

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::choice::{LogFormat, LogLevel, LogTo, PasswordStrength, Role, WalMode};
+use super::choice::{LogFormat, LogLevel, LogTo, PasswordStrength, Role, TxnIsolation, WalMode};
 use super::credentials::{SpaceNames, User};
 use super::options::options;
-use super::scalar::{Secret, Threads};
+use super::scalar::{AlwaysOn, Secret, Threads};
 
 options! {
     /// The whole configuration.
@@ -117,6 +117,13 @@ options! {
     struct Database {
         /// UUID of this instance; none draws one when the database is created.
         instance_uuid: Option<Uuid> = "", hostile "";
+        /// The transaction manager, which lets a transaction of a stream stay open. It is always on; Tarantool's default is
+        /// `false`.
+        use_mvcc_engine: AlwaysOn = "true", hostile "true";
+        /// What transactions see of others that are not in the journal yet, unless BEGIN says otherwise.
+        txn_isolation: TxnIsolation = "best-effort", hostile "read-confirmed";
+        /// Time after which an open transaction is aborted, unless BEGIN says otherwise.
+        txn_timeout: Duration = "3153600000" [0 to 3153600000 "seconds"], hostile "0.001";
     }
 
     /// Users and their rights.

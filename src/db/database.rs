@@ -16,6 +16,7 @@ use super::build::Pending;
 use super::collation::Collations;
 use super::constraint::{self, References};
 use super::journal::{Journal, Ticket, Vclock};
+use super::mvcc::{self, Manager};
 use super::schema;
 use super::schema::space_def::SpaceDef;
 use super::space::Space;
@@ -97,6 +98,8 @@ pub struct Database {
     pub(super) unsettled: VecDeque<(Ticket, OwnLsn, Undo)>,
     /// Buffers of a transaction, kept for the next.
     pub(super) scratch: Scratch,
+    /// The interactive transactions that are open.
+    pub(super) manager: Manager,
 }
 
 /// Schema version of a fresh database: Tarantool's is about this after bootstrap.
@@ -128,6 +131,7 @@ impl Database {
             ticket: Ticket(0),
             unsettled: VecDeque::new(),
             scratch: Scratch::default(),
+            manager: Manager::default(),
         }
     }
 
@@ -155,6 +159,20 @@ impl Database {
     /// The newest ticket given: what a reader must wait for to see only what is durable.
     pub fn ticket(&self) -> Ticket {
         self.ticket
+    }
+
+    /// The same, but [`Ticket::SETTLED`] if nothing is left to wait for: the newest ticket may be one that failed, long ago.
+    pub(super) fn unsettled_ticket(&self) -> Ticket {
+        match &self.journal {
+            Some(journal) if journal.settled() < self.ticket => self.ticket,
+            _ => Ticket::SETTLED,
+        }
+    }
+
+    /// True if an interactive transaction is open.
+    #[inline]
+    pub(super) fn has_interactive(&self) -> bool {
+        !self.manager.is_empty()
     }
 
     /// The id of this instance in `_cluster`; 0 if it is not registered.
@@ -257,11 +275,20 @@ impl Database {
             before.restore(self);
         }
         schema::refresh_access(self);
+        mvcc::abort_all(self);
         self.ticket
     }
 
-    /// Takes one change back.
+    /// Takes one change back, for all to see.
     pub(super) fn undo(&mut self, undo: Undo) {
+        if let Undo::Change { space_id, old, new } = &undo {
+            self.log_for_builds(*space_id, new.as_ref(), old.as_ref());
+        }
+        self.take_back(undo);
+    }
+
+    /// Takes one change back, of which builds are not to know.
+    pub(super) fn take_back(&mut self, undo: Undo) {
         match undo {
             Undo::Nothing => {}
             Undo::Change { space_id, old, new } => {
@@ -274,7 +301,6 @@ impl Database {
                     }
                     _ => {}
                 }
-                self.log_for_builds(space_id, new.as_ref(), old.as_ref());
                 if let Some(space) = self.spaces.get_mut(&space_id) {
                     space.change(new.as_ref(), old.as_ref());
                 }

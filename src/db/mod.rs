@@ -9,6 +9,7 @@
 //! - [`space`], [`constraint`], [`schema`], [`access`]: what holds tuples, what they must meet, and who may touch them.
 //! - [`database`], [`txn`], [`select`], [`session_settings`]: what a request calls; [`build`]: what takes long.
 //! - [`rows`]: tuples as Rust values, what a procedure calls.
+//! - [`mvcc`]: interactive transactions.
 //! - [`journal`]: what is asked of whoever makes commits durable.
 //! - [`blame`]: what errors say of where they happened.
 
@@ -26,6 +27,7 @@ pub mod index;
 pub mod journal;
 pub mod json_path;
 pub mod key_def;
+pub mod mvcc;
 pub mod rows;
 pub mod schema;
 pub mod select;
@@ -42,7 +44,7 @@ pub use key_def::Key;
 pub use rows::RowKey;
 pub use select::Select;
 pub use tuple::Tuple;
-pub use txn::Txn;
+pub use txn::{Statement, Txn};
 
 #[cfg(test)]
 mod tests;

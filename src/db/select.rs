@@ -44,6 +44,14 @@ pub struct Page<'a> {
     pub fetch_position: bool,
 }
 
+impl Page<'_> {
+    /// True for what any SELECT is: it begins at the start, and its end is not wanted.
+    #[inline]
+    pub fn is_whole(&self) -> bool {
+        self.after.is_none() && !self.fetch_position
+    }
+}
+
 /// What a SELECT gave.
 #[derive(Debug, Default)]
 pub struct Selected {
@@ -119,11 +127,7 @@ impl Database {
             return Ok(0);
         }
         // The usual point look-up needs no cursor.
-        if kind == Kind::Eq
-            && index.def.is_unique
-            && key.part_count == index.def.key_def.part_count()
-            && !index.def.key_def.is_nullable()
-        {
+        if is_point(index, kind, &key) {
             let found = index.get(&key).filter(|_| select.offset == 0);
             found.into_iter().for_each(&mut each);
             return Ok(u32::from(found.is_some()));
@@ -210,6 +214,15 @@ impl Database {
         let walk = index.select(kind, key).filter(|tuple| visible.shows(tuple));
         Ok(give(walk, select, each))
     }
+}
+
+/// True if the iterator and the key mean at most one tuple of the index.
+#[inline]
+pub(super) fn is_point(index: &Index, kind: Kind, key: &Key<'_>) -> bool {
+    kind == Kind::Eq
+        && index.def.is_unique
+        && key.part_count == index.def.key_def.part_count()
+        && !index.def.key_def.is_nullable()
 }
 
 /// What a SELECT of a page reads, checked.

@@ -11,26 +11,34 @@
 //!
 //! Source: protocol.md §4, §17; wal.md §2; Tarantool `src/box/txn.c`, `box.cc` box_process_rw.
 
+mod rows;
+mod statement;
+
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::iproto::{key, request_type};
 use lycosa_proto::msgpack::{write_map, write_uint};
-use lycosa_proto::xrow::{GROUP_LOCAL, Header};
+use lycosa_proto::xrow::GROUP_LOCAL;
 
 use super::access::Privilege;
 use super::blame;
 use super::build::{self, Build, Plan};
 use super::constraint;
-use super::database::{Database, OwnLsn, space_object};
+use super::database::{Database, OwnLsn};
 use super::journal::Ticket;
 use super::key_def::Key;
+use super::mvcc::{self, WriteSet};
 use super::schema;
-use super::schema::space_def::{Engine, SpaceDef};
+use super::schema::space_def::Engine;
 use super::schema::space_id;
 use super::session_settings;
 use super::space::{Mode, Space};
 use super::tuple::Tuple;
 use super::update::Update;
+use rows::write_key;
+
+pub(super) use rows::Rows;
+pub use statement::Statement;
 
 /// Where a transaction comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,21 +90,11 @@ pub(super) enum RowScope {
     Nowhere,
 }
 
-/// A row that waits for its LSN.
-struct Row {
-    row_type: u64,
-    group_id: u32,
-    /// Where its body ends in [`Scratch::bodies`].
-    end: usize,
-}
-
 /// Buffers of a transaction.
 #[derive(Default)]
 pub struct Scratch {
     undo: Vec<Undo>,
-    rows: Vec<Row>,
-    /// The bodies of the rows one after another.
-    bodies: Vec<u8>,
+    rows: Rows,
     /// The rows as the journal gets them.
     encoded: Vec<u8>,
 }
@@ -112,6 +110,10 @@ pub struct Txn<'db> {
     scope: RowScope,
     /// How it goes about long builds.
     plan: Plan,
+    /// A statement of it has come to the triggers of a system space, successful or not.
+    is_schema_changed: bool,
+    /// It runs on private copies of spaces: nobody else is to know what it does.
+    is_private: bool,
     scratch: Scratch,
 }
 
@@ -119,7 +121,6 @@ impl Drop for Txn<'_> {
     fn drop(&mut self) {
         self.roll_back_to(0);
         self.scratch.rows.clear();
-        self.scratch.bodies.clear();
         self.db.scratch = std::mem::take(&mut self.scratch);
     }
 }
@@ -130,7 +131,17 @@ const TUPLE_OVERHEAD_BYTES: usize = 10;
 impl<'db> Txn<'db> {
     pub(super) fn new(db: &'db mut Database, uid: u32, now: f64, origin: Origin) -> Self {
         let scratch = std::mem::take(&mut db.scratch);
-        Self { db, uid, now, origin, scope: RowScope::OfSpace, plan: Plan::AtOnce, scratch }
+        Self {
+            db,
+            uid,
+            now,
+            origin,
+            scope: RowScope::OfSpace,
+            plan: Plan::AtOnce,
+            is_schema_changed: false,
+            is_private: false,
+            scratch,
+        }
     }
 
     /// The database as this transaction sees it.
@@ -160,6 +171,16 @@ impl<'db> Txn<'db> {
         self.now
     }
 
+    /// True if a statement has come to what a change of a system space means, successful or not.
+    pub(super) fn is_schema_changed(&self) -> bool {
+        self.is_schema_changed
+    }
+
+    /// Says that this runs on private copies of spaces.
+    pub(super) fn set_private(&mut self) {
+        self.is_private = true;
+    }
+
     /// True for rows that come from a file.
     pub(super) fn is_recovery(&self) -> bool {
         self.origin == Origin::Recovery
@@ -170,7 +191,7 @@ impl<'db> Txn<'db> {
     fn space_for_write(&self, space_id: u32) -> Result<&Space> {
         let space = self.db.space(space_id)?;
         if self.origin == Origin::Request {
-            self.db.access.check(self.uid, &space_object(&space.def), Privilege::WRITE)?;
+            self.db.check_space(self.uid, &space.def, Privilege::WRITE)?;
             if space.is_frozen() {
                 return Err(err!(
                     UNSUPPORTED,
@@ -291,6 +312,7 @@ impl<'db> Txn<'db> {
     /// A checked tuple goes through a space that keeps none: what follows from it happens, and it is logged.
     fn pass(&mut self, space_id: u32, new: &Tuple) -> Result<()> {
         if schema::is_system(space_id) {
+            self.is_schema_changed = true;
             schema::on_replace(self, space_id, None, Some(new))?;
         }
         self.scratch.undo.push(Undo::Nothing);
@@ -310,10 +332,13 @@ impl<'db> Txn<'db> {
     fn changed(&mut self, space_id: u32, old: Option<Tuple>, new: Option<Tuple>) -> Result<()> {
         let savepoint = self.scratch.undo.len();
         if !schema::is_system(space_id) {
-            self.db.log_for_builds(space_id, old.as_ref(), new.as_ref());
+            if !self.is_private {
+                self.db.log_for_builds(space_id, old.as_ref(), new.as_ref());
+            }
             self.scratch.undo.push(Undo::Change { space_id, old, new });
             return Ok(());
         }
+        self.is_schema_changed = true;
         self.scratch.undo.push(Undo::Change { space_id, old: old.clone(), new: new.clone() });
         let done = schema::on_replace(self, space_id, old.as_ref(), new.as_ref());
         if done.is_err() {
@@ -554,8 +579,7 @@ impl<'db> Txn<'db> {
         }
         let is_local = scope == RowScope::Local || space.is_some_and(|space| space.def.is_local);
         let group_id = if is_local { GROUP_LOCAL } else { 0 };
-        body(&mut self.scratch.bodies, space);
-        self.scratch.rows.push(Row { row_type, group_id, end: self.scratch.bodies.len() });
+        self.scratch.rows.push(row_type, group_id, |bytes| body(bytes, space));
     }
 
     /// A place to roll back to: the number of changes so far.
@@ -567,8 +591,6 @@ impl<'db> Txn<'db> {
     pub fn roll_back_to_savepoint(&mut self, savepoint: Savepoint) {
         self.roll_back_to(savepoint.undo);
         self.scratch.rows.truncate(savepoint.rows);
-        let end = self.scratch.rows.last().map_or(0, |row| row.end);
-        self.scratch.bodies.truncate(end);
     }
 
     fn roll_back_to(&mut self, len: usize) {
@@ -581,17 +603,62 @@ impl<'db> Txn<'db> {
         {
             touched_system |=
                 !matches!(undo, Undo::Change { space_id, .. } if !schema::is_system(space_id));
-            self.db.undo(undo);
+            if self.is_private {
+                self.db.take_back(undo);
+            } else {
+                self.db.undo(undo);
+            }
         }
         if touched_system {
             schema::refresh_access(self.db);
         }
     }
 
+    /// Gives what was done to an interactive transaction instead of committing it; the spaces stay as they are.
+    pub(super) fn hand_over(mut self, writes: &mut WriteSet) {
+        for undo in self.scratch.undo.drain(..) {
+            if let Undo::Change { space_id, old, new } = undo {
+                writes.changed(&self.db.spaces[&space_id], old.as_ref(), new);
+            }
+        }
+        writes.succeeded(&mut self.scratch.rows);
+    }
+
+    /// Does what an interactive transaction has done on copies of its spaces. Old tuples go first, so that no new one meets
+    /// a duplicate on the way.
+    ///
+    /// # Errors
+    /// TRANSACTION_CONFLICT if a space is not as the interactive transaction saw it.
+    pub(super) fn replay(&mut self, writes: WriteSet) -> Result<()> {
+        let conflict = || err!(TRANSACTION_CONFLICT);
+        let (spaces, mut rows) = writes.into_parts();
+        for (space_id, changes) in spaces {
+            for change in &changes {
+                let space = self.db.spaces.get_mut(&space_id).ok_or_else(conflict)?;
+                if let Some(old) = space.primary()?.find(&change.key).cloned() {
+                    space.remove(&old);
+                    self.changed(space_id, Some(old), None)?;
+                }
+            }
+            for new in changes.into_iter().filter_map(|change| change.new) {
+                let space = self.db.spaces.get_mut(&space_id).ok_or_else(conflict)?;
+                space.put(&new, Mode::Insert).map_err(|_| conflict())?;
+                self.changed(space_id, None, Some(new))?;
+            }
+        }
+        // Rows may be all that is left of a transaction.
+        self.scratch.undo.push(Undo::Nothing);
+        self.scratch.rows.append(&mut rows);
+        Ok(())
+    }
+
     /// Commits: what was done stays, its rows go to the journal. The ticket tells when they are durable.
     pub fn commit(mut self) -> Ticket {
         let db = &mut *self.db;
         let scratch = &mut self.scratch;
+        if db.has_interactive() {
+            mvcc::committed(db, &scratch.undo);
+        }
         let Some(journal) = db.journal.as_ref().filter(|_| self.origin == Origin::Request) else {
             scratch.undo.clear();
             return db.ticket;
@@ -599,13 +666,12 @@ impl<'db> Txn<'db> {
         let settled = journal.settled();
         if scratch.undo.is_empty() || (scratch.rows.is_empty() && settled >= db.ticket) {
             scratch.undo.clear();
-            // The newest ticket may be one that failed, long before this transaction began.
-            return if settled >= db.ticket { Ticket::SETTLED } else { db.ticket };
+            return db.unsettled_ticket();
         }
         let before = OwnLsn::of(db);
         db.ticket.0 += 1;
         scratch.encoded.clear();
-        encode_rows(scratch, &mut db.vclock, db.replica_id, self.now);
+        scratch.rows.encode(&mut db.vclock, db.replica_id, self.now, &mut scratch.encoded);
         journal.append(db.ticket, &scratch.encoded, &db.vclock);
         let journal = journal.settled();
         let ticket = db.ticket;
@@ -630,67 +696,4 @@ fn refused(space: &Space, operation: &str) -> Error {
 pub struct Savepoint {
     undo: usize,
     rows: usize,
-}
-
-/// Gives the rows their LSNs and encodes them. The rows of one transaction share the LSN of its first global row as TSN.
-fn encode_rows(
-    scratch: &mut Scratch,
-    vclock: &mut super::journal::Vclock,
-    replica_id: u32,
-    now: f64,
-) {
-    let originator = |group_id| if group_id == GROUP_LOCAL { 0 } else { replica_id };
-    let is_global = |row: &&Row| row.group_id != GROUP_LOCAL;
-    let first = scratch.rows.iter().find(is_global).or(scratch.rows.first());
-    let tsn = first.map_or(0, |row| vclock.get(originator(row.group_id)) + 1);
-    let mut start = 0;
-    let last = scratch.rows.len().saturating_sub(1);
-    for (no, row) in scratch.rows.iter().enumerate() {
-        let originator = originator(row.group_id);
-        let lsn = vclock.get(originator) + 1;
-        vclock.set(originator, lsn);
-        let header = Header {
-            row_type: row.row_type,
-            replica_id: originator,
-            group_id: row.group_id,
-            lsn,
-            timestamp: now,
-            tsn,
-            is_commit: no == last,
-            flags: 0,
-        };
-        header.write(&mut scratch.encoded);
-        scratch.encoded.extend_from_slice(&scratch.bodies[start..row.end]);
-        start = row.end;
-    }
-    scratch.rows.clear();
-    scratch.bodies.clear();
-}
-
-/// Writes space and key of a DELETE or an UPDATE: the primary key of the tuple that was found, else what the request had.
-/// `more` keys follow in the map.
-fn write_key(
-    body: &mut Vec<u8>,
-    space: Option<&Space>,
-    index_id: u32,
-    old: Option<&Tuple>,
-    key_bytes: &[u8],
-    more: usize,
-) {
-    let def: Option<&SpaceDef> = space.map(|space| &*space.def);
-    let primary = space.and_then(|space| space.primary().ok());
-    let is_rebound = index_id == 0 || (old.is_some() && primary.is_some());
-    write_map(body, 2 + more + usize::from(!is_rebound));
-    write_uint(body, key::SPACE_ID);
-    write_uint(body, u64::from(def.map_or(0, |def| def.id)));
-    if !is_rebound {
-        write_uint(body, key::INDEX_ID);
-        write_uint(body, u64::from(index_id));
-    }
-    // UPDATE has INDEX_BASE before KEY only by convention of order: readers take any.
-    write_uint(body, key::KEY);
-    match (old, primary) {
-        (Some(old), Some(primary)) if index_id != 0 => primary.def.key_def.extract(old, body),
-        _ => body.extend_from_slice(key_bytes),
-    }
 }

@@ -100,9 +100,13 @@ impl Registry {
 
     /// Begins the procedure of a name. None if there is none.
     pub fn call(&self, context: &Context, name: &str, args: Args) -> Option<Running> {
+        self.module(name)?.call(context, name, args)
+    }
+
+    /// The application that a procedure would be of.
+    pub fn module(&self, name: &str) -> Option<&dyn Module> {
         let first = name.split(['.', ':']).next().unwrap_or(name);
-        let module = self.modules.iter().find(|module| module.name() == first)?;
-        module.call(context, name, args)
+        self.modules.iter().map(|module| &**module).find(|module| module.name() == first)
     }
 
     /// Tells every application that a session has ended.

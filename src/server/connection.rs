@@ -28,6 +28,7 @@ use tokio::net::TcpStream;
 
 use super::Shared;
 use super::dispatch::{CallEnd, PendingWrite, Run, finish_call};
+use super::streams::Streams;
 use crate::instance::VERSION;
 use crate::procs::{Running, Session};
 use crate::stat::{Counter, Counters};
@@ -53,6 +54,8 @@ const WRITERS_HOME: usize = 0;
 /// A procedure that runs.
 pub(super) struct Call {
     pub(super) sync: u64,
+    /// Its stream, 0 if none.
+    pub(super) stream_id: u64,
     pub(super) is_call_16: bool,
     pub(super) running: Running,
 }
@@ -62,7 +65,8 @@ impl Future for Call {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<CallEnd> {
         let result = std::task::ready!(self.running.as_mut().poll(cx));
-        Poll::Ready(CallEnd { sync: self.sync, is_call_16: self.is_call_16, result })
+        let Self { sync, stream_id, is_call_16, .. } = *self;
+        Poll::Ready(CallEnd { sync, stream_id, is_call_16, result })
     }
 }
 
@@ -106,8 +110,18 @@ pub(super) async fn serve_moving(
 async fn serve(mut connection: Connection<'_>) -> Option<(usize, Moving)> {
     let end = connection.run().await;
     let writer_score = connection.writer_score;
-    let Connection { shared, worker, session, calls, stream, mut input, done, watcher, .. } =
-        connection;
+    let Connection {
+        shared,
+        worker,
+        session,
+        calls,
+        streams,
+        stream,
+        mut input,
+        done,
+        watcher,
+        ..
+    } = connection;
     if let Err(End::Moving(target)) = end
         && let Ok(stream) = stream.into_std()
     {
@@ -119,6 +133,7 @@ async fn serve(mut connection: Connection<'_>) -> Option<(usize, Moving)> {
     counters.add(Counter::CALL_ENDED, calls.len() as u64);
     // Its procedures end first: what they hold is free when the applications hear of it.
     drop(calls);
+    drop(streams);
     shared.registry.on_disconnect(&shared.instance, &session);
     None
 }
@@ -192,6 +207,8 @@ struct Connection<'a> {
     calls: FuturesUnordered<Call>,
     /// What it watches; None if it never watched anything.
     watcher: Option<Box<Watcher>>,
+    /// Streams with an open transaction, or with requests that wait for a procedure.
+    streams: Streams,
     /// No further request will be read: the input is no packet, or the last reply was the last.
     is_broken: bool,
     /// Reads in a row that did not have to wait.
@@ -230,6 +247,7 @@ impl<'a> Connection<'a> {
             writes: Vec::new(),
             calls: FuturesUnordered::new(),
             watcher: moving.watcher,
+            streams: Streams::new(shared.instance.clone(), shared.counters[worker].clone()),
             is_broken: false,
             streak: 0,
             writer_score: moving.writer_score,
@@ -267,7 +285,7 @@ impl<'a> Connection<'a> {
 
     /// The worker that the connection should go to now, if not this one.
     fn elsewhere(&self) -> Option<usize> {
-        if !self.calls.is_empty() || self.is_broken {
+        if !self.calls.is_empty() || !self.streams.is_empty() || self.is_broken {
             return None;
         }
         if self.writer_score >= WRITER_SCORE {
@@ -278,7 +296,7 @@ impl<'a> Connection<'a> {
 
     /// True if calls may begin.
     fn has_room(&self) -> bool {
-        self.calls.len() < self.shared.limits.in_flight
+        self.calls.len() + self.streams.waiting() < self.shared.limits.in_flight
     }
 
     /// Waits for something to do: bytes, or a call that ends.
@@ -332,17 +350,18 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Takes the end of a call.
-    fn finish_call(&mut self, end: CallEnd) {
-        self.counters.add(Counter::CALL_ENDED, 1);
-        finish_call(self.shared, self.counters, &mut self.out, end);
-    }
-
     /// Takes the ends of all calls that have ended by now.
     fn finish_ready_calls(&mut self) {
         while let Some(Some(end)) = self.calls.next().now_or_never() {
             self.finish_call(end);
         }
+    }
+
+    /// Writes the reply of a call; what waits for it in its stream can go on.
+    fn finish_call(&mut self, end: CallEnd) {
+        self.counters.add(Counter::CALL_ENDED, 1);
+        self.streams.call_ended(end.stream_id);
+        finish_call(self.shared, self.counters, &mut self.out, end);
     }
 
     /// Makes room in the input for the next read.
@@ -364,6 +383,7 @@ impl<'a> Connection<'a> {
     /// Executes whole requests of the input. True if it did something.
     fn execute(&mut self) -> bool {
         let (mut weight, mut count, was_broken) = (0, 0, self.is_broken);
+        let in_flight_max = self.shared.limits.in_flight;
         let mut run = Run::new(
             self.shared,
             &self.session,
@@ -371,11 +391,22 @@ impl<'a> Connection<'a> {
             &mut self.watcher,
             &mut self.out,
             &mut self.writes,
+            &mut self.streams,
         );
-        while self.calls.len() < self.shared.limits.in_flight
-            && !self.is_broken
-            && weight < ROUND_REQUESTS_MAX
-        {
+        while self.calls.len() < in_flight_max && !self.is_broken && weight < ROUND_REQUESTS_MAX {
+            if let Some(packet) = run.streams.next_ready() {
+                if let Some(call) = run.packet(&packet) {
+                    self.counters.add(Counter::CALL_BEGUN, 1);
+                    self.calls.push(call);
+                }
+                self.is_broken = run.is_last();
+                count += 1;
+                weight += 1 + run.output_bytes() / OUTPUT_BYTES_PER_REQUEST;
+                continue;
+            }
+            if self.calls.len() + run.streams.waiting() >= in_flight_max {
+                break;
+            }
             let rest = &self.input[self.done..];
             match frame(rest, self.shared.limits.packet_bytes) {
                 Ok(Frame::Complete { head, total }) => {

@@ -5,6 +5,7 @@
 //!
 //! Source: protocol.md §3, §4; Tarantool `src/box/iproto.cc` tx_process*.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use lycosa_proto::err;
@@ -19,6 +20,7 @@ use lycosa_proto::msgpack::{
 use parking_lot::RwLockReadGuard;
 
 use super::connection::Call;
+use super::streams::Streams;
 use super::{Shared, auth, refused, tuple_extension};
 use crate::db::access::{Object, ObjectType};
 use crate::db::build::Build;
@@ -27,7 +29,7 @@ use crate::db::journal::Ticket;
 use crate::db::schema;
 use crate::db::schema::space_id::SESSION_SETTINGS;
 use crate::db::select::{Page, WALK_MAX};
-use crate::db::{Database, Select, Tuple, Txn};
+use crate::db::{Database, Select, Statement, Tuple, Txn};
 use crate::instance::{WriteGuard, now};
 use crate::procs::{Args, Context, Session, Values};
 use crate::stat::{Counter, Counters};
@@ -37,6 +39,8 @@ use crate::watcher::Watcher;
 const PROTOCOL_VERSION: u64 = 10;
 /// What IPROTO_ID offers: what works.
 const FEATURES: &[Feature] = &[
+    Feature::STREAMS,
+    Feature::TRANSACTIONS,
     Feature::ERROR_EXTENSION,
     Feature::WATCHERS,
     Feature::PAGINATION,
@@ -69,17 +73,19 @@ pub(super) struct PendingWrite {
 
 /// A stretch of requests.
 pub(super) struct Run<'a> {
-    shared: &'a Arc<Shared>,
-    session: &'a Arc<Session>,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) session: &'a Arc<Session>,
     guard: Guard<'a>,
     /// What the thread counts.
     counters: &'a Counters,
     /// What the connection watches; None before its first WATCH.
     watcher: &'a mut Option<Box<Watcher>>,
     /// The output buffer.
-    out: &'a mut Vec<u8>,
-    /// Writes of this stretch, in order.
-    writes: &'a mut Vec<PendingWrite>,
+    pub(super) out: &'a mut Vec<u8>,
+    /// Replies of this stretch that wait for the journal, in order.
+    pub(super) writes: &'a mut Vec<PendingWrite>,
+    /// The streams of the connection.
+    pub(super) streams: &'a mut Streams,
     /// The time of this stretch.
     now: Option<f64>,
     /// The connection is to be closed after this reply.
@@ -94,6 +100,7 @@ impl<'a> Run<'a> {
         watcher: &'a mut Option<Box<Watcher>>,
         out: &'a mut Vec<u8>,
         writes: &'a mut Vec<PendingWrite>,
+        streams: &'a mut Streams,
     ) -> Self {
         Self {
             shared,
@@ -103,6 +110,7 @@ impl<'a> Run<'a> {
             watcher,
             out,
             writes,
+            streams,
             now: None,
             is_last: false,
         }
@@ -136,7 +144,7 @@ impl<'a> Run<'a> {
     }
 
     #[inline]
-    fn db_mut(&mut self) -> &mut Database {
+    pub(super) fn db_mut(&mut self) -> &mut Database {
         if !matches!(self.guard, Guard::Write(_)) {
             self.guard = Guard::None;
             self.guard = Guard::Write(self.shared.instance.write());
@@ -147,11 +155,24 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The database to write, the output and the streams, all at once.
+    pub(super) fn split(&mut self) -> (&mut Database, &mut Vec<u8>, &mut Streams) {
+        self.db_mut();
+        match &mut self.guard {
+            Guard::Write(guard) => (guard, self.out, self.streams),
+            _ => unreachable!("the lock was just taken"),
+        }
+    }
+
     /// Answers one packet (its bytes after the length). A call that has begun is returned.
     #[inline]
     pub(super) fn packet(&mut self, packet: &[u8]) -> Option<Call> {
         match Header::decode(packet) {
-            Ok(header) => self.request(&header),
+            Ok(header) if header.stream_id == 0 => {
+                self.count(&header);
+                self.request(&header)
+            }
+            Ok(header) => self.request_in_stream(&header, packet),
             Err((sync, error)) => {
                 self.fail(sync, &error);
                 None
@@ -167,9 +188,15 @@ impl<'a> Run<'a> {
         write_error(self.out, sync, version, error);
     }
 
+    /// Counts a request whose turn has come.
     #[inline]
-    fn request(&mut self, header: &Header<'_>) -> Option<Call> {
+    pub(super) fn count(&self, header: &Header<'_>) {
         self.counters.add(Counter::request(header.request_type), 1);
+    }
+
+    /// Answers a request outside of any interactive transaction.
+    #[inline]
+    pub(super) fn request(&mut self, header: &Header<'_>) -> Option<Call> {
         let start = self.out.len();
         let done = match header.request_type {
             request_type::SELECT => self.select(header),
@@ -187,6 +214,9 @@ impl<'a> Run<'a> {
                 Ok(call) => return Some(call),
                 Err(error) => Err(error),
             },
+            request_type::BEGIN | request_type::COMMIT | request_type::ROLLBACK => {
+                Err(out_of_stream(header.request_type))
+            }
             request_type::AUTH => self.auth(header),
             request_type::ID => self.id(header),
             request_type::WATCH | request_type::UNWATCH | request_type::WATCH_ONCE => {
@@ -198,6 +228,13 @@ impl<'a> Run<'a> {
             }
             _ => self.check_version(header).and_then(|()| Err(self.refuse(header))),
         };
+        self.finish(header, start, done);
+        None
+    }
+
+    /// Gives the reply that begins at `start` its last form: an error takes its place, tuples get their format.
+    #[inline]
+    pub(super) fn finish(&mut self, header: &Header<'_>, start: usize, done: Result<()>) {
         match done {
             Err(error) => {
                 self.out.truncate(start);
@@ -208,7 +245,6 @@ impl<'a> Run<'a> {
             }
             Ok(()) => {}
         }
-        None
     }
 
     #[cold]
@@ -242,7 +278,7 @@ impl<'a> Run<'a> {
     }
 
     #[inline]
-    fn check_version(&mut self, header: &Header<'_>) -> Result<()> {
+    pub(super) fn check_version(&mut self, header: &Header<'_>) -> Result<()> {
         let current = self.db().schema_version();
         if header.schema_version == 0 || header.schema_version == current {
             return Ok(());
@@ -251,39 +287,26 @@ impl<'a> Run<'a> {
         Err(err!(WRONG_SCHEMA_VERSION, header.schema_version, current))
     }
 
-    fn empty(&mut self, header: &Header<'_>) {
+    pub(super) fn empty(&mut self, header: &Header<'_>) {
         let version = self.db().schema_version();
         write_empty(self.out, header.sync, version);
     }
 
     #[inline]
-    fn select(&mut self, header: &Header<'_>) -> Result<()> {
-        let body = Body::decode(header.body)?;
-        body.require(&[key::SPACE_ID, key::LIMIT, key::KEY])?;
-        self.check_version(header)?;
+    pub(super) fn select(&mut self, header: &Header<'_>) -> Result<()> {
+        let (select, page) = self.parse_select(header)?;
+        if !page.is_whole() {
+            return self.select_page(header, &select, &page);
+        }
         let uid = self.session.uid();
-        self.db();
         let (db, out) = match &self.guard {
             Guard::Read(guard) => (&**guard, &mut *self.out),
             Guard::Write(guard) => (&**guard, &mut *self.out),
             Guard::None => unreachable!("the lock was just taken"),
         };
-        let space_id = resolve_space(db, &body)?;
-        let select = Select {
-            space_id,
-            index_id: resolve_index(db, space_id, &body)?,
-            iterator: body.iterator,
-            offset: body.offset,
-            limit: body.limit,
-            key: body.key.unwrap_or(&[0x90]),
-        };
-        let page = page_of(&body);
-        if page.fetch_position || page.after.is_some() {
-            return self.select_page(header, &select, &page);
-        }
         let reply = Reply::start(out, 0, header.sync, db.schema_version());
         let data = Data::start(out);
-        if space_id == SESSION_SETTINGS {
+        if select.space_id == SESSION_SETTINGS {
             let settings = self.session.settings.lock();
             let each = |row: &Tuple| out.extend_from_slice(row.data());
             let count = settings.select(db, uid, &select, each)?;
@@ -332,6 +355,28 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// What a SELECT asks for. Takes the lock, if it is not held.
+    #[inline]
+    pub(super) fn parse_select<'h>(
+        &mut self,
+        header: &Header<'h>,
+    ) -> Result<(Select<'h>, Page<'h>)> {
+        let body = Body::decode(header.body)?;
+        body.require(&[key::SPACE_ID, key::LIMIT, key::KEY])?;
+        self.check_version(header)?;
+        let db = self.db();
+        let space_id = resolve_space(db, &body)?;
+        let select = Select {
+            space_id,
+            index_id: resolve_index(db, space_id, &body)?,
+            iterator: body.iterator,
+            offset: body.offset,
+            limit: body.limit,
+            key: body.key.unwrap_or(&[0x90]),
+        };
+        Ok((select, page_of(&body)))
+    }
+
     /// A SELECT over many tuples: takes a read view and lets go of the lock.
     #[cold]
     fn long_select(
@@ -360,6 +405,38 @@ impl<'a> Run<'a> {
     /// A write. One that has much to build goes on beside the connection, as a call does.
     #[inline]
     fn write(&mut self, header: &Header<'_>, start: usize) -> Result<Option<Call>> {
+        let statement = self.statement(header)?;
+        let space_id = statement.space_id;
+        if space_id == SESSION_SETTINGS && header.request_type == request_type::UPDATE {
+            return self.update_settings(header, &statement).map(|()| None);
+        }
+        let uid = self.session.uid();
+        let now = self.now();
+        let db = self.db_mut();
+        let mut txn = db.begin(uid, now);
+        let tuple = if matches!(space_id, schema::space_id::SPACE | schema::space_id::INDEX) {
+            txn.allow_postponing();
+            match txn.execute(&statement) {
+                Ok(tuple) => tuple,
+                Err(error) => {
+                    let build = txn.take_postponed().ok_or(error)?;
+                    drop(txn);
+                    return Ok(Some(self.define(header, &statement, build)));
+                }
+            }
+        } else {
+            txn.execute(&statement)?
+        };
+        let ticket = txn.commit();
+        let version = db.schema_version();
+        self.reply_with(header, version, tuple.as_ref());
+        self.writes.push(PendingWrite { ticket, sync: header.sync, start, end: self.out.len() });
+        Ok(None)
+    }
+
+    /// The statement of a request. Takes the lock to write.
+    #[inline]
+    pub(super) fn statement<'h>(&mut self, header: &Header<'h>) -> Result<Statement<'h>> {
         let body = Body::decode(header.body)?;
         body.require(match header.request_type {
             request_type::INSERT | request_type::REPLACE => &[key::SPACE_ID, key::TUPLE],
@@ -369,73 +446,69 @@ impl<'a> Run<'a> {
         })?;
         self.db_mut();
         self.check_version(header)?;
-        let uid = self.session.uid();
-        let now = *self.now.get_or_insert_with(now);
-        let db = self.db_mut();
-        let space_id = resolve_space(db, &body)?;
-        let index_id = match header.request_type {
-            request_type::UPDATE | request_type::DELETE => resolve_index(db, space_id, &body)?,
-            _ => 0,
-        };
-        if space_id == SESSION_SETTINGS && header.request_type == request_type::UPDATE {
-            return self.update_settings(header, index_id, &body).map(|()| None);
+        let db = self.db();
+        let mut statement = Statement::new(header.request_type, &body);
+        statement.space_id = resolve_space(db, &body)?;
+        if matches!(header.request_type, request_type::UPDATE | request_type::DELETE) {
+            statement.index_id = resolve_index(db, statement.space_id, &body)?;
         }
-        let mut txn = db.begin(uid, now);
-        let request = (header.request_type, space_id, index_id);
-        let tuple = if matches!(space_id, schema::space_id::SPACE | schema::space_id::INDEX) {
-            txn.allow_postponing();
-            match change(&mut txn, request, &body) {
-                Ok(tuple) => tuple,
-                Err(error) => {
-                    let build = txn.take_postponed().ok_or(error)?;
-                    drop(txn);
-                    return Ok(Some(self.define(header, request, build)));
-                }
-            }
-        } else {
-            change(&mut txn, request, &body)?
-        };
-        let ticket = txn.commit();
-        let version = db.schema_version();
+        Ok(statement)
+    }
+
+    /// The time of this stretch of requests.
+    #[inline]
+    pub(super) fn now(&mut self) -> f64 {
+        *self.now.get_or_insert_with(now)
+    }
+
+    /// Writes a reply with one tuple or none.
+    #[inline]
+    pub(super) fn reply_with(&mut self, header: &Header<'_>, version: u64, tuple: Option<&Tuple>) {
         let reply = Reply::start(self.out, 0, header.sync, version);
         let data = Data::start(self.out);
-        if let Some(tuple) = &tuple {
+        if let Some(tuple) = tuple {
             self.out.extend_from_slice(tuple.data());
         }
         data.finish(self.out, u32::from(tuple.is_some()));
         reply.finish(self.out);
-        self.writes.push(PendingWrite { ticket, sync: header.sync, start, end: self.out.len() });
-        Ok(None)
     }
 
     /// A definition that has much to build.
     #[cold]
-    fn define(&mut self, header: &Header<'_>, request: (u64, u32, u32), build: Build) -> Call {
+    fn define(&mut self, header: &Header<'_>, statement: &Statement<'_>, build: Build) -> Call {
         self.release();
         let (instance, uid) = (self.shared.instance.clone(), self.session.uid());
         let bytes = header.body.to_vec();
+        let Statement { request_type, space_id, index_id, .. } = *statement;
         let running = async move {
-            let body = |txn: &mut Txn<'_>| change(txn, request, &Body::decode(&bytes)?);
+            let body = |txn: &mut Txn<'_>| {
+                let statement = Statement::new(request_type, &Body::decode(&bytes)?);
+                txn.execute(&Statement { space_id, index_id, ..statement })
+            };
             let tuple = instance.finish_definition(uid, build, body).await?;
             Ok(tuple.map_or_else(Values::none, |tuple| Values::raw(tuple.data())))
         };
-        Call { sync: header.sync, is_call_16: false, running: Box::pin(running) }
+        Call {
+            sync: header.sync,
+            stream_id: header.stream_id,
+            is_call_16: false,
+            running: Box::pin(running),
+        }
     }
 
     /// An UPDATE of what only this session has.
     #[cold]
-    fn update_settings(
+    pub(super) fn update_settings(
         &mut self,
         header: &Header<'_>,
-        index_id: u32,
-        body: &Body<'_>,
+        statement: &Statement<'_>,
     ) -> Result<()> {
-        let (key, ops) = (body.key.unwrap_or(&[0x90]), body.tuple.unwrap_or(&[0x90]));
+        let Statement { index_id, key, tuple: ops, index_base, .. } = *statement;
         let session = self.session;
         let db = self.db();
         let version = db.schema_version();
         let updated =
-            session.settings.lock().update(db, session.uid(), index_id, key, ops, body.index_base);
+            session.settings.lock().update(db, session.uid(), index_id, key, ops, index_base);
         let row = updated?;
         let count = u32::from(row.is_some());
         let bytes = row.as_ref().map_or(&[][..], Tuple::data);
@@ -444,44 +517,49 @@ impl<'a> Run<'a> {
     }
 
     fn call(&mut self, header: &Header<'_>) -> Result<Call> {
+        let (name, args) = self.parse_call(header)?;
+        let context =
+            Context { instance: self.shared.instance.clone(), session: self.session.clone() };
+        let running = self
+            .shared
+            .registry
+            .call(&context, &name, args)
+            .ok_or_else(|| err!(NO_SUCH_PROC, &*name))?;
+        Ok(Call {
+            sync: header.sync,
+            stream_id: header.stream_id,
+            is_call_16: header.request_type == request_type::CALL_16,
+            running,
+        })
+    }
+
+    /// The name and the arguments of a CALL that the user may make. Lets go of the lock.
+    pub(super) fn parse_call<'h>(&mut self, header: &Header<'h>) -> Result<(Cow<'h, str>, Args)> {
         if header.body.is_empty() {
             return Err(err!(INVALID_MSGPACK, "missing request body"));
         }
         let body = Body::decode(header.body)?;
         body.require(&[key::FUNCTION_NAME])?;
         self.check_version(header)?;
-        let name = body.function_name.unwrap_or_default();
+        let name = String::from_utf8_lossy(body.function_name.unwrap_or_default());
         let uid = self.session.uid();
-        let text = String::from_utf8_lossy(name);
         let db = self.db();
-        let row = schema::function_by_name(db, &text);
+        let row = schema::function_by_name(db, &name);
         let function = row.map(|row| Object {
             object_type: ObjectType::Function,
             id: row.id,
             owner: row.owner,
-            name: &text,
+            name: &name,
         });
-        db.access().check_call(uid, &text, function.as_ref())?;
+        db.access().check_call(uid, &name, function.as_ref())?;
         // A procedure may write: the lock must be free when it is polled.
         self.release();
-        let context =
-            Context { instance: self.shared.instance.clone(), session: self.session.clone() };
         let args = body.tuple.unwrap_or(&[0x90]);
         let plain = match body.has(key::TUPLE_FORMATS) {
             true => tuple_extension::plain(args),
             false => None,
         };
-        let args = Args::new(plain.as_deref().unwrap_or(args));
-        let running = self
-            .shared
-            .registry
-            .call(&context, &text, args)
-            .ok_or_else(|| err!(NO_SUCH_PROC, &*text))?;
-        Ok(Call {
-            sync: header.sync,
-            is_call_16: header.request_type == request_type::CALL_16,
-            running,
-        })
+        Ok((name, Args::new(plain.as_deref().unwrap_or(args))))
     }
 
     fn auth(&mut self, header: &Header<'_>) -> Result<()> {
@@ -605,24 +683,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Carries out a write of a type to a space, by an index; gives the tuple that the reply has.
-#[inline]
-fn change(
-    txn: &mut Txn<'_>,
-    (request_type, space_id, index_id): (u64, u32, u32),
-    body: &Body<'_>,
-) -> Result<Option<Tuple>> {
-    let (key, tuple) = (body.key.unwrap_or(&[0x90]), body.tuple.unwrap_or(&[0x90]));
-    match request_type {
-        request_type::INSERT => txn.insert(space_id, tuple).map(Some),
-        request_type::REPLACE => txn.replace(space_id, tuple).map(Some),
-        request_type::UPDATE => txn.update(space_id, index_id, key, tuple, body.index_base),
-        request_type::DELETE => txn.delete(space_id, index_id, key),
-        _ => {
-            txn.upsert(space_id, tuple, body.ops.unwrap_or(&[0x90]), body.index_base)?;
-            Ok(None)
-        }
-    }
+/// The error for a request that needs a stream.
+#[cold]
+fn out_of_stream(code: u64) -> Error {
+    err!(UNABLE_TO_PROCESS_OUT_OF_STREAM, request_type::name(code).unwrap_or("(null)"))
 }
 
 fn write_vclock(out: &mut Vec<u8>, vclock: &crate::db::journal::Vclock) {
@@ -675,6 +739,7 @@ pub(super) fn finish_call(shared: &Shared, counters: &Counters, out: &mut Vec<u8
 /// How a call ended.
 pub(super) struct CallEnd {
     pub(super) sync: u64,
+    pub(super) stream_id: u64,
     pub(super) is_call_16: bool,
     pub(super) result: Result<crate::procs::Values>,
 }

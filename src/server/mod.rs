@@ -12,8 +12,10 @@ mod auth;
 mod balance;
 mod connection;
 mod dispatch;
+mod interactive;
 mod listener;
 mod refused;
+mod streams;
 mod tuple_extension;
 mod worker;
 

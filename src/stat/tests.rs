@@ -13,7 +13,10 @@ fn threads_are_summed() {
     threads[1].add(Counter::request(1 << 40), 1);
     threads[0].add(Counter::CONNECTION_OPENED, 5);
     threads[1].add(Counter::CONNECTION_CLOSED, 4);
+    threads[0].add(Counter::STREAM_BEGUN, 3);
+    threads[0].add(Counter::STREAM_ENDED, 1);
     let totals = stat.totals();
+    assert_eq!(totals.streams(), 2);
     assert_eq!(totals.get(Counter::request(PING)), 5);
     assert_eq!(totals.get(Counter::OTHER_REQUEST), 1);
     assert_eq!((totals.requests(), totals.connections()), (6, 1));

@@ -47,9 +47,12 @@ class Key(IntEnum):
     ERROR = 0x52
     VERSION = 0x54
     FEATURES = 0x55
+    TIMEOUT = 0x56
     EVENT_KEY = 0x57
     EVENT_DATA = 0x58
+    TXN_ISOLATION = 0x59
     TUPLE_FORMATS = 0x60
+    IS_SYNC = 0x61
 
 
 class Type(IntEnum):
@@ -65,6 +68,9 @@ class Type(IntEnum):
     EVAL = 8
     UPSERT = 9
     CALL = 10
+    BEGIN = 14
+    COMMIT = 15
+    ROLLBACK = 16
     PING = 64
     SUBSCRIBE = 66
     ID = 73
@@ -106,19 +112,27 @@ class Err(IntEnum):
     NO_SUCH_INDEX_ID = 35
     NO_SUCH_SPACE = 36
     FIELD_MISSING = 39
+    WAL_IO = 40
     MORE_THAN_ONE_TUPLE = 41
     ACCESS_DENIED = 42
     NO_SUCH_USER = 45
     CREDS_MISMATCH = 47
     UNKNOWN_REQUEST_TYPE = 48
     MISSING_REQUEST_FIELD = 69
+    ACTIVE_TRANSACTION = 79
+    TRANSACTION_CONFLICT = 97
     RTREE_RECT = 101
     WRONG_SCHEMA_VERSION = 109
     UNSUPPORTED_INDEX_FEATURE = 112
     PARTIAL_KEY = 136
+    TRANSACTION_YIELD = 154
     SESSION_SETTING_INVALID_VALUE = 209
-    NIL_UUID = 264
+    SYNC_QUEUE_UNCLAIMED = 227
+    UNABLE_TO_PROCESS_IN_STREAM = 229
+    UNABLE_TO_PROCESS_OUT_OF_STREAM = 230
+    TRANSACTION_TIMEOUT = 231
     ITERATOR_POSITION = 247
+    NIL_UUID = 264
 
 
 class Closed(Exception):
@@ -267,8 +281,63 @@ class Framer:
         return payload
 
 
-class Connection:
-    """A blocking connection. Requests by method raise ServerError; `exchange` returns errors as replies."""
+class Requests:
+    """Requests by method, for whatever has `exchange`; they raise ServerError."""
+
+    def ping(self):
+        reply = self.exchange(Type.PING)
+        if reply.code:
+            raise ServerError(reply.code, reply.message)
+        return reply
+
+    def select_reply(self, space, key=(), index=0, iterator=None, limit=NO_LIMIT, offset=0):
+        if iterator is None:
+            iterator = Iter.EQ if key else Iter.ALL
+        return self.exchange(
+            Type.SELECT,
+            {
+                Key.SPACE_ID: space,
+                Key.INDEX_ID: index,
+                Key.LIMIT: limit,
+                Key.OFFSET: offset,
+                Key.ITERATOR: int(iterator),
+                Key.KEY: list(key),
+            },
+        )
+
+    def select(self, space, key=(), **how):
+        """Rows of a space: EQ with a key, ALL without."""
+        return self.select_reply(space, key, **how).data
+
+    def insert(self, space, row):
+        return self.exchange(Type.INSERT, {Key.SPACE_ID: space, Key.TUPLE: row}).data
+
+    def replace(self, space, row):
+        return self.exchange(Type.REPLACE, {Key.SPACE_ID: space, Key.TUPLE: row}).data
+
+    def delete(self, space, key, index=0):
+        return self.exchange(
+            Type.DELETE, {Key.SPACE_ID: space, Key.INDEX_ID: index, Key.KEY: key}
+        ).data
+
+    def update(self, space, key, ops, index=0):
+        return self.exchange(
+            Type.UPDATE, {Key.SPACE_ID: space, Key.INDEX_ID: index, Key.KEY: key, Key.TUPLE: ops}
+        ).data
+
+    def upsert(self, space, row, ops):
+        return self.exchange(Type.UPSERT, {Key.SPACE_ID: space, Key.TUPLE: row, Key.OPS: ops}).data
+
+    def call(self, name, *args):
+        """What a procedure returns, value by value."""
+        return self.exchange(Type.CALL, {Key.FUNCTION_NAME: name, Key.TUPLE: list(args)}).data
+
+    def eval(self, text, *args):
+        return self.exchange(Type.EVAL, {Key.EXPR: text, Key.TUPLE: list(args)}).data
+
+
+class Connection(Requests):
+    """A blocking connection. `exchange` returns errors as replies."""
 
     def __init__(self, port, host="127.0.0.1", user=None, password="", timeout=10.0):
         self.timeout = timeout
@@ -341,8 +410,6 @@ class Connection:
         assert reply.sync == self.sync, (reply, self.sync)
         return reply
 
-    # ---- requests
-
     def auth(self, user, password):
         """Logs in with chap-sha1."""
         reply = self.exchange(
@@ -352,53 +419,37 @@ class Connection:
         if reply.code:
             raise ServerError(reply.code, reply.message)
 
-    def ping(self):
-        reply = self.exchange(Type.PING)
+    def stream(self, stream_id):
+        """A stream of this connection."""
+        return Stream(self, stream_id)
+
+
+class Stream(Requests):
+    """A stream: requests that run one after another, and may share a transaction."""
+
+    def __init__(self, connection, stream_id):
+        self.connection, self.stream_id = connection, stream_id
+
+    def exchange(self, type_, body=None, **header):
+        return self.connection.exchange(type_, body, STREAM_ID=self.stream_id, **header)
+
+    def request(self, type_, body=None, sync=0):
+        """Bytes of a request in this stream."""
+        return request(type_, body, sync, STREAM_ID=self.stream_id)
+
+    def begin(self, **options):
+        """Begins a transaction; options are TIMEOUT, TXN_ISOLATION and IS_SYNC."""
+        body = {Key[name]: value for name, value in options.items()}
+        return self._end(Type.BEGIN, body or None)
+
+    def commit(self):
+        return self._end(Type.COMMIT)
+
+    def rollback(self):
+        return self._end(Type.ROLLBACK)
+
+    def _end(self, type_, body=None):
+        reply = self.exchange(type_, body)
         if reply.code:
             raise ServerError(reply.code, reply.message)
         return reply
-
-    def select_reply(self, space, key=(), index=0, iterator=None, limit=NO_LIMIT, offset=0):
-        if iterator is None:
-            iterator = Iter.EQ if key else Iter.ALL
-        return self.exchange(
-            Type.SELECT,
-            {
-                Key.SPACE_ID: space,
-                Key.INDEX_ID: index,
-                Key.LIMIT: limit,
-                Key.OFFSET: offset,
-                Key.ITERATOR: int(iterator),
-                Key.KEY: list(key),
-            },
-        )
-
-    def select(self, space, key=(), **how):
-        """Rows of a space: EQ with a key, ALL without."""
-        return self.select_reply(space, key, **how).data
-
-    def insert(self, space, row):
-        return self.exchange(Type.INSERT, {Key.SPACE_ID: space, Key.TUPLE: row}).data
-
-    def replace(self, space, row):
-        return self.exchange(Type.REPLACE, {Key.SPACE_ID: space, Key.TUPLE: row}).data
-
-    def delete(self, space, key, index=0):
-        return self.exchange(
-            Type.DELETE, {Key.SPACE_ID: space, Key.INDEX_ID: index, Key.KEY: key}
-        ).data
-
-    def update(self, space, key, ops, index=0):
-        return self.exchange(
-            Type.UPDATE, {Key.SPACE_ID: space, Key.INDEX_ID: index, Key.KEY: key, Key.TUPLE: ops}
-        ).data
-
-    def upsert(self, space, row, ops):
-        return self.exchange(Type.UPSERT, {Key.SPACE_ID: space, Key.TUPLE: row, Key.OPS: ops}).data
-
-    def call(self, name, *args):
-        """What a procedure returns, value by value."""
-        return self.exchange(Type.CALL, {Key.FUNCTION_NAME: name, Key.TUPLE: list(args)}).data
-
-    def eval(self, text, *args):
-        return self.exchange(Type.EVAL, {Key.EXPR: text, Key.TUPLE: list(args)}).data

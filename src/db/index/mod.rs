@@ -90,6 +90,12 @@ impl Index {
         matches!(self.entries, Entries::Disabled)
     }
 
+    /// True if a tuple has one key here at most, made of its fields alone: the place where it stands.
+    #[inline]
+    pub fn has_one_key(&self) -> bool {
+        !matches!(self.entries, Entries::Multikey(_) | Entries::Disabled)
+    }
+
     /// True without tuples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,0 +1,217 @@
+//! Whatever transactions do to each other, those that commit answer as if they had run one after another; and the journal
+//! holds what makes the same tuples again.
+
+use std::collections::{HashMap, HashSet};
+
+use lycosa_proto::error::kind;
+use lycosa_proto::iproto::{Body, request_type};
+use lycosa_proto::{msgpack, xrow};
+use proptest::prelude::*;
+
+use super::model::{Answer, Model, Op, Row, op};
+use super::{Driver, array, by_key, database, put};
+use crate::db::access::ADMIN;
+use crate::db::database::Database;
+use crate::db::mvcc::TxnId;
+use crate::db::txn::Statement;
+
+/// What somebody does.
+#[derive(Clone, Debug)]
+enum Step {
+    Do(Op),
+    Commit,
+    RollBack,
+}
+
+/// Interactive transactions at once; one more actor runs statements that stand alone.
+const ACTORS: usize = 3;
+
+fn step() -> impl Strategy<Value = (usize, Step)> {
+    let step = prop_oneof![
+        6 => op().prop_map(Step::Do),
+        1 => Just(Step::Commit),
+        1 => Just(Step::RollBack),
+    ];
+    (0..=ACTORS, step)
+}
+
+/// A transaction and what it was answered.
+type History = Vec<(Op, Answer)>;
+
+/// Calls `run` with the statement of an operation that is no select.
+fn with_statement<T>(op: &Op, run: impl FnOnce(&Statement<'_>) -> T) -> T {
+    let set = |field: u8, to: u8| vec![0x91, 0x93, 0xa1, b'=', field, to];
+    match op {
+        Op::Insert(row) => run(&put(request_type::INSERT, 512, &array(row))),
+        Op::Replace(row) => run(&put(request_type::REPLACE, 512, &array(row))),
+        Op::Update(key, field, to) => {
+            run(&by_key(request_type::UPDATE, 512, &array(&[*key]), &set(*field, *to)))
+        }
+        Op::UpdateByUnique(key, to) => {
+            let key = array(&[*key]);
+            let ops = set(2, *to);
+            run(&Statement { index_id: 1, ..by_key(request_type::UPDATE, 512, &key, &ops) })
+        }
+        Op::Delete(key) => run(&by_key(request_type::DELETE, 512, &array(&[*key]), &[0x90])),
+        Op::DeleteByUnique(key) => {
+            let key = array(&[*key]);
+            run(&Statement { index_id: 1, ..by_key(request_type::DELETE, 512, &key, &[0x90]) })
+        }
+        Op::Upsert(row, to) => {
+            let (row, ops) = (array(row), set(2, *to));
+            run(&Statement { ops: &ops, ..put(request_type::UPSERT, 512, &row) })
+        }
+        Op::Select { .. } => unreachable!("a select is no statement"),
+    }
+}
+
+fn row(bytes: &[u8]) -> Row {
+    bytes.try_into().expect("three small numbers")
+}
+
+/// The answer of an operation in a transaction; None if the transaction cannot go on, or not write.
+fn run_in(on: &mut Driver, id: TxnId, op: &Op) -> Option<Answer> {
+    let result = match op {
+        Op::Select { index, kind, key, limit } => {
+            on.select(id, u32::from(*index), *kind, key.as_slice(), *limit)
+        }
+        op => with_statement(op, |statement| on.run(id, statement))
+            .map(|tuple| tuple.iter().map(|tuple| tuple.data()[1..].to_vec()).collect()),
+    };
+    match result {
+        Ok(rows) => Some(Ok(rows.iter().map(|bytes| row(bytes)).collect())),
+        Err(error) if error.kind() == kind::TUPLE_FOUND => Some(Err(())),
+        Err(error) => {
+            assert_eq!(error.kind(), kind::TRANSACTION_CONFLICT, "{op:?}");
+            None
+        }
+    }
+}
+
+/// Plays the steps; gives the transactions that have committed.
+fn play(on: &mut Driver, steps: &[(usize, Step)]) -> Vec<History> {
+    let mut open: HashMap<usize, (TxnId, History)> = HashMap::new();
+    let mut committed = Vec::new();
+    let ends = (0..ACTORS).map(|actor| (actor, Step::Commit));
+    for (actor, step) in steps.iter().cloned().chain(ends) {
+        match step {
+            Step::Do(op) => {
+                let is_alone = actor == ACTORS;
+                let (id, history) =
+                    open.entry(actor).or_insert_with(|| (on.begin(), History::new()));
+                if is_alone && !matches!(op, Op::Select { .. }) {
+                    // Not in a transaction: on the live spaces.
+                    on.db.roll_back_interactive(*id);
+                    open.remove(&actor);
+                    let db = &mut on.db;
+                    let done = with_statement(&op, |statement| {
+                        db.transaction(ADMIN, 0.0, |txn| txn.execute(statement))
+                    });
+                    let answer = match done {
+                        Ok((tuple, _)) => {
+                            Ok(tuple.iter().map(|tuple| row(&tuple.data()[1..])).collect())
+                        }
+                        Err(_) => Err(()),
+                    };
+                    committed.push(vec![(op, answer)]);
+                    continue;
+                }
+                if let Some(answer) = run_in(on, *id, &op) {
+                    history.push((op, answer));
+                }
+                if is_alone {
+                    let (id, history) = open.remove(&actor).expect("just begun");
+                    on.commit(id).expect("nothing came between");
+                    committed.push(history);
+                }
+            }
+            Step::Commit => {
+                if let Some((id, history)) = open.remove(&actor)
+                    && on.commit(id).is_ok()
+                {
+                    committed.push(history);
+                }
+            }
+            Step::RollBack => {
+                if let Some((id, _)) = open.remove(&actor) {
+                    on.db.roll_back_interactive(id);
+                }
+            }
+        }
+    }
+    assert!(!on.db.has_interactive());
+    committed
+}
+
+/// Tells whether the transactions could have run one after another, in any order, to end in `end`.
+fn is_serial(histories: &[History], end: &Model) -> bool {
+    fn search(
+        histories: &[History],
+        done: u64,
+        model: &Model,
+        end: &Model,
+        seen: &mut HashSet<(u64, Model)>,
+    ) -> bool {
+        if done.count_ones() as usize == histories.len() {
+            return model == end;
+        }
+        if !seen.insert((done, model.clone())) {
+            return false;
+        }
+        (0..histories.len()).filter(|no| done & (1 << no) == 0).any(|no| {
+            let mut model = model.clone();
+            histories[no].iter().all(|(op, answer)| model.run(op) == *answer)
+                && search(histories, done | 1 << no, &model, end, seen)
+        })
+    }
+    search(histories, 0, &Model::default(), end, &mut HashSet::new())
+}
+
+/// The tuples of space 512 in a database, which must be the same in all indexes.
+fn model_of(db: &Database) -> Model {
+    let mut model = Model::default();
+    let space = db.space(512).expect("the space");
+    for tuple in space.primary().expect("an index").iter() {
+        model.run(&Op::Insert(row(&tuple.data()[1..]))).expect("keys differ");
+    }
+    for index in 0..3 {
+        let rows = space.index(u32::from(index)).expect("an index").iter();
+        let rows: Vec<Row> = rows.map(|tuple| row(&tuple.data()[1..])).collect();
+        assert_eq!(rows, model.rows(index));
+    }
+    model
+}
+
+/// The database that the rows of a journal make.
+fn recovered(on: &Driver) -> Database {
+    let mut db = database();
+    for rows in on.journal.rows.lock().iter() {
+        let mut txn = db.begin_recovery();
+        let mut rest = rows.as_slice();
+        while !rest.is_empty() {
+            let header = xrow::Header::read(&mut rest).expect("a header");
+            let body = Body::decode(msgpack::take(&mut rest).expect("a body")).expect("a body");
+            txn.execute(&Statement::new(header.row_type, &body)).expect("what was done once");
+        }
+        txn.commit();
+    }
+    db
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn committed_transactions_are_serializable(
+        steps in proptest::collection::vec(step(), 1..28),
+    ) {
+        let mut on = Driver::new();
+        let committed = play(&mut on, &steps);
+        let end = model_of(&on.db);
+        prop_assert!(is_serial(&committed, &end), "{committed:#?} -> {end:?}");
+        prop_assert_eq!(model_of(&recovered(&on)), end);
+        let last = on.db.ticket();
+        on.db.roll_back(crate::db::Ticket(1));
+        prop_assert_eq!(model_of(&on.db), Model::default(), "{:?}", last);
+    }
+}

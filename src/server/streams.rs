@@ -1,0 +1,203 @@
+//! The streams of a connection: which transaction each has open, and what waits in it.
+//!
+//! Requests of a stream run one after another, as those of a connection do anyway; but a procedure takes its time while
+//! others go on, so what follows it in its stream waits here. A stream is kept while it has one of these; nobody has to
+//! close it.
+//!
+//! Runs on the connection's thread. Owns the transactions: what is open when the connection ends is rolled back.
+//!
+//! Source: protocol.md §10; Tarantool `src/box/iproto.cc` (struct iproto_stream).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lycosa_proto::err;
+use lycosa_proto::error::Result;
+
+use crate::db::mvcc::{Isolation, TxnId};
+use crate::instance::Instance;
+use crate::stat::{Counter, Counters};
+
+/// Streams of one connection with something open.
+const STREAMS_MAX: usize = 1024;
+
+/// A timeout that stands for none, seconds: a hundred years, as Tarantool has it.
+const NEVER_SEC: f64 = 3_153_600_000.0;
+
+/// The streams of one connection.
+pub(super) struct Streams {
+    instance: Arc<Instance>,
+    /// What the thread counts.
+    counters: Arc<Counters>,
+    open: HashMap<u64, Stream>,
+    /// Streams whose procedure has ended while requests waited for it.
+    ready: VecDeque<u64>,
+    /// Requests that wait, over all streams.
+    waiting: usize,
+}
+
+/// A stream.
+#[derive(Default)]
+struct Stream {
+    transaction: Option<Transaction>,
+    /// A procedure of it runs.
+    is_calling: bool,
+    /// Packets that came after the procedure's.
+    waiting: VecDeque<Box<[u8]>>,
+}
+
+/// An open transaction.
+struct Transaction {
+    id: TxnId,
+    /// Aborts it when its time is over.
+    _timer: Option<Timer>,
+}
+
+/// A task that waits; it ends with this.
+struct Timer(tokio::task::AbortHandle);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Timer {
+    /// None if the time is never over.
+    fn start(instance: &Arc<Instance>, id: TxnId, seconds: f64) -> Option<Self> {
+        if seconds >= NEVER_SEC {
+            return None;
+        }
+        let timeout = Duration::try_from_secs_f64(seconds).ok()?;
+        let deadline = tokio::time::Instant::now().checked_add(timeout)?;
+        let instance = instance.clone();
+        let task = tokio::spawn(async move {
+            tokio::time::sleep_until(deadline).await;
+            instance.write().time_out_interactive(id);
+        });
+        Some(Self(task.abort_handle()))
+    }
+}
+
+impl Streams {
+    pub(super) fn new(instance: Arc<Instance>, counters: Arc<Counters>) -> Self {
+        Self { instance, counters, open: HashMap::new(), ready: VecDeque::new(), waiting: 0 }
+    }
+
+    /// True if nothing is open and nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Requests that wait for a procedure of their stream.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// The open transaction of a stream.
+    pub(super) fn transaction(&self, stream_id: u64) -> Option<TxnId> {
+        self.open.get(&stream_id)?.transaction.as_ref().map(|transaction| transaction.id)
+    }
+
+    /// Begins a transaction in a stream that has none.
+    ///
+    /// # Errors
+    /// MEMORY_ISSUE if too many streams or transactions are open.
+    pub(super) fn begin(
+        &mut self,
+        stream_id: u64,
+        isolation: Isolation,
+        timeout_sec: f64,
+        is_sync: bool,
+        db: &mut crate::db::Database,
+    ) -> Result<()> {
+        if self.open.len() >= STREAMS_MAX && !self.open.contains_key(&stream_id) {
+            return Err(err!(MEMORY_ISSUE, size_of::<Stream>(), "connection", "stream"));
+        }
+        let id = db.begin_interactive(isolation, is_sync)?;
+        let timer = Timer::start(&self.instance, id, timeout_sec);
+        let transaction = Transaction { id, _timer: timer };
+        self.stream(stream_id).transaction = Some(transaction);
+        Ok(())
+    }
+
+    /// Takes the transaction out of a stream, to be committed or rolled back.
+    pub(super) fn end(&mut self, stream_id: u64) -> Option<TxnId> {
+        let transaction = self.open.get_mut(&stream_id)?.transaction.take();
+        self.forget_idle(stream_id);
+        transaction.map(|transaction| transaction.id)
+    }
+
+    /// A stream, which begins now unless it is open.
+    fn stream(&mut self, stream_id: u64) -> &mut Stream {
+        self.open.entry(stream_id).or_insert_with(|| {
+            self.counters.add(Counter::STREAM_BEGUN, 1);
+            Stream::default()
+        })
+    }
+
+    fn forget_idle(&mut self, stream_id: u64) {
+        let is_idle = |stream: &Stream| {
+            stream.transaction.is_none() && !stream.is_calling && stream.waiting.is_empty()
+        };
+        if self.open.get(&stream_id).is_some_and(is_idle) {
+            self.open.remove(&stream_id);
+            self.counters.add(Counter::STREAM_ENDED, 1);
+        }
+    }
+
+    /// Keeps a packet if something of its stream must end first. True if it did.
+    pub(super) fn hold_back(&mut self, stream_id: u64, packet: &[u8]) -> bool {
+        let Some(stream) = self.open.get_mut(&stream_id) else { return false };
+        if stream.is_calling {
+            stream.waiting.push_back(packet.into());
+            self.waiting += 1;
+        }
+        stream.is_calling
+    }
+
+    /// A procedure has begun in a stream.
+    pub(super) fn call_began(&mut self, stream_id: u64) {
+        self.stream(stream_id).is_calling = true;
+    }
+
+    /// A procedure has ended; 0 is no stream.
+    pub(super) fn call_ended(&mut self, stream_id: u64) {
+        let Some(stream) = self.open.get_mut(&stream_id) else { return };
+        stream.is_calling = false;
+        if !stream.waiting.is_empty() {
+            self.ready.push_back(stream_id);
+        }
+        self.forget_idle(stream_id);
+    }
+
+    /// A packet whose turn it is now, because the procedure that it waited for has ended.
+    pub(super) fn next_ready(&mut self) -> Option<Box<[u8]>> {
+        while let Some(stream_id) = self.ready.pop_front() {
+            let Some(stream) = self.open.get_mut(&stream_id) else { continue };
+            // If it was a CALL again that came last, its end makes the stream ready once more.
+            let packet = if stream.is_calling { None } else { stream.waiting.pop_front() };
+            let Some(packet) = packet else { continue };
+            self.waiting -= 1;
+            if !stream.waiting.is_empty() {
+                self.ready.push_front(stream_id);
+            }
+            self.forget_idle(stream_id);
+            return Some(packet);
+        }
+        None
+    }
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.counters.add(Counter::STREAM_ENDED, self.open.len() as u64);
+        let open: Vec<TxnId> =
+            self.open.values().filter_map(|stream| Some(stream.transaction.as_ref()?.id)).collect();
+        if !open.is_empty() {
+            let mut db = self.instance.write();
+            open.into_iter().for_each(|id| db.roll_back_interactive(id));
+        }
+    }
+}
