@@ -86,7 +86,7 @@ impl Model {
             }
             Op::UpdateItem(id, item) => {
                 let Some(Some(items)) = self.rows.get(id).cloned() else {
-                    return if self.rows.contains_key(id) { Err(37) } else { Ok(()) };
+                    return if self.rows.contains_key(id) { Err(201) } else { Ok(()) };
                 };
                 let mut items = items;
                 match items.first_mut() {
