@@ -100,9 +100,9 @@ proptest! {
         for (index_id, keys) in (0..).zip(KEYS) {
             for kind in KINDS {
                 for key in keys.iter().map(|key| mp(key)) {
-                    let iterator = kind as u32;
+                    let (iterator, offset) = (kind as u32, 0);
                     let select =
-                        Select { space_id: 512, index_id, iterator, offset: 0, limit: 0, key: &key };
+                        Select { space_id: 512, index_id, iterator, offset, limit: 0, key: &key };
                     check(&db, &select, limit);
                 }
             }
