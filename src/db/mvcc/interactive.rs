@@ -182,8 +182,8 @@ impl Interactive {
         }
     }
 
-    /// Notes what any statement on a space may depend on: what refers to it and, if it puts a tuple, what its foreign keys refer
-    /// to and what must not have one of the several keys of that tuple.
+    /// Notes what any statement on a space may depend on: what refers to it and, if it puts a tuple, what its foreign keys
+    /// refer to and what must not have one of the several keys of that tuple.
     fn track_constraints(&mut self, db: &Database, space: &Space, is_put: bool) {
         for child in db.references.get(&space.def.id).into_iter().flatten() {
             self.reads.add_whole(*child, 0);

@@ -1,10 +1,13 @@
 //! Definitions over many tuples, built beside the database.
 
+use lycosa_proto::iproto::request_type;
 use proptest::prelude::*;
 
 use super::constraints::statement;
 use super::*;
 use crate::db::build::{Build, TUPLES_MAX};
+use crate::db::mvcc::Isolation;
+use crate::db::txn::Statement;
 
 /// A space 512 of `[id, id % 1000]` with more tuples than are built at once.
 fn with_many() -> Database {
@@ -82,6 +85,39 @@ fn others_cannot_define_meanwhile() {
     build.run().expect("no duplicates");
     finish(&mut db, build, NON_UNIQUE).expect("built");
     check_index(&db);
+}
+
+#[test]
+fn builds_know_interactive_transactions_when_they_commit() {
+    let mut db = with_many();
+    let mut build = begin(&mut db, NON_UNIQUE);
+    let open = |db: &mut Database, tuples: &[&str]| {
+        let id = db.begin_interactive(Isolation::BestEffort, false).expect("few are open");
+        for tuple in tuples {
+            let tuple = mp(tuple);
+            let empty = &mp("[]");
+            let statement = Statement {
+                request_type: request_type::REPLACE,
+                space_id: 512,
+                index_id: 0,
+                key: empty,
+                tuple: &tuple,
+                ops: empty,
+                index_base: 0,
+            };
+            db.execute_interactive(id, ADMIN, 0.0, &statement).expect("a good tuple");
+        }
+        id
+    };
+    let committed = open(&mut db, &["[1,77]", "[100000,5]", "[2,78]"]);
+    let rolled_back = open(&mut db, &["[3,79]", "[100001,6]"]);
+    let late = open(&mut db, &["[4,80]"]);
+    build.run().expect("no duplicates");
+    db.commit_interactive(committed, 0.0).expect("no conflicts");
+    db.roll_back_interactive(rolled_back);
+    finish(&mut db, build, NON_UNIQUE).expect("built");
+    check_index(&db);
+    assert!(db.commit_interactive(late, 0.0).is_err(), "the space is another");
 }
 
 #[test]
