@@ -130,6 +130,7 @@ fn keys(
 ) {
     let key_def = KeyDef::new(vec![Part {
         field_no: 0,
+        path: None,
         field_type,
         is_nullable: true,
         exclude_null: false,
