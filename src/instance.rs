@@ -329,7 +329,7 @@ impl Instance {
         self.journal.flush();
         self.journal.result(ticket)?;
         let failed = |error: wal::Error| err!(SYSTEM, error.to_string());
-        // As in Tarantool the journal's file ends before the snapshot stands, so that who sees the snapshot needs no file before it.
+        // As in Tarantool: whoever sees the snapshot needs no file from before it.
         self.journal.rotate().map_err(failed)?;
         let path = view.save(&*self.disk, &self.snap_dir, self.uuid).map_err(failed)?;
         let keep = usize::try_from(self.settings.checkpoint_count()).unwrap_or(usize::MAX);
