@@ -1,7 +1,8 @@
 """Differences that are known: each has a reason, and a place in docs/compatibility.md.
 
 The list is about the version that we follow. What Tarantool 2.6 answers otherwise than 3.9 needs no entry: the same
-case of 3.9 tells, if we answer that one as 3.9 does, or differ from it for a known reason.
+case of 3.9 tells, if we answer that one as 3.9 does, or differ from it for a known reason. Only where 3.9 has no such case
+an entry is needed.
 """
 
 import json
@@ -43,21 +44,21 @@ class Known:
 
     def explain(self, outcomes):
         """Takes the outcomes of 3.9; returns those that differ and that no entry explains."""
-        out = []
-        for outcome in differing(outcomes):
-            entry = next((e for e in self.entries if e.pattern.search(line(outcome))), None)
-            if entry:
-                entry.cases += 1
-            else:
-                out.append(outcome)
-        return out
+        return [outcome for outcome in differing(outcomes) if not self.has(outcome)]
 
-    @staticmethod
-    def explain_older(outcomes, followed):
+    def has(self, outcome):
+        """Counts the outcome for the entry that explains it; false if none does."""
+        entry = next((e for e in self.entries if e.pattern.search(line(outcome))), None)
+        if entry:
+            entry.cases += 1
+        return entry is not None
+
+    def explain_older(self, outcomes, followed):
         """Takes the outcomes of an older version and those of 3.9; returns those that 3.9 does not explain."""
         # A case of 3.9 that differs and has no entry has been reported already.
         names = {o.case.full_name for o in followed}
-        return [o for o in differing(outcomes) if o.case.full_name not in names]
+        older = [o for o in differing(outcomes) if o.case.full_name not in names]
+        return [outcome for outcome in older if not self.has(outcome)]
 
     def stale(self):
         """Entries that explain nothing: what they were about is mended."""
