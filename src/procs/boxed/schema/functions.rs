@@ -34,7 +34,7 @@ const CREATE: Template = &[
 /// `box.schema.func.create(name, options)`: no value.
 ///
 /// # Errors
-/// ILLEGAL_PARAMS, FUNCTION_EXISTS, those of a write to `_func`: UNSUPPORTED for a body among them.
+/// ILLEGAL_PARAMS, FUNCTION_EXISTS, those of a write to `_func`: UNSUPPORTED for triggers among them.
 pub(in super::super) fn create(txn: &mut Txn<'_>, _: &Session, args: &Args) -> Result<Values> {
     let options = Params::parse(&params::value(args, 1), CREATE)?;
     let name = params::value(args, 0);
