@@ -145,10 +145,12 @@ fn fill_field(
             write_int(&mut generated, next);
             return Ok(Some(with_field(data, field_no, &generated)));
         }
-        Some(Token::Uint(given)) => i64::try_from(given).unwrap_or(i64::MAX),
-        Some(Token::Int(given)) => given,
-        Some(_) => return Ok(None),
+        // What is beyond the values of sequences moves none.
+        Some(Token::Uint(given)) => i64::try_from(given).ok(),
+        Some(Token::Int(given)) => Some(given),
+        Some(_) => None,
     };
+    let Some(given) = given else { return Ok(None) };
     let is_ahead = match last {
         None => true,
         Some(last) if def.step > 0 => given > last,
