@@ -406,3 +406,15 @@ def test_a_full_disk_takes_a_commit_back(make_server, tmp_path):
         server.start()
         with server.connect() as again:
             assert again.select(SPACE) == [[0], [1]]
+
+
+def test_open_streams_are_counted(conn):
+    def open_streams():
+        return conn.call("box.stat.net")[0]["STREAMS"]["current"]
+
+    before = open_streams()
+    first, second = begun(conn, 1), begun(conn, 2)
+    assert open_streams() == before + 2
+    first.commit()
+    second.rollback()
+    assert open_streams() == before

@@ -2,7 +2,7 @@
 //!
 //! The type of a field is the narrowest of what the format and the index parts over it say; it may be nil only if all of
 //! them allow it. Fields beyond what anything names are free. A part with a JSON path makes rules for values below its
-//! field too; such a format is a tree ([`tree`]).
+//! field too; such a format is a tree (`tree`).
 //!
 //! Source: types-and-indexes.md §4, §12; Tarantool `src/box/tuple_format.c`.
 

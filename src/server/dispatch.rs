@@ -5,6 +5,9 @@
 //!
 //! Source: protocol.md §3, §4; Tarantool `src/box/iproto.cc` tx_process*.
 
+mod select;
+mod session;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -12,44 +15,22 @@ use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::iproto::{
     self, Body, Data, Feature, Header, Reply, key, request_type, write_empty, write_error,
-    write_event, write_id,
-};
-use lycosa_proto::msgpack::{
-    self, Token, write_array, write_bool, write_map, write_str, write_uint,
 };
 use parking_lot::RwLockReadGuard;
 
 use super::connection::Call;
 use super::streams::Streams;
-use super::{Shared, auth, refused, tuple_extension};
+use super::{Shared, refused, tuple_extension};
 use crate::db::access::{Object, ObjectType};
 use crate::db::build::Build;
-use crate::db::index::After;
 use crate::db::journal::Ticket;
 use crate::db::schema;
 use crate::db::schema::space_id::SESSION_SETTINGS;
-use crate::db::select::{Page, WALK_MAX};
-use crate::db::{Database, Select, Statement, Tuple, Txn};
+use crate::db::{Database, Statement, Tuple, Txn};
 use crate::instance::{WriteGuard, now};
 use crate::procs::{Args, Context, Session, Values};
 use crate::stat::{Counter, Counters};
 use crate::watcher::Watcher;
-
-/// The version of the protocol that IPROTO_ID tells.
-const PROTOCOL_VERSION: u64 = 10;
-/// What IPROTO_ID offers: what works.
-const FEATURES: &[Feature] = &[
-    Feature::STREAMS,
-    Feature::TRANSACTIONS,
-    Feature::ERROR_EXTENSION,
-    Feature::WATCHERS,
-    Feature::PAGINATION,
-    Feature::SPACE_AND_INDEX_NAMES,
-    Feature::WATCH_ONCE,
-    Feature::DML_TUPLE_EXTENSION,
-    Feature::CALL_ARG_TUPLE_EXTENSION,
-    Feature::INSERT_ARROW,
-];
 
 /// A hold of the database lock.
 enum Guard<'a> {
@@ -292,116 +273,6 @@ impl<'a> Run<'a> {
         write_empty(self.out, header.sync, version);
     }
 
-    #[inline]
-    pub(super) fn select(&mut self, header: &Header<'_>) -> Result<()> {
-        let (select, page) = self.parse_select(header)?;
-        if !page.is_whole() {
-            return self.select_page(header, &select, &page);
-        }
-        let uid = self.session.uid();
-        let (db, out) = match &self.guard {
-            Guard::Read(guard) => (&**guard, &mut *self.out),
-            Guard::Write(guard) => (&**guard, &mut *self.out),
-            Guard::None => unreachable!("the lock was just taken"),
-        };
-        let reply = Reply::start(out, 0, header.sync, db.schema_version());
-        let data = Data::start(out);
-        if select.space_id == SESSION_SETTINGS {
-            let settings = self.session.settings.lock();
-            let each = |row: &Tuple| out.extend_from_slice(row.data());
-            let count = settings.select(db, uid, &select, each)?;
-            data.finish(out, count);
-            reply.finish(out);
-            return Ok(());
-        }
-        let walked = Select { limit: select.limit.min(WALK_MAX + 1), ..select };
-        let mut count = 0;
-        if select.offset <= WALK_MAX {
-            count = db.select(uid, &walked, |tuple| out.extend_from_slice(tuple.data()))?;
-        }
-        if (count > WALK_MAX && select.limit > count) || select.offset > WALK_MAX {
-            reply.cancel(out);
-            return self.long_select(header, &select, &page);
-        }
-        data.finish(out, count);
-        reply.finish(out);
-        Ok(())
-    }
-
-    /// A SELECT that begins after a position or asks for one.
-    #[cold]
-    fn select_page(
-        &mut self,
-        header: &Header<'_>,
-        select: &Select<'_>,
-        page: &Page<'_>,
-    ) -> Result<()> {
-        if select.offset.saturating_add(select.limit) > WALK_MAX {
-            return self.long_select(header, select, page);
-        }
-        let uid = self.session.uid();
-        self.db();
-        let (db, out) = match &self.guard {
-            Guard::Read(guard) => (&**guard, &mut *self.out),
-            Guard::Write(guard) => (&**guard, &mut *self.out),
-            Guard::None => unreachable!("the lock was just taken"),
-        };
-        let reply = Reply::start(out, 0, header.sync, db.schema_version());
-        let data = Data::start(out);
-        let selected =
-            db.select_page(uid, select, page, |tuple| out.extend_from_slice(tuple.data()))?;
-        data.finish_page(out, selected.count, selected.position.as_deref());
-        reply.finish(out);
-        Ok(())
-    }
-
-    /// What a SELECT asks for. Takes the lock, if it is not held.
-    #[inline]
-    pub(super) fn parse_select<'h>(
-        &mut self,
-        header: &Header<'h>,
-    ) -> Result<(Select<'h>, Page<'h>)> {
-        let body = Body::decode(header.body)?;
-        body.require(&[key::SPACE_ID, key::LIMIT, key::KEY])?;
-        self.check_version(header)?;
-        let db = self.db();
-        let space_id = resolve_space(db, &body)?;
-        let select = Select {
-            space_id,
-            index_id: resolve_index(db, space_id, &body)?,
-            iterator: body.iterator,
-            offset: body.offset,
-            limit: body.limit,
-            key: body.key.unwrap_or(&[0x90]),
-        };
-        Ok((select, page_of(&body)))
-    }
-
-    /// A SELECT over many tuples: takes a read view and lets go of the lock.
-    #[cold]
-    fn long_select(
-        &mut self,
-        header: &Header<'_>,
-        select: &Select<'_>,
-        page: &Page<'_>,
-    ) -> Result<()> {
-        let uid = self.session.uid();
-        let db = self.db();
-        let version = db.schema_version();
-        let view = db.long_select(uid, select, page)?;
-        self.release();
-        let reply = Reply::start(self.out, 0, header.sync, version);
-        let data = Data::start(self.out);
-        let each = |tuple: &Tuple| self.out.extend_from_slice(tuple.data());
-        let selected = match &view {
-            Some(view) => view.run(select, each),
-            None => self.shared.instance.read().select_page(uid, select, page, each)?,
-        };
-        data.finish_page(self.out, selected.count, selected.position.as_deref());
-        reply.finish(self.out);
-        Ok(())
-    }
-
     /// A write. One that has much to build goes on beside the connection, as a call does.
     #[inline]
     fn write(&mut self, header: &Header<'_>, start: usize) -> Result<Option<Call>> {
@@ -561,140 +432,12 @@ impl<'a> Run<'a> {
         };
         Ok((name, Args::new(plain.as_deref().unwrap_or(args))))
     }
-
-    fn auth(&mut self, header: &Header<'_>) -> Result<()> {
-        if header.body.is_empty() {
-            return Err(err!(INVALID_MSGPACK, "missing request body"));
-        }
-        let body = Body::decode(header.body)?;
-        body.require(&[key::USER_NAME, key::TUPLE])?;
-        self.check_version(header)?;
-        let session = self.session;
-        auth::authenticate(self.db(), session, &body)?;
-        self.empty(header);
-        Ok(())
-    }
-
-    fn id(&mut self, header: &Header<'_>) -> Result<()> {
-        let bad = || err!(INVALID_MSGPACK, "request body");
-        if msgpack::read_map(&mut { header.body }).is_err() {
-            return Err(bad());
-        }
-        let mut features: &[u8] = &[0x90];
-        for (name, value) in msgpack::pairs(header.body) {
-            let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
-            match (msgpack::read(&mut { name }), token) {
-                (Ok(Token::Uint(key::VERSION)), Token::Uint(_)) => {}
-                (Ok(Token::Uint(key::FEATURES)), Token::Array(_)) => {
-                    let is_uint = |item: &[u8]| msgpack::read_uint(&mut { item }).is_ok();
-                    if !msgpack::items(value).all(is_uint) {
-                        return Err(bad());
-                    }
-                    features = value;
-                }
-                (Ok(Token::Uint(key::AUTH_TYPE)), Token::Str(_)) => {}
-                (Ok(Token::Uint(key::VERSION | key::FEATURES | key::AUTH_TYPE)), _) => {
-                    return Err(bad());
-                }
-                _ => {}
-            }
-        }
-        self.check_version(header)?;
-        let numbers =
-            msgpack::items(features).filter_map(|mut item| msgpack::read_uint(&mut item).ok());
-        self.session.set_features(numbers.map(Feature));
-        let version = self.db().schema_version();
-        let reply = Reply::start(self.out, 0, header.sync, version);
-        write_id(self.out, PROTOCOL_VERSION, FEATURES, auth::METHOD);
-        reply.finish(self.out);
-        Ok(())
-    }
-
-    /// WATCH and UNWATCH have no reply of their own; a WATCH may send an event at once.
-    fn watch(&mut self, header: &Header<'_>) -> Result<()> {
-        if header.body.is_empty() {
-            return Err(err!(INVALID_MSGPACK, "missing request body"));
-        }
-        let body = Body::decode(header.body)?;
-        body.require(&[key::EVENT_KEY])?;
-        self.check_version(header)?;
-        let name = body.event_key.unwrap_or_default();
-        let watchable = self.shared.instance.watchable();
-        match header.request_type {
-            request_type::WATCH => {
-                let watcher = self.watcher.get_or_insert_with(|| Watcher::new(watchable).into());
-                return watcher.watch(name, header.sync, |event| {
-                    write_event(self.out, event.sync, event.key, event.value);
-                });
-            }
-            request_type::UNWATCH => {
-                self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(name));
-            }
-            _ => {
-                let value = watchable.value(name);
-                let version = self.db().schema_version();
-                let count = u32::from(value.is_some());
-                let bytes = value.as_deref().unwrap_or_default();
-                iproto::write_data(self.out, header.sync, version, count, bytes);
-            }
-        }
-        Ok(())
-    }
-
-    fn vote(&mut self, header: &Header<'_>) {
-        let db = self.db();
-        let (version, vclock) = (db.schema_version(), db.vclock().clone());
-        let instance = self.shared.instance.uuid().to_string();
-        let out = &mut *self.out;
-        let reply = Reply::start(out, 0, header.sync, version);
-        write_map(out, 1);
-        write_uint(out, key::BALLOT);
-        write_map(out, 9);
-        let flag = |out: &mut Vec<u8>, name: u64, value: bool| {
-            write_uint(out, name);
-            write_bool(out, value);
-        };
-        // is_ro_cfg, is_ro, is_anon, is_booted, vclock, gc_vclock, can_lead, leader's uuid, registered uuids
-        flag(out, 1, false);
-        flag(out, 4, false);
-        flag(out, 5, false);
-        flag(out, 6, true);
-        for name in [2, 3] {
-            write_uint(out, name);
-            write_vclock(out, &vclock);
-        }
-        flag(out, 7, false);
-        write_uint(out, 8);
-        write_str(out, &instance);
-        write_uint(out, 9);
-        write_array(out, 1);
-        write_str(out, &instance);
-        reply.finish(out);
-    }
-
-    fn vote_deprecated(&mut self, header: &Header<'_>) {
-        let db = self.db();
-        let (version, vclock) = (db.schema_version(), db.vclock().clone());
-        let reply = Reply::start(self.out, 0, header.sync, version);
-        write_map(self.out, 1);
-        write_uint(self.out, key::VCLOCK);
-        write_vclock(self.out, &vclock);
-        reply.finish(self.out);
-    }
 }
 
 /// The error for a request that needs a stream.
 #[cold]
 fn out_of_stream(code: u64) -> Error {
     err!(UNABLE_TO_PROCESS_OUT_OF_STREAM, request_type::name(code).unwrap_or("(null)"))
-}
-
-fn write_vclock(out: &mut Vec<u8>, vclock: &crate::db::journal::Vclock) {
-    write_map(out, vclock.iter().count());
-    for (id, lsn) in vclock.iter() {
-        write_uint(out, u64::from(id));
-        write_uint(out, lsn);
-    }
 }
 
 /// The space of a request: its name wins over its id.
@@ -711,14 +454,6 @@ fn resolve_index(db: &Database, space_id: u32, body: &Body<'_>) -> Result<u32> {
     let Some(name) = body.index_name else { return Ok(body.index_id) };
     let index = db.space(space_id)?.index_by_name(&String::from_utf8_lossy(name))?;
     Ok(index.def.id)
-}
-
-/// The page that a SELECT asks for: AFTER_POSITION wins over AFTER_TUPLE.
-#[inline]
-fn page_of<'a>(body: &Body<'a>) -> Page<'a> {
-    let position = body.after_position.map(After::Position);
-    let after = position.or_else(|| body.after_tuple.map(After::Tuple));
-    Page { after, fetch_position: body.fetch_position }
 }
 
 /// Writes the reply of a call that has ended.

@@ -32,7 +32,7 @@ pub struct Decimal {
 
 /// A fixed buffer of decimal digits.
 pub(super) mod digits {
-    /// Up to [`super::DIGITS_MAX`] digits, without allocation.
+    /// Up to `DIGITS_MAX` digits, without allocation.
     #[derive(Clone, PartialEq, Eq)]
     pub struct Digits {
         len: u8,

@@ -1,7 +1,7 @@
 //! Indexes: what keeps the tuples of a space findable.
 //!
 //! An [`Index`] is a definition and entries of one kind, chosen once when the index is made. All kinds answer the same
-//! calls: [`ordered`] keeps TREE and HASH, [`multikey`] TREE over the items of arrays, [`rtree`] and [`bitset`] what their
+//! calls: `ordered` keeps TREE and HASH, `multikey` TREE over the items of arrays, `rtree` and `bitset` what their
 //! names say. A clone of any is a read view, taken in O(1).
 //!
 //! Source: types-and-indexes.md §6, protocol.md §16; Tarantool `src/box/index.cc`.

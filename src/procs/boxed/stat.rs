@@ -58,7 +58,7 @@ pub(super) fn stat(context: &Context, _: &Args) -> Result<Values> {
     Values::of(&Value::Map(fields))
 }
 
-/// `box.stat.net()`: one map, bytes, connections and requests.
+/// `box.stat.net()`: one map, bytes, connections, streams and requests.
 ///
 /// # Errors
 /// None.
@@ -70,11 +70,12 @@ pub(super) fn net(context: &Context, _: &Args) -> Result<Values> {
     let with_current = |total: u64, rate: u64, current: u64| {
         map([("total", total.into()), ("rps", rate.into()), ("current", current.into())])
     };
-    let opened = Counter::CONNECTION_OPENED;
+    let (opened, begun) = (Counter::CONNECTION_OPENED, Counter::STREAM_BEGUN);
     Values::of(&map([
         ("SENT", bytes(Counter::BYTES_SENT)),
         ("RECEIVED", bytes(Counter::BYTES_RECEIVED)),
         ("CONNECTIONS", with_current(totals.get(opened), rates.get(opened), totals.connections())),
+        ("STREAMS", with_current(totals.get(begun), rates.get(begun), totals.streams())),
         ("REQUESTS", with_current(totals.requests(), rates.requests(), totals.in_progress())),
     ]))
 }

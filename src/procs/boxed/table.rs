@@ -74,7 +74,7 @@ procedures! {
         "box.cfg" Function::Tell => cfg::cfg, "(): one map, the options; (options): no value, once they are changed";
         "box.snapshot" Function::Wait => info::snapshot, "(): 'ok' once a snapshot is written";
         "box.stat" Function::Tell => stat::stat, "(): one map, requests by kind";
-        "box.stat.net" Function::Tell => stat::net, "(): one map, bytes, connections, requests";
+        "box.stat.net" Function::Tell => stat::net, "(): one map, bytes, connections, streams, requests";
         "box.begin" Function::Tell => transaction::begin, "(): error 30, as a transaction ends with its call";
         "box.commit" Function::Tell => transaction::end, "(): no value";
         "box.rollback" Function::Tell => transaction::end, "(): no value";
