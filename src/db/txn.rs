@@ -236,9 +236,9 @@ impl<'db> Txn<'db> {
         }
         let generated = schema::sequence::fill(self, space_id, data)?;
         let data = generated.as_deref().unwrap_or(data);
-        let defaulted = self.fill_defaults(space_id, data)?;
-        let data = defaulted.as_deref().unwrap_or(data);
         let space = self.db.space(space_id)?;
+        let defaulted = self.fill_defaults(space, data)?;
+        let data = defaulted.as_deref().unwrap_or(data);
         let new = self.check_tuple(space, data).map_err(|error| match space_id {
             // Tarantool reads the rows of these before it comes to the space.
             space_id::SCHEMA | space_id::SPACE | space_id::INDEX => error,
@@ -262,12 +262,11 @@ impl<'db> Txn<'db> {
 
     /// The tuple with the defaults of its space, if that changes it.
     #[inline]
-    fn fill_defaults(&self, space_id: u32, data: &[u8]) -> Result<Option<Vec<u8>>> {
-        let def = &self.db.space(space_id)?.def;
-        if def.default_count == 0 || self.origin == Origin::Recovery {
+    fn fill_defaults(&self, space: &Space, data: &[u8]) -> Result<Option<Vec<u8>>> {
+        if space.def.default_count == 0 || self.origin == Origin::Recovery {
             return Ok(None);
         }
-        constraint::fill_defaults(def, data)
+        constraint::fill_defaults(&space.def, data)
     }
 
     #[inline]
@@ -448,9 +447,9 @@ impl<'db> Txn<'db> {
         ops: &[u8],
         index_base: u32,
     ) -> Result<()> {
-        let defaulted = self.fill_defaults(space_id, data)?;
-        let data = defaulted.as_deref().unwrap_or(data);
         let space = self.writable(space_id, "upsert()")?;
+        let defaulted = self.fill_defaults(space, data)?;
+        let data = defaulted.as_deref().unwrap_or(data);
         let in_space = |error| blame::in_space(error, &space.def);
         let wrong_ops = |error: Error| in_space(error.with("ops", ops));
         self.check_format(space, data).map_err(in_space)?;

@@ -136,6 +136,17 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The database to read and the output, both at once.
+    #[inline]
+    fn split_read(&mut self) -> (&Database, &mut Vec<u8>) {
+        self.db();
+        match &self.guard {
+            Guard::Read(guard) => (guard, self.out),
+            Guard::Write(guard) => (guard, self.out),
+            Guard::None => unreachable!("the lock was just taken"),
+        }
+    }
+
     /// The database to write, the output and the streams, all at once.
     pub(super) fn split(&mut self) -> (&mut Database, &mut Vec<u8>, &mut Streams) {
         self.db_mut();

@@ -1,6 +1,7 @@
 //! Defaults, constraints and foreign keys.
 
 use super::*;
+use crate::db::access::GUEST;
 
 /// Runs one statement, written as `insert 512 [1]`, `replace`, `delete 512 [1]` or `update 512 [1] [["=",1,2]]`.
 pub(super) fn statement(txn: &mut Txn<'_>, text: &str) -> Result<Option<Tuple>> {
@@ -151,4 +152,9 @@ fn functions_are_known_but_cannot_run() {
         insert 512 [1,2] => [1, 2]
         "#,
     );
+    // Rights come before what a tuple lacks.
+    for text in ["insert 512 [3]", "replace 512 [3]", "upsert 512 [3]"] {
+        let refused = db.transaction(GUEST, 0.0, |txn| statement(txn, text));
+        assert_eq!(refused.map(drop).map_err(|error| error.code()), Err(42), "{text}");
+    }
 }

@@ -5,7 +5,7 @@
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::{Body, Data, Header, Reply, key};
 
-use super::{Guard, Run, resolve_index, resolve_space};
+use super::{Run, resolve_index, resolve_space};
 use crate::db::index::After;
 use crate::db::schema::space_id::SESSION_SETTINGS;
 use crate::db::select::{Page, WALK_MAX};
@@ -18,16 +18,13 @@ impl Run<'_> {
         if !page.is_whole() {
             return self.select_page(header, &select, &page);
         }
-        let uid = self.session.uid();
-        let (db, out) = match &self.guard {
-            Guard::Read(guard) => (&**guard, &mut *self.out),
-            Guard::Write(guard) => (&**guard, &mut *self.out),
-            Guard::None => unreachable!("the lock was just taken"),
-        };
+        let session = self.session;
+        let uid = session.uid();
+        let (db, out) = self.split_read();
         let reply = Reply::start(out, 0, header.sync, db.schema_version());
         let data = Data::start(out);
         if select.space_id == SESSION_SETTINGS {
-            let settings = self.session.settings.lock();
+            let settings = session.settings.lock();
             let each = |row: &Tuple| out.extend_from_slice(row.data());
             let count = settings.select(db, uid, &select, each)?;
             data.finish(out, count);
@@ -60,12 +57,7 @@ impl Run<'_> {
             return self.long_select(header, select, page);
         }
         let uid = self.session.uid();
-        self.db();
-        let (db, out) = match &self.guard {
-            Guard::Read(guard) => (&**guard, &mut *self.out),
-            Guard::Write(guard) => (&**guard, &mut *self.out),
-            Guard::None => unreachable!("the lock was just taken"),
-        };
+        let (db, out) = self.split_read();
         let reply = Reply::start(out, 0, header.sync, db.schema_version());
         let data = Data::start(out);
         let selected =
