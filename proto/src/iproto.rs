@@ -14,7 +14,7 @@ pub use request::{Body, Frame, Header, Iterator, frame};
 pub use transaction::{Begin, Commit};
 
 use crate::error::Error;
-use crate::msgpack::{write_array, write_map, write_str, write_uint};
+use crate::msgpack::{Token, write_array, write_map, write_str, write_uint};
 
 macro_rules! request_types {
     ($($code:literal $name:ident)*) => {
@@ -95,9 +95,30 @@ pub enum KeyType {
     Double,
     /// MP_EXT
     Ext,
-    /// anything
-    Any,
+    /// MP_NIL, which Tarantool's table has for EVENT_DATA and for every number below its end that no key has.
+    Nil,
 }
+
+impl KeyType {
+    /// Tells whether a value is of the type.
+    #[inline]
+    pub fn fits(self, value: &Token<'_>) -> bool {
+        matches!(
+            (self, value),
+            (Self::Uint, Token::Uint(_))
+                | (Self::Str, Token::Str(_))
+                | (Self::Array, Token::Array(_))
+                | (Self::Map, Token::Map(_))
+                | (Self::Bool, Token::Bool(_))
+                | (Self::Double, Token::Double(_))
+                | (Self::Ext, Token::Ext(..))
+                | (Self::Nil, Token::Nil)
+        )
+    }
+}
+
+/// One past the largest key.
+const KEY_END: u64 = 0x65;
 
 macro_rules! keys {
     ($($code:literal $name:ident $kind:ident)*) => {
@@ -114,10 +135,13 @@ macro_rules! keys {
             }
         }
 
-        /// The type of a known key's value; None for keys that are skipped.
+        /// The type that a key's value must have; None for numbers beyond the last key, whose values are skipped.
+        ///
+        /// Source: Tarantool `src/box/iproto_constants.c` iproto_key_type.
         pub fn key_type(code: u64) -> Option<KeyType> {
             match code {
                 $($code => Some(KeyType::$kind),)*
+                ..KEY_END => Some(KeyType::Nil),
                 _ => None,
             }
         }
@@ -181,7 +205,7 @@ keys! {
     0x55 FEATURES Array
     0x56 TIMEOUT Double
     0x57 EVENT_KEY Str
-    0x58 EVENT_DATA Any
+    0x58 EVENT_DATA Nil
     0x59 TXN_ISOLATION Uint
     0x5a VCLOCK_SYNC Uint
     0x5b AUTH_TYPE Str

@@ -11,7 +11,7 @@
 //!
 //! Source: wal.md §2; Tarantool `src/box/xrow.c`, `xrow_header_encode` and `xrow_header_decode`.
 
-use crate::iproto::{KeyType, key, key_type};
+use crate::iproto::{key, key_type};
 use crate::msgpack::{
     self, Fault, Token, read, read_map, read_uint, skip, write_f64, write_map, write_uint,
 };
@@ -125,18 +125,8 @@ fn read_double(input: &mut &[u8]) -> msgpack::Result<f64> {
 
 /// Skips the value of a key that no row needs, once its type is known to be right.
 fn skip_key(key: u64, input: &mut &[u8]) -> msgpack::Result<()> {
-    let mut ahead = *input;
-    let token = read(&mut ahead)?;
-    let fits = match key_type(key) {
-        None | Some(KeyType::Any) => true,
-        Some(KeyType::Uint) => matches!(token, Token::Uint(_)),
-        Some(KeyType::Str) => matches!(token, Token::Str(_)),
-        Some(KeyType::Array) => matches!(token, Token::Array(_)),
-        Some(KeyType::Map) => matches!(token, Token::Map(_)),
-        Some(KeyType::Bool) => matches!(token, Token::Bool(_)),
-        Some(KeyType::Double) => matches!(token, Token::Double(_)),
-        Some(KeyType::Ext) => matches!(token, Token::Ext(..)),
-    };
+    let token = read(&mut { *input })?;
+    let fits = key_type(key).is_none_or(|kind| kind.fits(&token));
     if fits { skip(input) } else { Err(Fault::Type) }
 }
 

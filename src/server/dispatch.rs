@@ -32,6 +32,10 @@ use crate::procs::{Args, Context, Session, Values};
 use crate::stat::{Counter, Counters};
 use crate::watcher::Watcher;
 
+/// The keys of a CALL and of an EVAL.
+pub(super) const CALL_KEYS: &[u64] =
+    &[key::FUNCTION_NAME, key::EXPR, key::TUPLE, key::TUPLE_FORMATS];
+
 /// A hold of the database lock.
 enum Guard<'a> {
     None,
@@ -218,7 +222,9 @@ impl<'a> Run<'a> {
             request_type::VOTE_DEPRECATED => {
                 self.check_version(header).map(|()| self.vote_deprecated(header))
             }
-            _ => self.check_version(header).and_then(|()| Err(self.refuse(header))),
+            _ => refused::decode(header)
+                .and_then(|()| self.check_version(header))
+                .and_then(|()| Err(self.refuse(header))),
         };
         self.finish(header, start, done);
         None
@@ -244,7 +250,7 @@ impl<'a> Run<'a> {
         // A replica that cannot subscribe is not to send anything else.
         self.is_last = header.request_type == request_type::SUBSCRIBE;
         let uid = self.session.uid();
-        refused::refuse(self.db(), uid, header.request_type, header.body)
+        refused::refuse(self.db(), uid, header)
     }
 
     /// Writes the tuples of the reply at `start` anew, with their format.
@@ -417,10 +423,7 @@ impl<'a> Run<'a> {
 
     /// The name and the arguments of a CALL that the user may make. Lets go of the lock.
     pub(super) fn parse_call<'h>(&mut self, header: &Header<'h>) -> Result<(Cow<'h, str>, Args)> {
-        if header.body.is_empty() {
-            return Err(err!(INVALID_MSGPACK, "missing request body"));
-        }
-        let body = Body::decode(header.body)?;
+        let body = Body::decode_only(header.body, CALL_KEYS)?;
         body.require(&[key::FUNCTION_NAME])?;
         self.check_version(header)?;
         let name = String::from_utf8_lossy(body.function_name.unwrap_or_default());

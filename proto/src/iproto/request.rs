@@ -64,6 +64,8 @@ pub struct Header<'a> {
     pub schema_version: u64,
     /// The stream; 0 if none.
     pub stream_id: u64,
+    /// The thread that is to serve the request; 0 if it does not matter. There is no other.
+    thread_id: u32,
     /// The body, or empty if absent: one well-formed value, unless it is of a request that [`Body::decode`] is for.
     pub body: &'a [u8],
 }
@@ -72,7 +74,7 @@ impl<'a> Header<'a> {
     /// Decodes header and body of a packet (its bytes after the length) and checks the body to be well-formed.
     ///
     /// # Errors
-    /// INVALID_MSGPACK with `packet header` or `packet body`; the sync is what was decoded before the fault.
+    /// INVALID_MSGPACK with `packet header` or `packet body`, NO_SUCH_THREAD; the sync is what was decoded before the fault.
     #[inline]
     pub fn decode(packet: &'a [u8]) -> std::result::Result<Self, (u64, Error)> {
         let mut header = Self::default();
@@ -92,31 +94,36 @@ impl<'a> Header<'a> {
                 msgpack::check_all(rest).map_err(|_| (header.sync, refused(rest)))?;
             }
         }
+        if header.thread_id != 0 {
+            return Err((header.sync, err!(NO_SUCH_THREAD, header.thread_id)));
+        }
         Ok(header)
     }
 
     fn decode_map(&mut self, rest: &mut &[u8]) -> msgpack::Result<()> {
         for _ in 0..msgpack::read_map(rest)? {
             let name = msgpack::read_uint(rest)?;
-            match (key_type(name).filter(|_| name < key::SPACE_ID), name) {
-                (Some(KeyType::Uint), _) => {
-                    let value = msgpack::read_uint(rest)?;
-                    match name {
-                        // Cut to 32 bits, as Tarantool cuts it.
-                        key::REQUEST_TYPE => self.request_type = u64::from(value as u32),
-                        key::SYNC => self.sync = value,
-                        key::SCHEMA_VERSION => self.schema_version = value,
-                        key::STREAM_ID => self.stream_id = value,
-                        _ => {}
-                    }
+            let kind = key_type(name);
+            if kind == Some(KeyType::Uint) {
+                let value = msgpack::read_uint(rest)?;
+                match name {
+                    // Cut to 32 bits, as Tarantool cuts it.
+                    key::REQUEST_TYPE => self.request_type = u64::from(value as u32),
+                    key::SYNC => self.sync = value,
+                    key::SCHEMA_VERSION => self.schema_version = value,
+                    key::STREAM_ID => self.stream_id = value,
+                    // The largest number stands for none.
+                    key::THREAD_ID if value as u32 != u32::MAX => self.thread_id = value as u32,
+                    _ => {}
                 }
-                (Some(_), _) => match read(rest)? {
-                    Token::Double(_) => {}
-                    _ => return Err(Fault::Type),
-                },
-                (None, _) => {
-                    msgpack::check(rest)?;
-                }
+                continue;
+            }
+            let value = *rest;
+            msgpack::check(rest)?;
+            if let Some(kind) = kind
+                && !kind.fits(&read(&mut { value })?)
+            {
+                return Err(Fault::Type);
             }
         }
         Ok(())
@@ -247,8 +254,8 @@ pub struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// Decodes a body and checks it to be well-formed. Every known key's type is checked, used or not; the last of equal
-    /// keys wins.
+    /// Decodes the body of a SELECT or of a write and checks it to be well-formed. Every known key's type is checked, used or
+    /// not; the last of equal keys wins.
     ///
     /// # Errors
     /// INVALID_MSGPACK `packet body`: not a map, or a key's value of another type.
@@ -256,38 +263,78 @@ impl<'a> Body<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
         let mut body = Self::default();
         if !bytes.is_empty() {
-            body.decode_map(bytes).map_err(|_| refused(bytes))?;
+            body.decode_map::<true>(bytes, KeyType::fits, |_| true).map_err(|_| refused(bytes))?;
         }
         Ok(body)
     }
 
-    fn decode_map(&mut self, mut rest: &'a [u8]) -> msgpack::Result<()> {
+    /// Decodes a body of which only the keys in `names` matter, and are checked. It must not be absent, and all its keys must
+    /// be numbers.
+    ///
+    /// # Errors
+    /// INVALID_MSGPACK `packet body`, or `missing request body`.
+    /// Source: Tarantool `src/box/xrow.c` xrow_decode_call, xrow_decode_auth.
+    pub fn decode_only(bytes: &'a [u8], names: &[u64]) -> Result<Self> {
+        Self::decode_strict(bytes, KeyType::fits, |name| names.contains(&name))
+    }
+
+    /// Decodes the body of a WATCH, UNWATCH or WATCH_ONCE: as [`Self::decode_only`], but all keys are checked, and those
+    /// without a type of their own may be anything.
+    ///
+    /// # Errors
+    /// INVALID_MSGPACK `packet body`, or `missing request body`.
+    /// Source: Tarantool `src/box/xrow.c` xrow_decode_watch.
+    pub fn decode_watch(bytes: &'a [u8]) -> Result<Self> {
+        let fits = |kind: KeyType, value: &Token<'_>| kind == KeyType::Nil || kind.fits(value);
+        Self::decode_strict(bytes, fits, |_| true)
+    }
+
+    fn decode_strict(
+        bytes: &'a [u8],
+        fits: impl Fn(KeyType, &Token<'_>) -> bool,
+        is_read: impl Fn(u64) -> bool,
+    ) -> Result<Self> {
+        if bytes.is_empty() {
+            return Err(err!(INVALID_MSGPACK, "missing request body"));
+        }
+        let mut body = Self::default();
+        body.decode_map::<false>(bytes, fits, is_read).map_err(|_| refused(bytes))?;
+        Ok(body)
+    }
+
+    /// `SKIPS_OTHER`: keys that are no numbers are skipped. `fits` checks the value of a key for which `is_read` is true.
+    #[inline(always)]
+    fn decode_map<const SKIPS_OTHER: bool>(
+        &mut self,
+        mut rest: &'a [u8],
+        fits: impl Fn(KeyType, &Token<'_>) -> bool,
+        is_read: impl Fn(u64) -> bool,
+    ) -> msgpack::Result<()> {
         for _ in 0..msgpack::read_map(&mut rest)? {
             let name = match read(&mut rest)? {
                 Token::Uint(name) => name,
-                head => {
+                head if SKIPS_OTHER => {
                     check_items(head, &mut rest)?;
                     msgpack::check(&mut rest)?;
                     continue;
                 }
+                _ => return Err(Fault::Type),
             };
             let from = rest;
             msgpack::check(&mut rest)?;
+            let Some(kind) = key_type(name).filter(|_| is_read(name)) else { continue };
             let value = &from[..from.len() - rest.len()];
-            let Some(kind) = key_type(name).filter(|_| name >= key::SPACE_ID) else { continue };
+            let token = read(&mut { value })?;
+            if !fits(kind, &token) {
+                return Err(Fault::Type);
+            }
             self.present |= 1 << name;
-            let mut inner = value;
-            let token = read(&mut inner)?;
-            match (kind, token) {
-                (KeyType::Uint, Token::Uint(value)) => self.set_uint(name, value),
-                (KeyType::Str, Token::Str(value)) => self.set_str(name, value),
-                (KeyType::Array, Token::Array(_)) => self.set_array(name, value),
-                (KeyType::Bool, Token::Bool(value)) => self.set_bool(name, value),
-                (KeyType::Map, Token::Map(_))
-                | (KeyType::Double, Token::Double(_))
-                | (KeyType::Ext, Token::Ext(..))
-                | (KeyType::Any, _) => {}
-                _ => return Err(Fault::Type),
+            match token {
+                Token::Uint(value) => self.set_uint(name, value),
+                Token::Str(value) => self.set_str(name, value),
+                Token::Array(_) => self.set_array(name, value),
+                Token::Bool(value) => self.set_bool(name, value),
+                _ => {}
             }
         }
         if rest.is_empty() { Ok(()) } else { Err(Fault::Junk) }

@@ -46,6 +46,57 @@ fn every_known_body_key_is_type_checked() {
 }
 
 #[test]
+fn numbers_below_the_last_key_have_types_too() {
+    let header = |bytes: &[u8]| Header::decode(bytes).map(|header| header.request_type);
+    // A header may hold keys of bodies, of their type; numbers without a key hold nil; beyond the last key all goes.
+    for good in [
+        &[0x82, 0x00, 0x40, 0x21, 0x91, 0x05][..],
+        &[0x82, 0x00, 0x40, 0x0c, 0xc0],
+        &[0x82, 0x00, 0x40, 0x65, 0xa1, b'x'],
+        &[0x82, 0x00, 0x40, 0x0b, 0x00],
+    ] {
+        assert_eq!(header(good).ok(), Some(request_type::PING), "{good:02x?}");
+    }
+    for (bad, text) in [
+        (&[0x82, 0x00, 0x40, 0x21, 0x05][..], "Invalid MsgPack - packet header"),
+        (&[0x82, 0x00, 0x40, 0x0c, 0x05], "Invalid MsgPack - packet header"),
+        (&[0x82, 0x00, 0x40, 0x0b, 0x01], "Thread does not exist"),
+    ] {
+        let (_, error) = header(bad).expect_err("a bad header");
+        assert_eq!(error.to_string(), text, "{bad:02x?}");
+    }
+    // The same in bodies.
+    assert!(Body::decode(&[0x81, 0x00, 0xa1, b'x']).is_err());
+    assert!(Body::decode(&[0x81, 0x16, 0x05]).is_err());
+    assert!(Body::decode(&[0x81, 0x58, 0x05]).is_err());
+    assert!(Body::decode(&[0x82, 0x16, 0xc0, 0x58, 0xc0]).is_ok());
+}
+
+#[test]
+fn calls_read_only_the_keys_of_calls() {
+    let call = |bytes| Body::decode_only(bytes, &[key::FUNCTION_NAME, key::TUPLE]);
+    let body = call(&[0x82, 0x22, 0xa1, b'f', 0x10, 0xa1, b'x']).expect("a good body");
+    assert_eq!(body.function_name, Some(&b"f"[..]));
+    assert!(!body.has(key::SPACE_ID));
+    for (bad, text) in [
+        (&[][..], "Invalid MsgPack - missing request body"),
+        (&[0x90], "Invalid MsgPack - packet body"),
+        (&[0x81, 0x22, 0x05], "Invalid MsgPack - packet body"),
+        (&[0x82, 0x22, 0xa1, b'f', 0xa1, b'x', 0x05], "Invalid MsgPack - packet body"),
+    ] {
+        assert_eq!(call(bad).expect_err("a bad body").to_string(), text, "{bad:02x?}");
+    }
+}
+
+#[test]
+fn watches_take_any_event_data() {
+    let watch = [0x82, 0x57, 0xa1, b'k', 0x58, 0x05];
+    assert_eq!(Body::decode_watch(&watch).expect("a good body").event_key, Some(&b"k"[..]));
+    assert!(Body::decode_watch(&[0x81, 0x10, 0xa1, b'x']).is_err());
+    assert!(Body::decode_watch(&[0x81, 0xa1, b'x', 0x05]).is_err());
+}
+
+#[test]
 fn reply_head_is_tarantools_to_the_byte() {
     let mut out = Vec::new();
     write_empty(&mut out, 0x28_93_75_b2, 0x55);

@@ -6,7 +6,7 @@ use crate::err;
 use crate::error::Result;
 use crate::msgpack::{self, Fault, Token};
 
-use super::{KeyType, key, key_type};
+use super::{key, key_type};
 
 /// What BEGIN asks for.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -37,7 +37,10 @@ impl Begin {
         each_option(body, |name, token| {
             match (name, token) {
                 (key::TIMEOUT, Token::Double(timeout)) => begin.timeout = timeout,
-                (key::TXN_ISOLATION, Token::Uint(level)) => begin.isolation = level,
+                // Cut to 32 bits, as Tarantool cuts it.
+                (key::TXN_ISOLATION, Token::Uint(level)) => {
+                    begin.isolation = u64::from(level as u32);
+                }
                 (key::IS_SYNC, Token::Bool(is_sync)) => begin.is_sync = must_be_true(is_sync)?,
                 _ => {}
             }
@@ -78,17 +81,7 @@ fn each_option(body: &[u8], mut take: impl FnMut(u64, Token<'_>) -> Result<()>) 
     for (name, value) in msgpack::pairs(body) {
         let name = msgpack::read_uint(&mut { name }).map_err(bad)?;
         let token = msgpack::read(&mut { value }).map_err(bad)?;
-        let fits = match (key_type(name), &token) {
-            (None | Some(KeyType::Any), _)
-            | (Some(KeyType::Uint), Token::Uint(_))
-            | (Some(KeyType::Str), Token::Str(_))
-            | (Some(KeyType::Array), Token::Array(_))
-            | (Some(KeyType::Map), Token::Map(_))
-            | (Some(KeyType::Bool), Token::Bool(_))
-            | (Some(KeyType::Double), Token::Double(_))
-            | (Some(KeyType::Ext), Token::Ext(..)) => true,
-            (Some(_), _) => false,
-        };
+        let fits = key_type(name).is_none_or(|kind| kind.fits(&token));
         if !fits {
             return Err(bad(Fault::Type));
         }
@@ -114,6 +107,7 @@ mod tests {
         let half = [0x81, 0x56, 0xcb, 0x3f, 0xe0, 0, 0, 0, 0, 0, 0];
         check(&half, Begin { timeout: 0.5, ..Begin::default() });
         check(&[0x81, 0xcc, 0xfe, 0xc0], Begin::default());
+        check(&[0x81, 0x59, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0], Begin::default());
     }
 
     #[test]
@@ -125,6 +119,7 @@ mod tests {
         check(&[0x81, 0x56, 5], kind::INVALID_MSGPACK);
         check(&[0x81, 0x59, 0xa1, b'x'], kind::INVALID_MSGPACK);
         check(&[0x81, 0x61, 5], kind::INVALID_MSGPACK);
+        check(&[0x81, 0x16, 5], kind::INVALID_MSGPACK);
         check(&[0x81, 0xa1, b'x', 5], kind::INVALID_MSGPACK);
         check(&[0x81, 0x61, 0xc2], kind::ILLEGAL_PARAMS);
         assert_eq!(

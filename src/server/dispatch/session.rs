@@ -5,7 +5,7 @@
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::{
-    self, Body, Feature, Header, Reply, key, request_type, write_event, write_id,
+    self, Body, Feature, Header, Reply, key, key_type, request_type, write_event, write_id,
 };
 use lycosa_proto::msgpack::{
     self, Token, write_array, write_bool, write_map, write_str, write_uint,
@@ -34,11 +34,9 @@ const FEATURES: &[Feature] = &[
 
 impl Run<'_> {
     pub(super) fn auth(&mut self, header: &Header<'_>) -> Result<()> {
-        if header.body.is_empty() {
-            return Err(err!(INVALID_MSGPACK, "missing request body"));
-        }
-        let body = Body::decode(header.body)?;
-        body.require(&[key::USER_NAME, key::TUPLE])?;
+        let names = [key::USER_NAME, key::TUPLE];
+        let body = Body::decode_only(header.body, &names)?;
+        body.require(&names)?;
         self.check_version(header)?;
         let session = self.session;
         auth::authenticate(self.db(), session, &body)?;
@@ -53,21 +51,17 @@ impl Run<'_> {
         }
         let mut features: &[u8] = &[0x90];
         for (name, value) in msgpack::pairs(header.body) {
+            let Ok(Token::Uint(name)) = msgpack::read(&mut { name }) else { return Err(bad()) };
             let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
-            match (msgpack::read(&mut { name }), token) {
-                (Ok(Token::Uint(key::VERSION)), Token::Uint(_)) => {}
-                (Ok(Token::Uint(key::FEATURES)), Token::Array(_)) => {
-                    let is_uint = |item: &[u8]| msgpack::read_uint(&mut { item }).is_ok();
-                    if !msgpack::items(value).all(is_uint) {
-                        return Err(bad());
-                    }
-                    features = value;
-                }
-                (Ok(Token::Uint(key::AUTH_TYPE)), Token::Str(_)) => {}
-                (Ok(Token::Uint(key::VERSION | key::FEATURES | key::AUTH_TYPE)), _) => {
+            if key_type(name).is_some_and(|kind| !kind.fits(&token)) {
+                return Err(bad());
+            }
+            if name == key::FEATURES {
+                let is_uint = |item: &[u8]| msgpack::read_uint(&mut { item }).is_ok();
+                if !msgpack::items(value).all(is_uint) {
                     return Err(bad());
                 }
-                _ => {}
+                features = value;
             }
         }
         self.check_version(header)?;
@@ -83,10 +77,7 @@ impl Run<'_> {
 
     /// WATCH and UNWATCH have no reply of their own; a WATCH may send an event at once.
     pub(super) fn watch(&mut self, header: &Header<'_>) -> Result<()> {
-        if header.body.is_empty() {
-            return Err(err!(INVALID_MSGPACK, "missing request body"));
-        }
-        let body = Body::decode(header.body)?;
+        let body = Body::decode_watch(header.body)?;
         body.require(&[key::EVENT_KEY])?;
         self.check_version(header)?;
         let name = body.event_key.unwrap_or_default();
