@@ -114,3 +114,20 @@ def test_a_refused_replica_is_disconnected(server):
         assert replica.exchange(Type.SUBSCRIBE, {}).code == Err.NIL_UUID
         with pytest.raises(Closed):
             replica.exchange(Type.PING)
+
+
+def test_views_have_positions_and_settings_have_none(conn):
+    def select(space, **more):
+        body = {Key.SPACE_ID: space, Key.LIMIT: 3, Key.KEY: [], Key.FETCH_POSITION: True}
+        return conn.exchange(Type.SELECT, body | {Key[name]: value for name, value in more.items()})
+
+    whole = conn.select(schema.VSPACE)
+    first = select(schema.VSPACE)
+    second = select(schema.VSPACE, AFTER_POSITION=first.body[Key.POSITION])
+    assert first.data + second.data == whole[:6]
+    refused = select(SETTINGS)
+    assert (refused.code, refused.message) == (
+        112,
+        "Index 'primary' (TREE) of space '_session_settings' (service) "
+        "does not support pagination",
+    )

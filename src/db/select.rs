@@ -138,7 +138,7 @@ impl Database {
     /// Gives a page of the tuples that a user selects to `each`, in order.
     ///
     /// # Errors
-    /// As [`Self::select`], then those of [`Index::position_after`] and [`Index::check_pagination`].
+    /// As [`Self::select`], then those of [`Index::unpack`], [`Index::check_position`] and [`Index::check_pagination`].
     pub fn select_page(
         &self,
         uid: u32,
@@ -152,37 +152,50 @@ impl Database {
             let fetch_position = page.fetch_position;
             return Ok(give_page(index, kind, key, after.as_ref(), fetch_position, select, each));
         }
-        // A view has no positions to give.
         let source = self.view_source(space)?.index(select.index_id)?;
         let visible = Visible::new(self, uid, space.def.id);
-        let walk = match &after {
+        let mut walk = match &after {
             Some(position) => source.select_after(kind, key, position),
             None => source.select(kind, key),
         };
-        let count = give(walk.filter(|tuple| visible.shows(tuple)), select, each);
-        Ok(Selected { count, position: None })
+        // The position is that of the last tuple which was looked at, shown or not.
+        let mut last = None;
+        let looked_at = walk.by_ref().inspect(|tuple| last = Some(*tuple));
+        let count = give(looked_at.filter(|tuple| visible.shows(tuple)), select, each);
+        let last = last.filter(|_| page.fetch_position && count > 0);
+        Ok(Selected { count, position: last.map(|tuple| source.position_of(tuple, &walk)) })
     }
 
-    /// Checks a SELECT of a page in Tarantool's order.
+    /// Checks a SELECT of a page in Tarantool's order: a tuple that it begins after comes before everything else.
     fn page_source<'a>(
         &'a self,
         uid: u32,
         select: &Select<'_>,
         page: &Page<'_>,
     ) -> Result<PageSource<'a>> {
+        let of_tuple = match page.after {
+            Some(after @ After::Tuple(_)) => {
+                Some(self.space(select.space_id)?.index(select.index_id)?.unpack(after)?)
+            }
+            _ => None,
+        };
         let kind = Kind::from_number(select.iterator)?;
         let space = self.space(select.space_id)?;
         self.check_space(uid, &space.def, Privilege::READ)?;
         let index = space.index(select.index_id)?;
-        let (name, engine) = (&*space.def.name, space.def.engine.name());
+        let (name, engine) = (&*space.def.name, space.def.engine);
         let key = Key::from_array(select.key);
         index
-            .check_select(kind, &key, name, engine)
+            .check_select(kind, &key, name, engine.name())
             .map_err(|error| blame::search_key(error, select.key, index, &space.def))?;
         let after = match page.after {
-            Some(after) => index.position_after(after, kind, &key, name, engine)?,
-            None => None,
+            Some(After::Position([])) => None,
+            Some(after @ After::Position(_)) => Some(index.unpack(after)?),
+            _ => of_tuple,
         };
+        if let Some(position) = &after {
+            index.check_position(position, kind, &key, name, engine)?;
+        }
         if page.fetch_position {
             index.check_pagination(name, engine)?;
         }

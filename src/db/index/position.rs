@@ -17,6 +17,7 @@ use lycosa_proto::msgpack;
 use super::{Entries, Index, Walk};
 use crate::db::key_def::Key;
 use crate::db::schema::index_def::IndexType;
+use crate::db::schema::space_def::Engine;
 use crate::db::tuple::Tuple;
 
 /// What a SELECT begins after.
@@ -45,22 +46,12 @@ fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Index {
-    /// The place that a SELECT with this iterator and key begins after; None is before everything. The kind and the key have
-    /// passed [`Self::check_select`]; `space` and `engine` are named in errors.
+    /// The position that a SELECT begins after, which is not the empty one.
     ///
     /// # Errors
-    /// ITERATOR_POSITION: no position of this index, or outside of what is selected. UNSUPPORTED_INDEX_FEATURE: not a TREE.
-    /// UNSUPPORTED: a tuple for a multikey index, where it has several places.
-    pub fn position_after(
-        &self,
-        after: After<'_>,
-        kind: Kind,
-        key: &Key<'_>,
-        space: &str,
-        engine: &str,
-    ) -> Result<Option<Position>> {
+    /// ITERATOR_POSITION: no position of this index. UNSUPPORTED: a tuple for a multikey index, where it has several places.
+    pub fn unpack(&self, after: After<'_>) -> Result<Position> {
         let array = match after {
-            After::Position([]) => return Ok(None),
             After::Position(packed) => unpack(packed),
             After::Tuple(_) if self.def.key_def.is_multikey() => {
                 return Err(err!(UNSUPPORTED, "Multikey index", "position by tuple"));
@@ -77,24 +68,41 @@ impl Index {
         if !is_whole || self.cmp_def.check_search_key(&position).is_err() {
             return Err(err!(ITERATOR_POSITION));
         }
-        self.check_pagination(space, engine)?;
-        let order = self.cmp_def.compare_keys(&position, key);
-        let is_before = if kind.is_reverse() { order.is_gt() } else { order.is_lt() };
-        if is_before || (matches!(kind, Kind::Eq | Kind::Req) && order.is_ne()) {
-            return Err(err!(ITERATOR_POSITION));
+        Ok(Position(array))
+    }
+
+    /// Checks that a position is in what a SELECT with this iterator and key selects. Both have passed
+    /// [`Self::check_select`]; `space` and `engine` are named in errors.
+    ///
+    /// # Errors
+    /// ITERATOR_POSITION: outside of that. UNSUPPORTED_INDEX_FEATURE: the index has no positions.
+    pub fn check_position(
+        &self,
+        position: &Position,
+        kind: Kind,
+        key: &Key<'_>,
+        space: &str,
+        engine: Engine,
+    ) -> Result<()> {
+        if self.def.index_type == IndexType::Tree {
+            let order = self.cmp_def.compare_keys(&Key::from_array(&position.0), key);
+            let is_before = if kind.is_reverse() { order.is_gt() } else { order.is_lt() };
+            if is_before || (matches!(kind, Kind::Eq | Kind::Req) && order.is_ne()) {
+                return Err(err!(ITERATOR_POSITION));
+            }
         }
-        Ok(Some(Position(array)))
+        self.check_pagination(space, engine)
     }
 
     /// Checks that this index has positions.
     ///
     /// # Errors
-    /// UNSUPPORTED_INDEX_FEATURE if it is not a TREE.
-    pub fn check_pagination(&self, space: &str, engine: &str) -> Result<()> {
-        match self.def.index_type {
-            IndexType::Tree => Ok(()),
-            _ => Err(self.unsupported(space, engine, "pagination")),
+    /// UNSUPPORTED_INDEX_FEATURE if it is not a TREE, or of the settings of a session.
+    pub fn check_pagination(&self, space: &str, engine: Engine) -> Result<()> {
+        if self.def.index_type == IndexType::Tree && engine != Engine::Service {
+            return Ok(());
         }
+        Err(self.unsupported(space, engine.name(), "pagination"))
     }
 
     /// The position of the last tuple that a walk gave, as clients get it.

@@ -115,10 +115,12 @@ impl Run<'_> {
     }
 }
 
-/// The page that a SELECT asks for: AFTER_POSITION wins over AFTER_TUPLE.
+/// The page that a SELECT asks for: AFTER_POSITION wins over AFTER_TUPLE; an empty one is before everything.
 #[inline]
 fn page_of<'a>(body: &Body<'a>) -> Page<'a> {
-    let position = body.after_position.map(After::Position);
-    let after = position.or_else(|| body.after_tuple.map(After::Tuple));
+    let after = match body.after_position {
+        Some(position) => Some(After::Position(position)).filter(|_| !position.is_empty()),
+        None => body.after_tuple.map(After::Tuple),
+    };
     Page { after, fetch_position: body.fetch_position }
 }
