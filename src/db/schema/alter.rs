@@ -14,7 +14,7 @@ use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::constraint_def::{self, ConstraintKind};
 use super::row::Row;
-use super::space_def::{SpaceDef, named_error};
+use super::space_def::{Engine, SpaceDef, named_error};
 use super::{Change, is_system, space_id, unsupported};
 use crate::db::access::{Object, ObjectType, Privilege};
 use crate::db::constraint;
@@ -44,6 +44,9 @@ fn create_space(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
     let def = SpaceDef::parse(new, false, &txn.db().collations)?;
     set_scope_of(txn, &def);
     check_ddl(txn, &def, Privilege::CREATE)?;
+    if def.engine == Engine::Service && def.id != space_id::SESSION_SETTINGS {
+        return Err(err!(UNSUPPORTED, "Tarantool", "non-system space with 'service' engine."));
+    }
     def.check_fields()?;
     constraint_def::check(txn, &def)?;
     let id = def.id;

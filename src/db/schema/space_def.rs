@@ -48,6 +48,18 @@ impl Engine {
     }
 }
 
+/// Tells whether a nullable action lets nil in: only `none` does. None if it is the name of no action, which are read in
+/// any case.
+///
+/// Source: Tarantool `src/box/field_def.c` on_conflict_action_strs.
+pub(super) fn admits_nil(nullable_action: &[u8]) -> Option<bool> {
+    match nullable_action.to_ascii_lowercase().as_slice() {
+        b"none" => Some(true),
+        b"rollback" | b"abort" | b"fail" | b"ignore" | b"replace" | b"default" => Some(false),
+        _ => None,
+    }
+}
+
 /// A field of a format.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FieldDef {
@@ -310,8 +322,9 @@ impl Options {
                 }
                 ("type", Token::Str(value)) => {
                     has_type = true;
-                    options.is_type_temporary = value == b"temporary";
-                    options.is_temporary = matches!(value, b"temporary" | b"data-temporary");
+                    options.is_type_temporary = value.eq_ignore_ascii_case(b"temporary");
+                    // Tarantool lets an unknown type pass, whose tuples are temporary then.
+                    options.is_temporary = !value.eq_ignore_ascii_case(b"normal");
                 }
                 ("type", _) => return must_be("a string"),
                 ("view", Token::Bool(value)) => options.is_view = value,
@@ -365,7 +378,7 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
         return Err(wrong("expected a map"));
     }
     let (mut name, mut field_type, mut is_nullable, mut collation) =
-        (None, FieldType::Any, false, None);
+        (None, Some(FieldType::Any), false, None);
     let (mut action, mut scale) = (None, None);
     let (mut default, mut default_func, mut has_layout) = (None, 0, false);
     let mut constraints = Vec::new();
@@ -377,8 +390,7 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
             (b"name", Token::Str(text)) => name = Some(String::from_utf8_lossy(text).into_owned()),
             (b"name", _) => return Err(wrong("'name' must be string")),
             (b"type", Token::Str(text)) => {
-                let text = String::from_utf8_lossy(text);
-                field_type = FieldType::parse(&text).ok_or_else(|| wrong("unknown field type"))?;
+                field_type = FieldType::parse(&String::from_utf8_lossy(text));
             }
             (b"type", _) => return Err(wrong("'type' must be enum")),
             (b"scale", Token::Uint(value)) if i64::try_from(value).is_ok() => {
@@ -419,14 +431,12 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
         return Err(wrong("field name is too long"));
     }
     check_identifier(&name)?;
-    match action {
-        None | Some(b"default") => {}
-        Some(b"none") if is_nullable => {}
-        Some(b"rollback" | b"abort" | b"fail" | b"ignore" | b"replace") if !is_nullable => {}
-        Some(b"none" | b"rollback" | b"abort" | b"fail" | b"ignore" | b"replace") => {
+    let field_type = field_type.ok_or_else(|| wrong("unknown field type"))?;
+    if let Some(action) = action {
+        let admits_nil = admits_nil(action).ok_or_else(|| wrong("unknown nullable action"))?;
+        if admits_nil != is_nullable {
             return Err(wrong("conflicting nullability and nullable action properties"));
         }
-        Some(_) => return Err(wrong("unknown nullable action")),
     }
     if collation.is_some() && !field_type.has_collation() && field_type != FieldType::Any {
         return Err(wrong("collation is reasonable only for 'string', 'scalar', and 'any' fields"));
