@@ -138,8 +138,19 @@ impl Space {
     /// # Errors
     /// FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH, MULTIKEY_INDEX_MISMATCH.
     pub fn rebuild_format(&mut self) -> Result<()> {
-        self.format =
-            Arc::new(Format::new(&self.def, self.indexes.iter().map(|index| &*index.def))?);
+        self.rebuild_format_for(&[])
+    }
+
+    /// As [`Self::rebuild_format`] when the indexes in `changed` are new or altered: but for the primary they come after the
+    /// others, so that what they do not agree about is said of them.
+    ///
+    /// # Errors
+    /// As [`Self::rebuild_format`].
+    /// Source: Tarantool `src/box/index_def.h` index_def_list_add.
+    pub fn rebuild_format_for(&mut self, changed: &[u32]) -> Result<()> {
+        let mut defs: Vec<&IndexDef> = self.indexes.iter().map(|index| &*index.def).collect();
+        defs.sort_by_key(|def| def.id != 0 && changed.contains(&def.id));
+        self.format = Arc::new(Format::new(&self.def, defs.into_iter())?);
         Ok(())
     }
 

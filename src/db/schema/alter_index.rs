@@ -11,7 +11,7 @@ use lycosa_proto::error::{Result, kind};
 use super::alter::{check_ddl, check_not_referenced, install, set_scope_of};
 use super::index_def::IndexDef;
 use super::space_def::{Engine, named_error};
-use super::{Change, func_index, is_system};
+use super::{Change, func_index, is_system, views};
 use crate::db::access::Privilege;
 use crate::db::index::Index;
 use crate::db::key_def::{KeyDef, Part};
@@ -50,6 +50,10 @@ fn create_index(txn: &mut Txn<'_>, mut space: Space, def: Arc<IndexDef>) -> Resu
         return Err(err!(UNSUPPORTED, "Blackhole", "indexes"));
     }
     if space.def.engine == Engine::Sysview {
+        if views::source(space.def.id).is_none() {
+            let details = "unknown space for system view";
+            return Err(err!(MODIFY_INDEX, &*def.name, &*space.def.name, details));
+        }
         space.put_index(Index::new(def, None));
     } else {
         match space.index(def.id) {
@@ -120,12 +124,12 @@ fn with_indexes(txn: &mut Txn<'_>, space: &Space, defs: Vec<Arc<IndexDef>>) -> R
         None => space.primary()?.def.key_def.clone(),
     };
     let mut changed = space.clone();
-    let ids = defs.iter().map(|def| def.id).collect();
+    let ids: Vec<u32> = defs.iter().map(|def| def.id).collect();
     for def in defs {
         let primary = (def.id != 0).then_some(&primary);
         changed.put_index(Index::new(def, primary));
     }
-    changed.rebuild_format()?;
+    changed.rebuild_format_for(&ids)?;
     txn.build(space, &mut changed, ids)?;
     Ok(changed)
 }

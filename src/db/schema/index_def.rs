@@ -1,21 +1,20 @@
 //! The definition of an index, parsed from a row of `_index`.
 //!
-//! Source: schema.md §5 `_index`, types-and-indexes.md §4, §6, §9; Tarantool `src/box/index_def.c`, `key_def.c`,
-//! `memtx_space.c` memtx_space_check_index_def.
-
-use std::sync::Arc;
+//! Its checks come in the order in which Tarantool has them. Source: schema.md §5 `_index`, types-and-indexes.md §4, §6, §9;
+//! Tarantool `src/box/alter.cc` index_def_new_from_tuple, `index_def.c`, `memtx_space.c`.
 
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::iproto::Iterator;
 use lycosa_proto::msgpack::{self, Token};
 
+use super::index_options::Options;
+use super::part_def;
 use super::row::Row;
 use super::space_def::{NAME_BYTES_MAX, SpaceDef, check_identifier, cut_name};
-use crate::db::collation::{self, Collations};
+use crate::db::collation::Collations;
 use crate::db::field_type::FieldType;
-use crate::db::json_path::JsonPath;
-use crate::db::key_def::{KeyDef, PART_MAX, Part};
+use crate::db::key_def::{KeyDef, Part};
 use crate::db::tuple::Tuple;
 
 /// The most indexes of a space.
@@ -23,7 +22,7 @@ const INDEX_MAX: u32 = 128;
 /// The most axes of an RTREE.
 pub const DIMENSION_MAX: u32 = 20;
 /// The largest field number of a part, zero-based.
-const FIELD_NO_MAX: u64 = 32_767;
+const FIELD_NO_MAX: u32 = 32_767;
 
 /// The kind of an index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +46,12 @@ impl IndexType {
             Self::Rtree => "RTREE",
             Self::Bitset => "BITSET",
         }
+    }
+
+    /// The type of a name, in any case.
+    fn parse(name: &str) -> Option<Self> {
+        let types = [Self::Tree, Self::Hash, Self::Rtree, Self::Bitset];
+        types.into_iter().find(|known| known.name().eq_ignore_ascii_case(name))
     }
 
     /// Tells whether indexes of this kind have an iterator.
@@ -114,47 +119,36 @@ pub struct IndexDef {
     pub rtree: RtreeOptions,
 }
 
-/// The options of a row of `_index`.
-struct Options {
-    is_unique: bool,
-    /// As it came, in range or not.
-    dimension: i64,
-    distance: Distance,
-    /// Comparison hints are asked for.
-    has_hint: bool,
-    func_id: u32,
-}
-
 impl IndexDef {
     /// Parses a row of `_index` for a space; `collations` are those that parts may name.
     ///
     /// # Errors
     /// MODIFY_INDEX, INDEX_TYPE, WRONG_INDEX_PARTS, WRONG_INDEX_OPTIONS, FUNC_INDEX_PARTS, NULLABLE_PRIMARY, UNSUPPORTED,
-    /// IDENTIFIER.
+    /// UNSUPPORTED_INDEX_FEATURE, IDENTIFIER.
     pub fn parse(row: &Row<'_>, space: &SpaceDef, collations: &Collations) -> Result<Self> {
         let name = row.str(2);
         let wrong = |details: &str| err!(MODIFY_INDEX, name, &*space.name, details);
         let id = row.uint32(1)?;
-        if id >= INDEX_MAX {
-            return Err(wrong("index id too big"));
+        let index_type = IndexType::parse(row.str(3));
+        let options = Options::parse(row.raw(4))?;
+        if options.has_covers && id == 0 {
+            let details = "covers is allowed only for secondary index";
+            return Err(err!(WRONG_INDEX_OPTIONS, details));
         }
-        let index_type = match row.str(3).to_ascii_lowercase().as_str() {
-            "tree" => IndexType::Tree,
-            "hash" => IndexType::Hash,
-            "rtree" => IndexType::Rtree,
-            "bitset" => IndexType::Bitset,
-            _ => return Err(err!(INDEX_TYPE, name, &*space.name)),
-        };
-        let options = parse_options(row.raw(4))?;
         if name.len() > NAME_BYTES_MAX {
             return Err(err!(MODIFY_INDEX, cut_name(name), &*space.name, "index name is too long"));
         }
         check_identifier(name)?;
-        let mut parts = parse_parts(row.raw(5), space, &wrong)?;
-        if options.func_id != 0 {
-            check_functional(&parts)?;
+        let is_tree = index_type == Some(IndexType::Tree);
+        let parts = part_def::parse(row.raw(5), is_tree, options.func_id != 0, collations, &wrong)?;
+        check_definition(id, &options, &parts, &wrong)?;
+        let key_def = KeyDef::new(parts);
+        if id == 0 && key_def.is_nullable() {
+            return Err(err!(NULLABLE_PRIMARY, &*space.name));
         }
-        find_collations(&mut parts, collations)?;
+        let Some(index_type) = index_type else {
+            return Err(err!(INDEX_TYPE, name, &*space.name));
+        };
         let def = Self {
             space_id: space.id,
             id,
@@ -162,7 +156,7 @@ impl IndexDef {
             index_type,
             is_unique: options.is_unique,
             func_id: options.func_id,
-            key_def: KeyDef::new(parts),
+            key_def,
             rtree: RtreeOptions {
                 dimension: u32::try_from(options.dimension).unwrap_or(0),
                 distance: options.distance,
@@ -172,34 +166,16 @@ impl IndexDef {
         Ok(def)
     }
 
+    /// Checks what the engine asks of an index.
+    ///
+    /// Source: Tarantool `src/box/memtx_space.c` memtx_space_check_index_def.
     fn check(
         &self,
         space: &SpaceDef,
         options: &Options,
         wrong: &dyn Fn(&str) -> Error,
     ) -> Result<()> {
-        let parts = self.key_def.parts();
         let is_tree = self.index_type == IndexType::Tree;
-        if let Some(no) = parts.iter().position(|part| part.is_desc && !is_tree) {
-            return Err(part_error(no + 1, "unordered indexes do not support sort_order"));
-        }
-        if self.id == 0 && !self.is_unique {
-            return Err(wrong("primary key must be unique"));
-        }
-        if self.id == 0 && self.key_def.is_multikey() {
-            return Err(wrong("primary key cannot be multikey"));
-        }
-        if self.id == 0 && self.func_id != 0 {
-            return Err(wrong("primary key can not use a function"));
-        }
-        for (no, part) in parts.iter().enumerate() {
-            if parts[..no].iter().any(|other| other.is_same_place(part)) {
-                return Err(wrong("same key part is indexed twice"));
-            }
-        }
-        if self.id == 0 && self.key_def.is_nullable() {
-            return Err(err!(NULLABLE_PRIMARY, &*space.name));
-        }
         if self.key_def.is_nullable() && !is_tree {
             return Err(err!(UNSUPPORTED, self.index_type.name(), "nullable parts"));
         }
@@ -215,13 +191,14 @@ impl IndexDef {
             IndexType::Rtree => return self.check_rtree(space, options, wrong),
             IndexType::Bitset => return self.check_bitset(wrong),
         }
+        let parts = self.key_def.parts();
         if let Some(part) = parts.iter().find(|part| !part.field_type.is_indexable()) {
             return Err(wrong(&format!(
                 "field type '{}' is not supported",
                 part.field_type.name()
             )));
         }
-        Ok(())
+        options.check_support()
     }
 
     /// Checks that a tuple has one key, as what is not a TREE needs it.
@@ -309,276 +286,34 @@ impl IndexDef {
     }
 }
 
-/// Parses and checks the options map.
-fn parse_options(options: &[u8]) -> Result<Options> {
-    let RtreeOptions { dimension, distance } = RtreeOptions::default();
-    let dimension = i64::from(dimension);
-    let mut parsed = Options { is_unique: true, dimension, distance, has_hint: false, func_id: 0 };
-    let wrong = |details: String| Err(err!(WRONG_INDEX_OPTIONS, details));
-    let (mut page_size, mut range_size) = (8192, 0);
-    for (key, value) in msgpack::pairs(options) {
-        let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
-            return wrong("key must be a string".to_owned());
-        };
-        let key = String::from_utf8_lossy(key);
-        let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
-        let number = msgpack::read_f64(&mut { value }).ok();
-        let integer = integer(&token);
-        match (&*key, token) {
-            ("unique", Token::Bool(value)) => parsed.is_unique = value,
-            ("unique", _) => return wrong("'unique' must be boolean".to_owned()),
-            ("sql", _) => {}
-            ("hint", Token::Bool(value)) => parsed.has_hint = value,
-            ("distance", Token::Str(text)) if text.eq_ignore_ascii_case(b"euclid") => {
-                parsed.distance = Distance::Euclid;
-            }
-            ("distance", Token::Str(text)) if text.eq_ignore_ascii_case(b"manhattan") => {
-                parsed.distance = Distance::Manhattan;
-            }
-            ("distance", Token::Str(_)) => {
-                return wrong("distance must be either 'euclid' or 'manhattan'".to_owned());
-            }
-            ("dimension" | "lsn" | "page_size" | "range_size" | "run_count_per_level", _) => {
-                let Some(integer) = integer else {
-                    return wrong(format!("'{key}' must be integer"));
-                };
-                match &*key {
-                    "dimension" => parsed.dimension = integer,
-                    "page_size" => page_size = integer,
-                    "range_size" => range_size = integer,
-                    "run_count_per_level" if integer <= 0 => {
-                        return wrong("run_count_per_level must be greater than 0".to_owned());
-                    }
-                    _ => {}
-                }
-            }
-            ("run_size_ratio", _) if number.is_some_and(|value| value <= 1.0) => {
-                return wrong("run_size_ratio must be greater than 1".to_owned());
-            }
-            ("bloom_fpr", _) if number.is_some_and(|value| value <= 0.0 || value > 1.0) => {
-                return wrong(
-                    "bloom_fpr must be greater than 0 and less than or equal to 1".to_owned(),
-                );
-            }
-            ("run_size_ratio" | "bloom_fpr", _) if number.is_some() => {}
-            ("func", Token::Uint(value)) => parsed.func_id = value as u32,
-            ("func", _) => return wrong("'func' must be unsigned".to_owned()),
-            ("hint", _) => return wrong("'hint' must be boolean".to_owned()),
-            ("distance", _) => return wrong("'distance' must be enum".to_owned()),
-            ("covers", _) => return Err(err!(UNSUPPORTED, "memtx", "covering index")),
-            ("layout" | "aggregates", _) => {
-                return Err(err!(UNSUPPORTED, "memtx", format!("'{key}' option")));
-            }
-            _ => return wrong(format!("unexpected option '{key}'")),
-        }
+/// Checks what every engine asks of an index.
+///
+/// Source: Tarantool `src/box/index_def.c` index_def_check.
+fn check_definition(
+    id: u32,
+    options: &Options,
+    parts: &[Part],
+    wrong: &dyn Fn(&str) -> Error,
+) -> Result<()> {
+    if id >= INDEX_MAX {
+        return Err(wrong("index id too big"));
     }
-    if page_size <= 0 || (range_size > 0 && page_size > range_size) {
-        return wrong(
-            "page_size must be greater than 0 and less than or equal to range_size".to_owned(),
-        );
+    if id == 0 && !options.is_unique {
+        return Err(wrong("primary key must be unique"));
     }
-    Ok(parsed)
-}
-
-fn integer(token: &Token<'_>) -> Option<i64> {
-    match *token {
-        Token::Uint(value) => i64::try_from(value).ok(),
-        Token::Int(value) => Some(value),
-        _ => None,
+    if id == 0 && parts.iter().any(Part::is_multikey) {
+        return Err(wrong("primary key cannot be multikey"));
     }
-}
-
-fn parse_parts(parts: &[u8], space: &SpaceDef, wrong: &dyn Fn(&str) -> Error) -> Result<Vec<Part>> {
-    let count = msgpack::items(parts).count();
-    if count == 0 {
-        return Err(wrong("part count must be positive"));
+    if id == 0 && options.func_id != 0 {
+        return Err(wrong("primary key can not use a function"));
     }
-    if count > PART_MAX {
-        return Err(wrong("too many key parts"));
-    }
-    let is_old_form = msgpack::items(parts)
-        .next()
-        .is_some_and(|first| msgpack::read_array(&mut { first }).is_ok());
-    let parse = if is_old_form { parse_array_part } else { parse_map_part };
-    let parts = msgpack::items(parts).enumerate();
-    let parts: Vec<Part> =
-        parts.map(|(no, part)| parse(no + 1, part, space, wrong)).collect::<Result<_>>()?;
-    check_multikey(&parts)?;
-    Ok(parts)
-}
-
-/// The parts of a functional index number what the function returns.
-fn check_functional(parts: &[Part]) -> Result<()> {
-    if parts.iter().any(|part| part.path.is_some()) {
-        return Err(err!(UNSUPPORTED, "Functional index", "json paths"));
-    }
-    if parts.iter().enumerate().any(|(no, part)| part.field_no as usize != no) {
-        let details = "key part numbers must be sequential and first part number must be 1";
-        return Err(err!(FUNC_INDEX_PARTS, details));
-    }
-    Ok(())
-}
-
-/// All multikey parts must step through one array, and through no other.
-fn check_multikey(parts: &[Part]) -> Result<()> {
-    let mut first: Option<&Part> = None;
     for (no, part) in parts.iter().enumerate() {
-        let Some(path) = part.path.as_ref().filter(|path| path.is_multikey()) else { continue };
-        let first = first.get_or_insert(part);
-        let is_same = first.field_no == part.field_no
-            && first.path.as_ref().is_some_and(|first| first.is_same_multikey(path));
-        if !is_same {
-            return Err(part_error(no + 1, "incompatible multikey index path"));
+        if part.field_no > FIELD_NO_MAX {
+            return Err(wrong("field no is too big"));
         }
-        if path.has_second_any() {
-            let details = "no more than one array index placeholder [*] is allowed in JSON path";
-            return Err(part_error(no + 1, details));
+        if parts[..no].iter().any(|other| other.is_same_place(part)) {
+            return Err(wrong("same key part is indexed twice"));
         }
-    }
-    Ok(())
-}
-
-fn part_error(no: usize, details: &str) -> Error {
-    err!(WRONG_INDEX_PARTS, no, details)
-}
-
-/// `[field, type, ...]`: never nullable, whatever the format says; only the other form can say that.
-fn parse_array_part(
-    no: usize,
-    part: &[u8],
-    _space: &SpaceDef,
-    wrong: &dyn Fn(&str) -> Error,
-) -> Result<Part> {
-    if msgpack::read_array(&mut { part }).is_err() {
-        return Err(part_error(no, "expected an array"));
-    }
-    let mut fields =
-        msgpack::items(part).map(|field| msgpack::read(&mut { field }).unwrap_or(Token::Nil));
-    let field_no = match fields.next() {
-        None => return Err(part_error(no, "expected a non-empty array")),
-        Some(Token::Uint(field_no)) => field_no,
-        Some(_) if msgpack::items(part).count() < 2 => {
-            return Err(part_error(no, "field type is missing"));
-        }
-        Some(_) => return Err(part_error(no, "field id must be an integer")),
-    };
-    let type_name = match fields.next() {
-        None => return Err(part_error(no, "field type is missing")),
-        Some(Token::Str(name)) => String::from_utf8_lossy(name).into_owned(),
-        Some(_) => return Err(part_error(no, "field type must be a string")),
-    };
-    let field_type =
-        FieldType::parse(&type_name).ok_or_else(|| part_error(no, "unknown field type"))?;
-    let field_type = field_type.with_scale(None).map_err(|details| part_error(no, details))?;
-    let field_no = check_field_no(field_no, wrong)?;
-    Ok(Part {
-        field_no,
-        field_type,
-        is_nullable: false,
-        exclude_null: false,
-        is_desc: false,
-        collation: None,
-        path: None,
-        collator: None,
-    })
-}
-
-fn check_field_no(field_no: u64, wrong: &dyn Fn(&str) -> Error) -> Result<u32> {
-    if field_no > FIELD_NO_MAX { Err(wrong("field no is too big")) } else { Ok(field_no as u32) }
-}
-
-/// `{field: ..., type: ..., collation: ..., is_nullable: ..., ...}`.
-fn parse_map_part(
-    no: usize,
-    part: &[u8],
-    _space: &SpaceDef,
-    wrong: &dyn Fn(&str) -> Error,
-) -> Result<Part> {
-    if msgpack::read_map(&mut { part }).is_err() {
-        return Err(part_error(no, "expected a map"));
-    }
-    let mut parsed = Part {
-        field_no: 0,
-        field_type: FieldType::Any,
-        is_nullable: false,
-        exclude_null: false,
-        is_desc: false,
-        collation: None,
-        path: None,
-        collator: None,
-    };
-    let (mut field_no, mut action, mut has_type) = (0, None, false);
-    let (mut scale, mut path) = (None, &[][..]);
-    for (key, value) in msgpack::pairs(part) {
-        let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
-            return Err(part_error(no, "expected a map with string keys"));
-        };
-        match (key, msgpack::read(&mut { value }).unwrap_or(Token::Nil)) {
-            (b"field", Token::Uint(value)) => field_no = value,
-            (b"field", _) => return Err(part_error(no, "'field' must be unsigned")),
-            (b"type", Token::Str(name)) => {
-                has_type = true;
-                parsed.field_type = FieldType::parse(&String::from_utf8_lossy(name))
-                    .ok_or_else(|| part_error(no, "unknown field type"))?;
-            }
-            (b"type", _) => return Err(part_error(no, "'type' must be enum")),
-            (b"scale", Token::Uint(value)) if i64::try_from(value).is_ok() => {
-                scale = Some(value as i64);
-            }
-            (b"scale", Token::Int(value)) => scale = Some(value),
-            (b"scale", _) => return Err(part_error(no, "'scale' must be integer")),
-            (b"is_nullable", Token::Bool(value)) => parsed.is_nullable = value,
-            (b"exclude_null", Token::Bool(value)) => parsed.exclude_null = value,
-            (b"is_nullable" | b"exclude_null", _) => {
-                let details = format!("'{}' must be boolean", String::from_utf8_lossy(key));
-                return Err(part_error(no, &details));
-            }
-            (b"collation", Token::Uint(id)) if id <= u32::MAX.into() => {
-                parsed.collation = Some(id as u32).filter(|id| *id != collation::NONE);
-            }
-            (b"collation", _) => return Err(part_error(no, "'collation' must be unsigned")),
-            (b"sort_order", Token::Str(order)) => match order.to_ascii_lowercase().as_slice() {
-                b"asc" => {}
-                b"desc" => parsed.is_desc = true,
-                _ => return Err(part_error(no, "unknown sort order")),
-            },
-            (b"nullable_action", Token::Str(text)) => action = Some(text),
-            (b"path", Token::Str(text)) => path = text,
-            (b"path", _) => return Err(part_error(no, "'path' must be string")),
-            (key, _) => {
-                let details = format!("unexpected option '{}'", String::from_utf8_lossy(key));
-                return Err(part_error(no, &details));
-            }
-        }
-    }
-    if !has_type {
-        return Err(part_error(no, "unknown field type"));
-    }
-    if parsed.collation.is_some() && !parsed.field_type.has_collation() {
-        let details = "collation is only reasonable for 'string' and 'scalar' parts";
-        return Err(part_error(no, details));
-    }
-    if action
-        .is_some_and(|action| (action == b"none") != parsed.is_nullable && action != b"default")
-    {
-        return Err(part_error(no, "conflicting nullability and nullable action properties"));
-    }
-    let path = JsonPath::parse(path).ok_or_else(|| part_error(no, "invalid path"))?;
-    parsed.path = (!path.is_empty()).then(|| Arc::new(path));
-    parsed.field_type =
-        parsed.field_type.with_scale(scale).map_err(|details| part_error(no, details))?;
-    parsed.is_nullable |= parsed.exclude_null;
-    parsed.field_no = check_field_no(field_no, wrong)?;
-    Ok(parsed)
-}
-
-/// Gives each part the order that it names.
-fn find_collations(parts: &mut [Part], collations: &Collations) -> Result<()> {
-    for (no, part) in parts.iter_mut().enumerate() {
-        let Some(id) = part.collation else { continue };
-        let collation =
-            collations.get(&id).ok_or_else(|| part_error(no + 1, "collation not found by id"))?;
-        part.collator = (!collation.is_binary()).then(|| collation.clone());
     }
     Ok(())
 }

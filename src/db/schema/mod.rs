@@ -15,6 +15,8 @@ pub mod func_def;
 mod func_index;
 pub mod ids;
 pub mod index_def;
+mod index_options;
+mod part_def;
 mod privilege;
 mod row;
 pub mod sequence;

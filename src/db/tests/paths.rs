@@ -63,8 +63,7 @@ fn a_primary_key_may_lie_below_its_field() {
 
 #[test]
 fn descending_and_excluding_parts_may_have_paths() {
-    let parts =
-        r#"[{"field":1,"type":"unsigned","path":"a[1]","sort_order":"desc","exclude_null":true}]"#;
+    let parts = r#"[{"field":1,"type":"unsigned","path":"a[1]","sort_order":"desc","is_nullable":true,"exclude_null":true}]"#;
     let mut db = with_indexes(&[ID, parts]);
     for tuple in
         [r#"[1,{"a":[5]}]"#, r#"[2,{"a":[7,1]}]"#, r#"[3,{"a":[]}]"#, "[4]", r#"[5,{"a":[null]}]"#]
