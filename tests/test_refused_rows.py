@@ -2,7 +2,7 @@
 
 import pytest
 from lib.iproto import Key, Type
-from lib.schema import ADMIN, INDEX, SPACE
+from lib.schema import ADMIN, INDEX, SPACE, USER
 
 pytestmark = pytest.mark.lycosa
 
@@ -234,3 +234,28 @@ def test_a_view_of_nothing_has_no_index(conn, space_id):
     conn.insert(SPACE, [space_id, ADMIN, "nothing", "sysview", 0, {}, []])
     text = "Can't create or modify index 'pk' in space 'nothing': unknown space for system view"
     check(conn, INDEX, [space_id, 0, "pk", "tree", {}, [[0, "unsigned"]]], 14, text)
+
+
+@pytest.mark.parametrize(
+    "name, kind, auth, code, text",
+    [
+        ("", "group", {}, 43, "Failed to create user '': unknown user type"),
+        (
+            "r",
+            "role",
+            {"x": 1},
+            84,
+            "Failed to create role 'r': authentication data can not be set for a role",
+        ),
+        (
+            "r",
+            "role",
+            {"chap-sha1": 5},
+            84,
+            "Failed to create role 'r': authentication data can not be set for a role",
+        ),
+        ("u", "user", {"chap-sha1": 5}, 250, "Invalid 'chap-sha1' data: scramble must be string"),
+    ],
+)
+def test_a_user(conn, name, kind, auth, code, text):
+    assert answer(conn, Type.INSERT, USER, [300, ADMIN, name, kind, auth]) == (code, text)

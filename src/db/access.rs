@@ -22,9 +22,9 @@ macro_rules! privileges {
         impl Privilege {
             $(#[doc = $text] pub const $name: Self = Self($bit);)*
 
-            /// The name in messages.
+            /// The name in messages, that of the lowest bit if there are several.
             pub fn name(self) -> &'static str {
-                match self.0 {
+                match self.0 & self.0.wrapping_neg() {
                     $($bit => $text,)*
                     _ => "Any",
                 }
@@ -254,8 +254,8 @@ impl Access {
         user.check_layers(uid, object, wanted)
     }
 
-    /// Checks the right to change the dictionary: usage and `wanted` on the universe or entity; or the owner, for rights
-    /// other than create; or the object's own grants.
+    /// Checks rights to change the dictionary: usage and `wanted`, which may be several, on the universe or entity; or the
+    /// owner, for rights other than create; or the object's own grants.
     ///
     /// # Errors
     /// ACCESS_DENIED.
@@ -279,7 +279,7 @@ impl Access {
         if missing & Privilege::USAGE.0 != 0 {
             return Err(denied(Privilege::USAGE, ObjectType::Universe, "", user));
         }
-        Err(denied(wanted, object.object_type, object.name, user))
+        Err(denied(Privilege(missing), object.object_type, object.name, user))
     }
 
     /// Checks a right on the universe.
@@ -326,12 +326,6 @@ impl Access {
             return Ok(());
         }
         Err(denied(Privilege::EXECUTE, ObjectType::Function, name, user))
-    }
-
-    /// Tells whether `uid` is admin, the owner, or holds grant rights on an object: who may give rights on it.
-    pub fn may_grant(&self, uid: u32, object: &Object<'_>) -> bool {
-        let Ok(user) = self.user(uid) else { return false };
-        self.is_admin(uid) || uid == object.owner || user.has_any(object, Privilege::GRANT.0)
     }
 }
 

@@ -27,7 +27,7 @@ pub fn refresh_access(db: &mut Database) {
     };
     let users = rows(space_id::USER).filter_map(|tuple| {
         let row = Row(tuple);
-        let user = User::new(row.str(2), row.str(3) == "role", password(&row));
+        let user = User::new(row.str(2), is_role(row.str(3)), password(&row));
         Some((row.uint32(0).ok()?, user))
     });
     let users: Vec<(u32, User)> = users.collect();
@@ -52,24 +52,35 @@ fn auth_data<'a>(row: &Row<'a>) -> Option<&'a [u8]> {
     })
 }
 
-/// The object of access checks that a row of `_user` is.
-fn object<'a>(row: &Row<'a>) -> Result<Object<'a>> {
-    let object_type = if row.str(3) == "role" { ObjectType::Role } else { ObjectType::User };
+/// Tells whether a row of this type is a role; types are read in any case.
+pub(super) fn is_role(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("role")
+}
+
+/// The object of access checks that a row of `_user` is, with the type of another row.
+fn object<'a>(row: &Row<'a>, typed: &Row<'_>) -> Result<Object<'a>> {
+    let object_type = if is_role(typed.str(3)) { ObjectType::Role } else { ObjectType::User };
     Ok(Object { object_type, id: row.uint32(0)?, owner: row.uint32(1)?, name: row.str(2) })
 }
 
 pub(super) fn on_user(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
     match (change.old, change.new) {
-        (old, Some(new)) => {
+        (None, Some(new)) => {
             check_row(&new)?;
-            let wanted = if old.is_some() { Privilege::ALTER } else { Privilege::CREATE };
-            check_object(txn, &object(&new)?, wanted)?;
-            if old.is_none() && txn.db().access.len() >= access::USER_MAX && !txn.is_recovery() {
+            check_object(txn, &object(&new, &new)?, Privilege::CREATE)?;
+            if txn.db().access.len() >= access::USER_MAX && !txn.is_recovery() {
                 return Err(err!(USER_MAX, access::USER_MAX));
             }
         }
+        (Some(old), Some(new)) => {
+            check_row(&new)?;
+            // A user may change himself: his password.
+            let owner = new.uint32(0)?;
+            let object = Object { owner, ..object(&new, &old)? };
+            check_object(txn, &object, Privilege::ALTER)?;
+        }
         (Some(old), None) => {
-            check_object(txn, &object(&old)?, Privilege::DROP)?;
+            check_object(txn, &object(&old, &old)?, Privilege::DROP)?;
             check_drop(txn, &old)?;
         }
         (None, None) => {}
@@ -86,28 +97,26 @@ fn check_row(row: &Row<'_>) -> Result<()> {
     if name.len() > NAME_BYTES_MAX {
         return Err(err!(CREATE_USER, cut_name(name), "user name is too long"));
     }
-    check_identifier(name)?;
-    if !matches!(kind, "user" | "role") {
+    if !["user", "role"].iter().any(|known| known.eq_ignore_ascii_case(kind)) {
         return Err(err!(CREATE_USER, name, "unknown user type"));
     }
+    check_identifier(name)?;
+    let mut methods = msgpack::pairs(row.raw(4)).peekable();
+    if is_role(kind) && methods.peek().is_some() {
+        return Err(err!(CREATE_ROLE, name, "authentication data can not be set for a role"));
+    }
+    let is_known = |key| msgpack::read(&mut { key }) == Ok(Token::Str(AUTH_METHOD.as_bytes()));
+    // The first method that is known counts.
+    let Some((_, value)) = methods.find(|(key, _)| is_known(*key)) else { return Ok(()) };
     let invalid = |details: &str| Err(err!(INVALID_AUTH_DATA, AUTH_METHOD, details));
-    for (key, value) in msgpack::pairs(row.raw(4)) {
-        let Ok(Token::Str(method)) = msgpack::read(&mut { key }) else { continue };
-        if method != AUTH_METHOD.as_bytes() {
-            continue;
-        }
-        let Ok(Token::Str(data)) = msgpack::read(&mut { value }) else {
-            return invalid("scramble must be string");
-        };
-        if kind == "role" {
-            return Err(err!(CREATE_ROLE, name, "authentication data can not be set for a role"));
-        }
-        if chap::parse_data(data).is_none() {
-            return invalid("invalid scramble size");
-        }
-        if row.uint32(0)? == access::GUEST && data != chap::password_data(b"").as_bytes() {
-            return Err(err!(GUEST_USER_PASSWORD));
-        }
+    let Ok(Token::Str(data)) = msgpack::read(&mut { value }) else {
+        return invalid("scramble must be string");
+    };
+    if chap::parse_data(data).is_none() {
+        return invalid("invalid scramble size");
+    }
+    if row.uint32(0)? == access::GUEST && data != chap::password_data(b"").as_bytes() {
+        return Err(err!(GUEST_USER_PASSWORD));
     }
     Ok(())
 }
@@ -123,6 +132,6 @@ fn check_drop(txn: &Txn<'_>, old: &Row<'_>) -> Result<()> {
         || owns(space_id::SEQUENCE)
         || owns(space_id::PRIV)
         || has_match(txn.db(), space_id::PRIV, 0, id)
-        || (old.str(3) == "role" && has_grants(txn.db(), ObjectType::Role, id));
+        || (is_role(old.str(3)) && has_grants(txn.db(), ObjectType::Role, id));
     if has_objects { Err(err!(DROP_USER, name, "the user has objects")) } else { Ok(()) }
 }

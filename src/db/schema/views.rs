@@ -4,6 +4,7 @@
 
 use super::row::Row;
 use super::space_id;
+use super::user::is_role;
 use crate::db::access::{self, ALL, Object, ObjectType, Privilege, User};
 use crate::db::database::{Database, space_object};
 use crate::db::tuple::Tuple;
@@ -75,7 +76,7 @@ impl<'db> Visible<'db> {
             }
             space_id::VUSER => {
                 let object_type =
-                    if row.str(3) == "role" { ObjectType::Role } else { ObjectType::User };
+                    if is_role(row.str(3)) { ObjectType::Role } else { ObjectType::User };
                 user.on_entity(object_type) & SEEN_BY != 0
                     || id == self.uid
                     || row.uint32(1).is_ok_and(|owner| owner == self.uid)
