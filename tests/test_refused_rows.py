@@ -6,6 +6,8 @@ from lib.schema import ADMIN, INDEX, SPACE, USER
 
 pytestmark = pytest.mark.lycosa
 
+CLUSTER = 320
+
 
 def answer(conn, type_, space, row):
     """Code and text of an INSERT or a REPLACE; 0 and the row if it was taken."""
@@ -259,3 +261,20 @@ def test_a_view_of_nothing_has_no_index(conn, space_id):
 )
 def test_a_user(conn, name, kind, auth, code, text):
     assert answer(conn, Type.INSERT, USER, [300, ADMIN, name, kind, auth]) == (code, text)
+
+
+@pytest.mark.parametrize(
+    "row, code, text",
+    [
+        ([9, "1" * 32], 64, f"Invalid UUID: {'1' * 32}"),
+        (
+            [2**32, "x"],
+            23,
+            "Tuple field 1 type does not match one required by operation: "
+            "expected uint32_t, got uint64_t",
+        ),
+        ([32, "x"], 73, "Replica count limit reached: 32"),
+    ],
+)
+def test_an_instance(conn, row, code, text):
+    assert answer(conn, Type.INSERT, CLUSTER, row) == (code, text)

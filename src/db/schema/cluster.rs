@@ -7,6 +7,7 @@ use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{Token, write_array, write_str};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::row::Row;
 use super::{Change, space_id};
@@ -23,8 +24,7 @@ pub(super) fn on_schema(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
     let Some(row) = change.new.or(change.old) else { return Ok(()) };
     match (row.str(0), change.new) {
         ("version", Some(new)) => {
-            let is_uint = |no| matches!(new.token(no), Token::Uint(_));
-            if !is_uint(1) || !is_uint(2) {
+            if new.uint32(1).is_err() || new.uint32(2).is_err() {
                 return Err(err!(WRONG_DD_VERSION));
             }
         }
@@ -67,9 +67,17 @@ fn has_key(db: &Database, key: &str) -> bool {
     index.is_some_and(|index| index.select(Kind::Eq, Key::from_array(&array)).next().is_some())
 }
 
-/// The UUID in the second field.
+/// The UUID in the second field, in the form with hyphens.
 fn parse_uuid(row: &Row<'_>) -> Result<Uuid> {
-    Uuid::parse_str(row.str(1)).map_err(|_| err!(INVALID_UUID, row.str(1)))
+    if row.0.field(1).is_none() {
+        return Err(err!(NO_SUCH_FIELD_NO, 2));
+    }
+    if !matches!(row.token(1), Token::Str(_)) {
+        return Err(err!(FIELD_TYPE, "2", "string", row.token(1).kind()));
+    }
+    let text = row.str(1);
+    let uuid = Uuid::parse_str(text).ok().filter(|_| text.len() == Hyphenated::LENGTH);
+    uuid.ok_or_else(|| err!(INVALID_UUID, text))
 }
 
 /// Checks that a field holds the name of a node, or nothing.
@@ -103,11 +111,11 @@ pub(super) fn on_cluster(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
         }
         return Ok(());
     };
-    let id = new.uint(0)?;
+    let id = new.uint32(0)?;
     if id == 0 {
         return Err(err!(REPLICA_ID_IS_RESERVED, id));
     }
-    if id >= VCLOCK_MAX as u64 {
+    if id >= VCLOCK_MAX as u32 {
         return Err(err!(REPLICA_MAX, VCLOCK_MAX));
     }
     let uuid = parse_uuid(&new)?;
@@ -123,7 +131,7 @@ pub(super) fn on_cluster(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
         return Err(err!(UNSUPPORTED, "Replica", "own UUID update in _cluster"));
     }
     if uuid == own {
-        txn.db_mut().replica_id = id as u32;
+        txn.db_mut().replica_id = id;
     }
     Ok(())
 }
