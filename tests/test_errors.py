@@ -122,3 +122,43 @@ def test_a_bad_body_says_where_it_is_bad(conn, body, causes):
         for e in inner
     ]
     assert found == wanted
+
+
+def test_foreign_keys_name_the_tuple_and_themselves(conn, space_id):
+    child = space_id + 1
+    schema.create_space(conn, space_id, "parent", [("id", "unsigned")])
+    schema.create_index(conn, space_id, 0, "pk", [(0, "unsigned")])
+    foreign_key = {"fk": {"space": space_id, "field": 0}}
+    format_ = [
+        {"name": "id", "type": "unsigned"},
+        {"name": "pid", "type": "unsigned", "foreign_key": foreign_key},
+    ]
+    conn.insert(schema.SPACE, [child, schema.ADMIN, "child", "memtx", 0, {}, format_])
+    schema.create_index(conn, child, 0, "pk", [(0, "unsigned")])
+    try:
+        got, payload = fields(
+            conn.exchange(Type.INSERT, {Key.SPACE_ID: child, Key.TUPLE: [1, 7]})
+        )
+        place = ["tuple", "space", "space_id"]
+        assert got == ["name", "constraint", "field", "details", "field_id", *place]
+        assert (payload["name"], payload["tuple"]) == ("FIELD_FOREIGN_KEY_FAILED", [1, 7])
+        conn.insert(space_id, [7])
+        conn.insert(child, [1, 7])
+        _, payload = fields(conn.exchange(Type.DELETE, {Key.SPACE_ID: space_id, Key.KEY: [7]}))
+        assert (payload["name"], payload["constraint"]) == ("fk", "fk")
+    finally:
+        schema.drop_space(conn, child)
+
+
+def test_numbers_of_fields_are_texts(conn, space_id):
+    schema.create_space(conn, space_id, "boxes")
+    schema.create_index(conn, space_id, 0, "pk", [(0, "unsigned")])
+    schema.create_index(conn, space_id, 1, "rt", [(1, "array")], kind="RTREE", unique=False)
+    _, payload = fields(
+        conn.exchange(Type.INSERT, {Key.SPACE_ID: space_id, Key.TUPLE: [1, [1, "x"]]})
+    )
+    assert payload["field"] == "2"
+    # Of a key, only what is wrong is told.
+    body = {Key.SPACE_ID: space_id, Key.INDEX_ID: 1, Key.LIMIT: 1, Key.KEY: [[1, 2**64 - 1]]}
+    got, _ = fields(conn.exchange(Type.SELECT, body))
+    assert got == ["name", "field", "expected", "actual"]

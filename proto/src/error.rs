@@ -155,7 +155,7 @@ impl Error {
         self.0.kind.0
     }
 
-    /// Adds a payload field after those of the table; a field of that name that is there already stays.
+    /// Adds a payload field after those of the table, or in the place of one of them; one that was added already stays.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Arg>) -> Self {
         if !self.0.context.iter().any(|(known, _)| *known == name) {
@@ -214,7 +214,12 @@ impl Error {
             }
             (_, None) => fields.push(("name", Arg::from("UNKNOWN"))),
         }
-        fields.extend(self.0.context.iter().map(|(name, value)| (*name, value.clone())));
+        for (name, value) in &self.0.context {
+            match fields.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => *known = value.clone(),
+                None => fields.push((*name, value.clone())),
+            }
+        }
         fields
     }
 
@@ -339,6 +344,15 @@ mod tests {
             err!(ACCESS_DENIED, "Read", "space", "t", "u"),
             "Read access to space 't' is denied for user 'u'",
         );
+    }
+
+    #[test]
+    fn a_field_of_the_table_may_be_replaced() {
+        let error = err!(FOREIGN_KEY_INTEGRITY, "fk", "why").with("name", "fk").with("name", "x");
+        let fields = error.fields();
+        let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["name", "constraint", "details"]);
+        assert_eq!(fields[0].1, Arg::from("fk"));
     }
 
     #[test]

@@ -22,11 +22,12 @@ pub fn in_space(error: Error, space: &SpaceDef) -> Error {
     error.with("space", &*space.name).with("space_id", space.id)
 }
 
-/// Adds what the key of a SELECT was meant for, if the key is what is wrong.
+/// Adds what the key of a SELECT was meant for, if the key is what is wrong; of a number that an RTREE cannot take only the
+/// number is told.
 #[cold]
 pub fn search_key(error: Error, key: &[u8], index: &Index, space: &SpaceDef) -> Error {
     match error.kind() {
-        kind::UNSUPPORTED_INDEX_FEATURE => error,
+        kind::UNSUPPORTED_INDEX_FEATURE | kind::FIELD_TYPE => error,
         _ => in_index(error, index, space).with("key", key),
     }
 }

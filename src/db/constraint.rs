@@ -41,8 +41,9 @@ pub(super) fn references(db: &Database) -> References {
 /// Those of the format; FIELD_FOREIGN_KEY_FAILED, COMPLEX_FOREIGN_KEY_FAILED; UNSUPPORTED where a function would have to
 /// run.
 pub(super) fn check(db: &Database, space: &Space, tuple: &[u8]) -> Result<()> {
+    let in_tuple = |error: Error| error.with("tuple", tuple);
     for constraint in &space.def.constraints {
-        check_one(db, space, constraint, None, tuple)?;
+        check_one(db, space, constraint, None, tuple).map_err(in_tuple)?;
     }
     space.format.check(tuple, &space.def)?;
     for ((no, field), value) in space.def.fields.iter().enumerate().zip(msgpack::items(tuple)) {
@@ -51,7 +52,7 @@ pub(super) fn check(db: &Database, space: &Space, tuple: &[u8]) -> Result<()> {
             continue;
         }
         for constraint in &field.constraints {
-            check_one(db, space, constraint, Some(no as u32), value)?;
+            check_one(db, space, constraint, Some(no as u32), value).map_err(in_tuple)?;
         }
     }
     Ok(())
@@ -198,7 +199,9 @@ pub(super) fn check_referenced(
 }
 
 fn integrity(constraint: &ConstraintDef, details: &str) -> Error {
-    err!(FOREIGN_KEY_INTEGRITY, &*constraint.name, details)
+    let name = &*constraint.name;
+    // Tarantool puts the name of the constraint where that of the error is.
+    err!(FOREIGN_KEY_INTEGRITY, name, details).with("name", name)
 }
 
 fn check_unreferenced(

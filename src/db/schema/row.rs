@@ -50,7 +50,7 @@ impl<'a> Row<'a> {
         match self.token(field_no) {
             Token::Uint(value) if i64::try_from(value).is_ok() => Ok(value as i64),
             Token::Int(value) => Ok(value),
-            other => Err(err!(FIELD_TYPE, field_no + 1, "integer", other.kind())),
+            other => Err(err!(FIELD_TYPE, (field_no + 1).to_string(), "integer", other.kind())),
         }
     }
 

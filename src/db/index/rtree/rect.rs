@@ -29,7 +29,8 @@ fn read(mut numbers: &[u8], count: u32, dimension: u32, what: &str) -> Result<Re
     for no in 0..count {
         let token = msgpack::read(&mut numbers).unwrap_or(Token::Nil);
         let number = exact(&token);
-        corners.push(number.ok_or_else(|| err!(FIELD_TYPE, no + 1, "number", token.kind()))?);
+        let wrong = || err!(FIELD_TYPE, (no + 1).to_string(), "number", token.kind());
+        corners.push(number.ok_or_else(wrong)?);
     }
     let high = if is_point { 0 } else { dimension as usize };
     let mut rect = Rect::new();
