@@ -209,10 +209,17 @@ impl Space {
     /// TUPLE_FOUND; those of [`Index::check_tuple`]; NO_SUCH_INDEX_ID without a primary index.
     #[inline]
     pub fn put(&mut self, new: &Tuple, mode: Mode) -> Result<Option<Tuple>> {
-        let primary = self.primary()?;
-        if self.indexes.len() == 1 && mode == Mode::Replace {
-            return Ok(self.indexes[0].replace(new));
+        if let [only] = &mut self.indexes[..] {
+            let met = match mode {
+                Mode::Replace => return Ok(only.replace(new)),
+                Mode::Insert => only.insert(new),
+            };
+            return match met {
+                None => Ok(None),
+                Some(old) => Err(self.duplicate(&self.indexes[0], &old, new)),
+            };
         }
+        let primary = self.primary()?;
         let old = primary.find(new).cloned();
         if let (Mode::Insert, Some(old)) = (mode, &old) {
             return Err(self.duplicate(primary, old, new));

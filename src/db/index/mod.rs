@@ -156,6 +156,18 @@ impl Index {
         }
     }
 
+    /// Puts a tuple in, unless there is one with an equal key, which stays and is returned. Only for primary indexes.
+    #[inline]
+    pub fn insert(&mut self, tuple: &Tuple) -> Option<Tuple> {
+        match &mut self.entries {
+            Entries::Ordered(ordered) => ordered.insert(tuple),
+            Entries::Multikey(_) | Entries::Rtree(_) | Entries::Bitset(_) | Entries::Disabled => {
+                self.change(None, Some(tuple));
+                None
+            }
+        }
+    }
+
     /// Checks what the format cannot know: that a tuple can stand in this index.
     ///
     /// # Errors

@@ -137,6 +137,13 @@ impl Ordered {
     }
 
     #[inline]
+    pub(super) fn insert(&mut self, tuple: &Tuple) -> Option<Tuple> {
+        let hint = self.order.hint(tuple)?;
+        let order = &self.order;
+        self.tree.insert(hint, tuple.clone(), |left, right| order.tie(left, right, hint))
+    }
+
+    #[inline]
     fn remove(&mut self, tuple: &Tuple) {
         let Some(hint) = self.order.hint(tuple) else { return };
         let order = &self.order;

@@ -182,8 +182,8 @@ impl<T: Clone> Default for Tree<T> {
 
 /// What an insertion did below a node.
 enum Grown<T> {
-    /// An equal item was there and was replaced.
-    Replaced(T),
+    /// An equal item was there: this one, which was replaced or stays.
+    Met(T),
     /// The item is in; nothing to do above.
     Inserted,
     /// The item is in; the node was split, this key and node follow it.
@@ -219,8 +219,23 @@ impl<T: Clone> Tree<T> {
     /// Puts `item` in, in place of an equal one if there is one, which is returned. `tie` tells how an item of this hint
     /// stands to `item`.
     pub fn replace(&mut self, hint: u64, item: T, tie: impl Fn(&T, &T) -> Ordering) -> Option<T> {
-        match grow(&mut self.root, (hint, item), true, &tie) {
-            Grown::Replaced(old) => return Some(old),
+        self.put::<true>(hint, item, tie)
+    }
+
+    /// Puts `item` in, unless there is an equal one, which stays and is returned. `tie` as in [`Self::replace`].
+    pub fn insert(&mut self, hint: u64, item: T, tie: impl Fn(&T, &T) -> Ordering) -> Option<T> {
+        self.put::<false>(hint, item, tie)
+    }
+
+    #[inline]
+    fn put<const REPLACES: bool>(
+        &mut self,
+        hint: u64,
+        item: T,
+        tie: impl Fn(&T, &T) -> Ordering,
+    ) -> Option<T> {
+        match grow::<T, REPLACES>(&mut self.root, (hint, item), true, &tie) {
+            Grown::Met(other) => return Some(other),
             Grown::Inserted => {}
             Grown::Split((hint, item), right) => {
                 let left = std::mem::replace(&mut self.root, Node::empty());
@@ -324,7 +339,7 @@ impl<T: Clone> Tree<T> {
     }
 }
 
-fn grow<T: Clone>(
+fn grow<T: Clone, const REPLACES: bool>(
     node: &mut Node<T>,
     (hint, item): (u64, T),
     is_last: bool,
@@ -334,7 +349,8 @@ fn grow<T: Clone>(
         Node::Leaf(leaf) => {
             let leaf = Arc::make_mut(leaf);
             match leaf.search(hint, |other| tie(other, &item)) {
-                Ok(at) => Grown::Replaced(std::mem::replace(&mut leaf.items[at], item)),
+                Ok(at) if REPLACES => Grown::Met(std::mem::replace(&mut leaf.items[at], item)),
+                Ok(at) => Grown::Met(leaf.items[at].clone()),
                 Err(at) if !leaf.is_full() => {
                     leaf.insert(at, hint, item);
                     Grown::Inserted
@@ -356,7 +372,8 @@ fn grow<T: Clone>(
             let inner = Arc::make_mut(inner);
             let at = inner.keys.partition(hint, |key| tie(key, &item).is_le());
             let is_last = is_last && at == inner.keys.len();
-            let (key, child) = match grow(&mut inner.children[at], (hint, item), is_last, tie) {
+            let child = &mut inner.children[at];
+            let (key, child) = match grow::<T, REPLACES>(child, (hint, item), is_last, tie) {
                 Grown::Split(key, child) => (key, child),
                 done => return done,
             };
@@ -545,13 +562,15 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Op {
         Put(u16),
+        PutNew(u16),
         Take(u16),
         View,
     }
 
     fn ops() -> impl Strategy<Value = Vec<Op>> {
         let op = prop_oneof![
-            6 => (0u16..600).prop_map(Op::Put),
+            3 => (0u16..600).prop_map(Op::Put),
+            3 => (0u16..600).prop_map(Op::PutNew),
             5 => (0u16..600).prop_map(Op::Take),
             1 => Just(Op::View),
         ];
@@ -587,6 +606,10 @@ mod tests {
                     Op::Put(item) => {
                         let old = tree.replace(hint(item), item, Ord::cmp);
                         prop_assert_eq!(old.is_none(), model.insert(item));
+                    }
+                    Op::PutNew(item) => {
+                        let met = tree.insert(hint(item), item, Ord::cmp);
+                        prop_assert_eq!(met.is_none(), model.insert(item));
                     }
                     Op::Take(item) => {
                         let old = tree.remove(hint(item), |other| other.cmp(&item));
