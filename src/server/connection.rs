@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Between executing and sending, the other connections of the thread that have something to do have their turn: what
-//! they write joins one batch of the journal, and replies leave together, which wakes clients once instead of often.
+//! they write joins one batch of the journal, and replies leave together, which wakes clients once instead of often. Not
+//! so once the batch is large: then it is written, and the replies leave, while the others execute.
 //!
 //! Backpressure: while replies are not taken or too many calls run, nothing is read. A peer that closes its sending side
 //! is gone, as in Tarantool: its calls are dropped, replies that wait are not sent.
@@ -446,7 +447,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Waits until every write is durable; those that failed get their error in place of their reply. Others have their
-    /// turn in any case.
+    /// turn meanwhile, unless the journal has a large batch already.
     async fn settle(&mut self) {
         let Some(last) = self.writes.last() else {
             if !self.out.is_empty() {

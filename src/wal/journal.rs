@@ -7,8 +7,8 @@
 //! ```
 //!
 //! - Mode write: whoever waits becomes the leader at its second poll and writes everything queued, on its own thread.
-//!   The first poll gives other connections of the thread the time to join the batch. A caller that has flushed before
-//!   finds its ticket settled at the first poll.
+//!   The first poll gives other connections of the thread the time to join the batch, unless it is large by then. A
+//!   caller that has flushed before finds its ticket settled at the first poll.
 //! - Mode fsync: one thread writes and calls fdatasync for everything that gathered meanwhile.
 //! - Mode none: a ticket is settled when it is appended; there is no file.
 //!
@@ -44,6 +44,8 @@ use super::xlog::Blocks;
 use super::{Error, Result};
 use crate::db::journal::{RollBack, Ticket, Vclock};
 
+/// Bytes of queued rows that are worth a write by themselves: to wait for more only drives them out of the cache.
+const BATCH_BYTES: usize = 64 << 10;
 /// Memory that an idle buffer of blocks keeps.
 const BUFFER_IDLE_BYTES_MAX: usize = 1 << 20;
 
@@ -340,7 +342,19 @@ impl Shared {
     }
 
     fn flush(&self) {
-        let writer = &mut *self.writer.lock();
+        self.write_queue(&mut self.writer.lock());
+    }
+
+    /// Writes what is queued if that is worth a write by itself and nobody else is writing.
+    fn flush_batch(&self) {
+        if self.pending_bytes.load(Ordering::Relaxed) >= BATCH_BYTES
+            && let Some(mut writer) = self.writer.try_lock()
+        {
+            self.write_queue(&mut writer);
+        }
+    }
+
+    fn write_queue(&self, writer: &mut BatchWriter) {
         {
             let queue = &mut *self.queue.lock();
             if queue.is_empty() {

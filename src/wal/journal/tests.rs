@@ -177,6 +177,37 @@ fn the_first_poll_lets_others_join_the_batch() {
 }
 
 #[test]
+fn who_finds_a_large_batch_writes_it_at_once() {
+    let disk = MemoryDisk::new();
+    let engine = Engine::on(&disk, Mode::Write);
+    let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
+    let small = engine.commit(BATCH_BYTES / 2);
+    let mut yielded = std::pin::pin!(engine.journal.wait(small));
+    assert!(yielded.as_mut().poll(cx).is_pending());
+    let large = engine.commit(BATCH_BYTES / 2);
+    assert!(std::pin::pin!(engine.journal.wait(large)).poll(cx).is_ready());
+    assert_eq!((engine.journal.settled(), lsns(&disk)), (large, vec![1, 2]));
+    assert!(yielded.poll(cx).is_ready());
+    // What was written does not count towards the next.
+    let next = engine.commit(10);
+    assert!(std::pin::pin!(engine.journal.wait(next)).poll(cx).is_pending());
+}
+
+#[test]
+fn a_large_batch_that_fails_is_rolled_back_whole() {
+    let disk = MemoryDisk::new();
+    let engine = Engine::on(&disk, Mode::Write);
+    let tickets = [engine.commit(BATCH_BYTES), engine.commit(10)];
+    disk.fail(Op::Write, 1, Errno::NOSPC);
+    let failed = block_on(engine.journal.wait(tickets[0]));
+    assert_eq!(failed.expect_err("a failure").code(), 40);
+    assert_eq!(tickets.map(|ticket| engine.code(ticket)), [40, 40]);
+    let next = engine.commit(BATCH_BYTES);
+    block_on(engine.journal.wait(next)).expect("a success");
+    assert_eq!((engine.lsns(), lsns(&disk)), (vec![1], vec![1]));
+}
+
+#[test]
 fn who_has_flushed_does_not_wait() {
     let engine = Engine::on(&MemoryDisk::new(), Mode::Write);
     let ticket = engine.commit(10);

@@ -92,9 +92,12 @@ impl Future for Wait<'_> {
                     }
                 }
                 (_, State::New) => {
-                    this.state = State::Yielded;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
+                    this.shared.flush_batch();
+                    if !this.is_settled() {
+                        this.state = State::Yielded;
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 }
                 _ => {
                     this.shared.flush();
