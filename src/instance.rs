@@ -28,6 +28,7 @@ use parking_lot::RwLockReadGuard;
 use uuid::Uuid;
 
 pub use self::broadcast::SHUTDOWN;
+pub use self::define::Building;
 use self::lock::Shared;
 pub use self::lock::WriteGuard;
 pub use self::schedule::Schedule;

@@ -299,3 +299,21 @@ def test_deleted_user_is_gone(auth, target):
     assert auth.check_auth(session) == (NOT_FOUND if target == "tarantool" else WRONG_SIGN)
     assert auth.delete_user(user_id) == NOT_FOUND
     assert auth.registration(email)[1]["id"] != user_id
+
+
+@pytest.mark.lycosa
+def test_accounts_in_a_transaction_of_a_stream(conn, auth):
+    email = fresh_email()
+    stream = conn.stream(1)
+    for end, is_there in ((stream.rollback, False), (stream.commit, True)):
+        stream.begin()
+        (done, user) = stream.call("auth.registration", email)
+        assert done
+        code = user["code"]
+        assert stream.call("auth.complete_registration", email, code, PASSWORD)[0]
+        assert stream.call("auth.auth", email, PASSWORD)[0]
+        assert not auth.auth(email, PASSWORD)[0]
+        # The provider is asked while the transaction is open.
+        assert stream.call("auth.social_auth", "facebook", "good")[0]
+        end()
+        assert auth.auth(email, PASSWORD)[0] == is_there

@@ -58,6 +58,30 @@ def test_an_index_is_built_while_others_are_served(filled):
         other.delete(INDEX, [5120, 1])
 
 
+def test_a_procedure_has_its_index_built_as_a_request_has(filled):
+    server, defining = filled
+    options = {"unique": False, "parts": [2, "unsigned"]}
+    call = {Key.FUNCTION_NAME: "box.space.t:create_index", Key.TUPLE: ["called", options]}
+    with server.connect() as other:
+        defining.send(request(Type.CALL, call, sync=8))
+        answers = 0
+        reply = None
+        while reply is None:
+            other.replace(5120, [3_000_000 + answers, 7])
+            answers += 1
+            reply = received(defining)
+        assert reply.code == 0 and reply.data[0]["name"] == "called"
+        assert answers >= 10, "the build stopped the others"
+        rows = other.select(5120, [7], index=1, iterator=Iter.EQ)
+        assert sum(row[0] >= 3_000_000 for row in rows) == answers
+        unique = {"unique": True, "parts": [2, "unsigned"]}
+        refused = {Key.FUNCTION_NAME: "box.space.t:create_index", Key.TUPLE: ["refused", unique]}
+        assert defining.exchange(Type.CALL, refused).code == 3
+        other.call("box.space.t.index.called:drop")
+        for no in range(answers):
+            other.delete(5120, [3_000_000 + no])
+
+
 def received(connection):
     """A reply if one has come."""
     try:

@@ -271,7 +271,6 @@ def test_what_begin_refuses(stream, conn, space):
         assert stream.exchange(type_).code == Err.UNABLE_TO_PROCESS_IN_STREAM
     assert stream.exchange(Type.PING).code == 0
     refused(Err.NO_SUCH_PROC, lambda: stream.call("nosuch"))
-    refused(5, lambda: stream.call(f"box.space.t{space}:get", 1))
     stream.commit()
     assert stream.call(f"box.space.t{space}:get", 1) == [[1, "one", 10]]
 

@@ -386,8 +386,12 @@ impl Feature {
     pub const WATCH_ONCE: Self = Self(6);
     /// Asked for by the client: tuples of SELECT and of writes as extensions, with TUPLE_FORMATS.
     pub const DML_TUPLE_EXTENSION: Self = Self(7);
+    /// Asked for by the client: tuples among the values of CALL as extensions, with TUPLE_FORMATS.
+    pub const CALL_RET_TUPLE_EXTENSION: Self = Self(8);
     /// Arguments of CALL may hold tuples as extensions.
     pub const CALL_ARG_TUPLE_EXTENSION: Self = Self(9);
+    /// IS_SYNC of BEGIN and COMMIT.
+    pub const IS_SYNC: Self = Self(11);
     /// INSERT_ARROW, which the community edition knows and refuses.
     pub const INSERT_ARROW: Self = Self(12);
 }

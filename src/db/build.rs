@@ -10,7 +10,7 @@
 //! ```
 //!
 //! While a build goes on, other definitions of its space are refused; what takes definitions back (a journal that could not
-//! write) makes it stale. Who runs it, and where, is not the engine's affair: see `Instance::define`.
+//! write) makes it stale. Who runs it, and where, is not the engine's affair: see `instance::Building`.
 //!
 //! Source: types-and-indexes.md §10.4; Tarantool `src/box/memtx_space.c` memtx_space_build_index.
 

@@ -15,11 +15,14 @@ use super::access::{Access, Object, ObjectType, Privilege};
 use super::build::Pending;
 use super::collation::Collations;
 use super::constraint::{self, References};
+use super::index::Index;
 use super::journal::{Journal, Ticket, Vclock};
-use super::mvcc::{self, Manager};
+use super::key_def::Key;
+use super::mvcc::{self, Manager, Within};
 use super::schema;
 use super::schema::space_def::SpaceDef;
 use super::space::Space;
+use super::tuple::Tuple;
 use super::txn::{Origin, Scratch, Txn, Undo};
 
 /// Hashes the id of a space or a user: ids are small and few.
@@ -100,6 +103,8 @@ pub struct Database {
     pub(super) scratch: Scratch,
     /// The interactive transactions that are open.
     pub(super) manager: Manager,
+    /// The interactive transaction that is at work at this moment.
+    pub(super) within: Option<Within>,
 }
 
 /// Schema version of a fresh database: Tarantool's is about this after bootstrap.
@@ -132,6 +137,7 @@ impl Database {
             unsettled: VecDeque::new(),
             scratch: Scratch::default(),
             manager: Manager::default(),
+            within: None,
         }
     }
 
@@ -191,13 +197,45 @@ impl Database {
         schema::refresh_access(self);
     }
 
-    /// A space by id.
+    /// A space by id, to look into: an interactive transaction at work has read it then.
     ///
     /// # Errors
-    /// NO_SUCH_SPACE.
+    /// NO_SUCH_SPACE; why an interactive transaction at work cannot go on.
     #[inline]
     pub fn space(&self, id: u32) -> Result<&Space> {
-        self.spaces.get(&id).ok_or_else(|| err!(NO_SUCH_SPACE, id.to_string()))
+        let space = self.spaces.get(&id).ok_or_else(|| err!(NO_SUCH_SPACE, id.to_string()))?;
+        if let Some(within) = self.noting() {
+            within.look(space)?;
+        }
+        Ok(space)
+    }
+
+    /// A space by id, to see what it is: not a read of it. None if there is none.
+    pub fn known_space(&self, id: u32) -> Option<&Space> {
+        self.spaces.get(&id)
+    }
+
+    /// Looks for a key of a unique index of a space, which has been checked.
+    ///
+    /// # Errors
+    /// Why an interactive transaction at work cannot go on.
+    #[inline]
+    pub fn find<'db>(
+        &'db self,
+        space: &Space,
+        index: &'db Index,
+        key: &Key<'_>,
+    ) -> Result<Option<&'db Tuple>> {
+        if let Some(within) = self.noting() {
+            within.find(space, index, key)?;
+        }
+        Ok(index.get(key))
+    }
+
+    /// The interactive transaction at work, if it takes note of what is looked at.
+    #[inline]
+    pub(super) fn noting(&self) -> Option<&Within> {
+        self.within.as_ref().filter(|within| within.is_noting())
     }
 
     /// The id of a space by name.
@@ -210,9 +248,8 @@ impl Database {
     /// # Errors
     /// NO_SUCH_SPACE.
     pub fn space_by_name(&self, name: &str) -> Result<&Space> {
-        self.space_id(name)
-            .and_then(|id| self.spaces.get(&id))
-            .ok_or_else(|| err!(NO_SUCH_SPACE, name))
+        let id = self.space_id(name).ok_or_else(|| err!(NO_SUCH_SPACE, name))?;
+        self.space(id)
     }
 
     /// Every space, in no order.

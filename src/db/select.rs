@@ -92,6 +92,9 @@ impl Database {
         select: &Select<'_>,
         page: &Page<'_>,
     ) -> Result<Option<LongSelect>> {
+        if let Some(within) = self.noting() {
+            return within.long_select(self, uid, select, page);
+        }
         let source = self.page_source(uid, select, page)?;
         if source.space.def.engine != Engine::Memtx {
             return Ok(None);
@@ -112,6 +115,10 @@ impl Database {
         select: &Select<'_>,
         mut each: impl FnMut(&Tuple),
     ) -> Result<u32> {
+        if let Some(within) = self.noting() {
+            let selected = within.select(self, uid, select, &Page::default(), &mut each)?;
+            return Ok(selected.count);
+        }
         let kind = Kind::from_number(select.iterator)?;
         let space = self.space(select.space_id)?;
         self.check_space(uid, &space.def, Privilege::READ)?;
@@ -144,8 +151,11 @@ impl Database {
         uid: u32,
         select: &Select<'_>,
         page: &Page<'_>,
-        each: impl FnMut(&Tuple),
+        mut each: impl FnMut(&Tuple),
     ) -> Result<Selected> {
+        if let Some(within) = self.noting() {
+            return within.select(self, uid, select, page, &mut each);
+        }
         let PageSource { space, index, kind, after } = self.page_source(uid, select, page)?;
         let key = Key::from_array(select.key);
         if space.def.engine == Engine::Memtx {

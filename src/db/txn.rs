@@ -90,6 +90,17 @@ pub(super) enum RowScope {
     Nowhere,
 }
 
+/// Who is to know what a transaction does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Privacy {
+    /// Everybody: it works on the live spaces.
+    Public,
+    /// The interactive transaction at work, to which each statement goes first.
+    Private,
+    /// As [`Self::Private`]; the statement at work comes from there.
+    Noted,
+}
+
 /// Buffers of a transaction.
 #[derive(Default)]
 pub struct Scratch {
@@ -112,8 +123,8 @@ pub struct Txn<'db> {
     plan: Plan,
     /// A statement of it has come to the triggers of a system space, successful or not.
     is_schema_changed: bool,
-    /// It runs on private copies of spaces: nobody else is to know what it does.
-    is_private: bool,
+    /// Who is to know what it does.
+    privacy: Privacy,
     scratch: Scratch,
 }
 
@@ -139,7 +150,7 @@ impl<'db> Txn<'db> {
             scope: RowScope::OfSpace,
             plan: Plan::AtOnce,
             is_schema_changed: false,
-            is_private: false,
+            privacy: Privacy::Public,
             scratch,
         }
     }
@@ -171,14 +182,9 @@ impl<'db> Txn<'db> {
         self.now
     }
 
-    /// True if a statement has come to what a change of a system space means, successful or not.
-    pub(super) fn is_schema_changed(&self) -> bool {
-        self.is_schema_changed
-    }
-
-    /// Says that this runs on private copies of spaces.
+    /// Says that this runs in the interactive transaction at work, on private copies of spaces.
     pub(super) fn set_private(&mut self) {
-        self.is_private = true;
+        self.privacy = Privacy::Private;
     }
 
     /// True for rows that come from a file.
@@ -230,6 +236,9 @@ impl<'db> Txn<'db> {
 
     #[inline]
     fn put(&mut self, space_id: u32, data: &[u8], mode: Mode) -> Result<Tuple> {
+        if self.privacy == Privacy::Private {
+            return self.put_privately(space_id, data, mode);
+        }
         let space = self.space_for_write(space_id)?;
         if !matches!(space.def.engine, Engine::Memtx | Engine::Blackhole) {
             return Err(refused(space, "replace()"));
@@ -331,7 +340,7 @@ impl<'db> Txn<'db> {
     fn changed(&mut self, space_id: u32, old: Option<Tuple>, new: Option<Tuple>) -> Result<()> {
         let savepoint = self.scratch.undo.len();
         if !schema::is_system(space_id) {
-            if !self.is_private {
+            if self.privacy == Privacy::Public {
                 self.db.log_for_builds(space_id, old.as_ref(), new.as_ref());
             }
             self.scratch.undo.push(Undo::Change { space_id, old, new });
@@ -367,6 +376,9 @@ impl<'db> Txn<'db> {
     /// # Errors
     /// NO_SUCH_SPACE, ACCESS_DENIED, NO_SUCH_INDEX_ID, MORE_THAN_ONE_TUPLE, EXACT_MATCH, KEY_PART_TYPE, those of DDL.
     pub fn delete(&mut self, space_id: u32, index_id: u32, key: &[u8]) -> Result<Option<Tuple>> {
+        if self.privacy == Privacy::Private {
+            return self.execute_privately(&Statement::delete(space_id, index_id, key));
+        }
         let space = self.writable(space_id, "delete()")?;
         let old = self.find(space, index_id, key)?;
         if let Some(old) = &old {
@@ -395,6 +407,10 @@ impl<'db> Txn<'db> {
         ops: &[u8],
         index_base: u32,
     ) -> Result<Option<Tuple>> {
+        if self.privacy == Privacy::Private {
+            let update = Statement::update(space_id, index_id, key, ops, index_base);
+            return self.execute_privately(&update);
+        }
         let space = self.writable(space_id, "update()")?;
         let old = self.find(space, index_id, key)?;
         let mut new = None;
@@ -447,6 +463,10 @@ impl<'db> Txn<'db> {
         ops: &[u8],
         index_base: u32,
     ) -> Result<()> {
+        if self.privacy == Privacy::Private {
+            let upsert = Statement::upsert(space_id, data, ops, index_base);
+            return self.execute_privately(&upsert).map(drop);
+        }
         let space = self.writable(space_id, "upsert()")?;
         let defaulted = self.fill_defaults(space, data)?;
         let data = defaulted.as_deref().unwrap_or(data);

@@ -9,25 +9,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lycosa_proto::error::Result;
 
-use super::{Instance, now};
+use super::Instance;
+use crate::db::Txn;
 use crate::db::build::Build;
-use crate::db::{Ticket, Txn};
 
 /// Changes that may be taken over under the lock.
 const CHANGES_FEW: usize = 1000;
 /// Attempts to catch up with writers before the rest is taken over under the lock, however much it is.
 const ROUNDS_MAX: usize = 16;
 
-/// Ends a build that nobody waits for any more.
-struct Guard<'a> {
-    instance: &'a Instance,
+/// A build that a transaction has postponed, and what comes of it. Whoever drops it gives it up.
+pub struct Building {
+    instance: Arc<Instance>,
     space_id: u32,
     is_cancelled: Arc<AtomicBool>,
+    /// None while a part of it is done elsewhere, and after a failure.
+    build: Option<Build>,
     /// The database has forgotten the build.
     is_ended: bool,
 }
 
-impl Drop for Guard<'_> {
+impl Drop for Building {
     fn drop(&mut self) {
         if !self.is_ended {
             self.is_cancelled.store(true, Ordering::Relaxed);
@@ -36,83 +38,56 @@ impl Drop for Guard<'_> {
     }
 }
 
-impl Instance {
-    /// Runs `body` as one transaction of a user and waits until it is durable, as [`Self::transaction`] does; but what it has
-    /// to build over many tuples is built beside the database, and `body` runs again with that.
-    ///
-    /// # Errors
-    /// Those of `body` and of [`Build::run`], after which nothing has changed; ER_WAL_IO if the journal could not write.
-    pub async fn define<T: Send>(
-        &self,
-        uid: u32,
-        body: impl Fn(&mut Txn<'_>) -> Result<T> + Send,
-    ) -> Result<T> {
-        if self.journal.is_full() {
-            self.journal.ready().await;
-        }
-        let first = {
-            let mut db = self.write();
-            let mut txn = db.begin(uid, now());
-            txn.allow_postponing();
-            match body(&mut txn) {
-                Ok(value) => Ok((value, txn.commit())),
-                Err(error) => Err(txn.take_postponed().ok_or(error)),
-            }
-        };
-        match first {
-            Ok((value, ticket)) => {
-                self.journal.wait(ticket).await?;
-                Ok(value)
-            }
-            Err(Ok(build)) => self.finish_definition(uid, build, body).await,
-            Err(Err(error)) => Err(error),
+impl Building {
+    /// What `build` is to come to. To be dropped without the lock of the database.
+    pub fn new(instance: Arc<Instance>, build: Build) -> Self {
+        Self {
+            instance,
+            space_id: build.space_id(),
+            is_cancelled: build.cancellation(),
+            build: Some(build),
+            is_ended: false,
         }
     }
 
-    /// Does what `body` has postponed, then `body`.
+    /// Builds.
     ///
     /// # Errors
-    /// As [`Self::define`].
-    pub async fn finish_definition<T: Send>(
-        &self,
-        uid: u32,
-        build: Build,
-        body: impl Fn(&mut Txn<'_>) -> Result<T> + Send,
-    ) -> Result<T> {
-        let mut guard = Guard {
-            instance: self,
-            space_id: build.space_id(),
-            is_cancelled: build.cancellation(),
-            is_ended: false,
-        };
-        let mut build = beside(build, Build::run).await?;
+    /// Those of [`Build::run`].
+    pub async fn run(&mut self) -> Result<()> {
+        self.beside(Build::run).await?;
         for _ in 0..ROUNDS_MAX {
-            let changes = self.write().take_build_changes(guard.space_id)?;
+            let changes = self.instance.write().take_build_changes(self.space_id)?;
             let is_close = changes.len() <= CHANGES_FEW;
-            build = beside(build, move |build| build.apply(&changes)).await?;
+            self.beside(move |build| build.apply(&changes)).await?;
             if is_close {
                 break;
             }
         }
-        let (value, ticket) = self.finish_transaction(uid, build, &mut guard, body)?;
-        self.journal.wait(ticket).await?;
-        Ok(value)
+        Ok(())
     }
 
-    /// The last part, under the lock.
-    fn finish_transaction<T>(
-        &self,
-        uid: u32,
-        build: Build,
-        guard: &mut Guard<'_>,
-        body: impl Fn(&mut Txn<'_>) -> Result<T>,
-    ) -> Result<(T, Ticket)> {
-        let mut db = self.write();
-        guard.is_ended = true;
-        let mut txn = db.begin(uid, now());
-        txn.finish_build(build)?;
-        let value = body(&mut txn)?;
-        Ok((value, txn.commit()))
+    /// Does a part of the build on a thread that may block.
+    async fn beside(
+        &mut self,
+        part: impl FnOnce(&mut Build) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        if let Some(build) = self.build.take() {
+            self.build = Some(beside(build, part).await?);
+        }
+        Ok(())
+    }
+
+    /// Hands over what was built to the transaction whose statements need it.
+    ///
+    /// # Errors
+    /// Those of [`Txn::finish_build`].
+    pub fn finish(mut self, txn: &mut Txn<'_>) -> Result<()> {
+        self.is_ended = true;
+        match self.build.take() {
+            Some(build) => txn.finish_build(build),
+            None => Ok(()),
+        }
     }
 }
 

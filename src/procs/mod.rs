@@ -2,15 +2,18 @@
 //!
 //! A procedure is an async function: every stretch that touches data is a closure given to [`Context::transaction`] or
 //! [`Context::read`], one closure, one transaction; between closures it may await. It ends when its session does: its
-//! future is dropped at an await, so no transaction is ever half done.
+//! future is dropped at an await, so no transaction is ever half done. A call in a stream with an open transaction runs
+//! its closures in that one.
 //!
 //! Access: CALL needs the right to execute the function. Inside, a procedure acts as admin, as functions of Tarantool do
 //! that run with their owner's rights; what the caller may touch beyond that is the procedure's to check.
 
 pub mod authman;
 pub mod boxed;
+pub mod context;
 pub mod queue;
 pub mod session;
+pub mod stream;
 pub mod values;
 
 use std::future::Future;
@@ -19,42 +22,15 @@ use std::sync::Arc;
 
 use lycosa_proto::error::Result;
 
+pub use context::Context;
 pub use session::Session;
-pub use values::{Args, Values};
+pub use stream::{BeginOptions, StreamTransaction};
+pub use values::{Args, Tuples, Values};
 
-use crate::db::access::ADMIN;
-use crate::db::{Database, Txn};
 use crate::instance::Instance;
 
 /// What a running procedure is.
 pub type Running = Pin<Box<dyn Future<Output = Result<Values>> + Send>>;
-
-/// What a procedure gets.
-#[derive(Clone)]
-pub struct Context {
-    /// The instance.
-    pub instance: Arc<Instance>,
-    /// Who calls.
-    pub session: Arc<Session>,
-}
-
-impl Context {
-    /// Runs `body` as one transaction with admin's rights and waits until it is durable.
-    ///
-    /// # Errors
-    /// Those of `body`, after which nothing has changed; ER_WAL_IO if the journal could not write.
-    pub async fn transaction<T: Send>(
-        &self,
-        body: impl FnOnce(&mut Txn<'_>) -> Result<T> + Send,
-    ) -> Result<T> {
-        self.instance.transaction(ADMIN, body).await
-    }
-
-    /// Reads.
-    pub fn read<T>(&self, body: impl FnOnce(&Database) -> T) -> T {
-        body(&self.instance.read())
-    }
-}
 
 /// An application: a group of procedures under one first name.
 pub trait Module: Send + Sync {

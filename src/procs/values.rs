@@ -5,6 +5,7 @@ use lycosa_proto::msgpack::{
     self, Token, write_array, write_bool, write_nil, write_str, write_uint,
 };
 
+use crate::db::Tuple;
 use crate::db::rows::encode;
 
 /// The arguments of a call: a MsgPack array, well-formed.
@@ -52,12 +53,37 @@ impl Args {
     }
 }
 
+/// Which values of a procedure are tuples, and of which space: the few clients that want to know are told their format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tuples {
+    /// None.
+    #[default]
+    None,
+    /// Each that is an array, without a space.
+    Unnamed,
+    /// Each that is an array, of this space.
+    Each(u32),
+    /// Each element of each that is an array, of this space.
+    Listed(u32),
+}
+
+impl Tuples {
+    /// The space; None without tuples or for those of none.
+    pub fn space_id(self) -> Option<u32> {
+        match self {
+            Self::None | Self::Unnamed => None,
+            Self::Each(space_id) | Self::Listed(space_id) => Some(space_id),
+        }
+    }
+}
+
 /// What a procedure returns: any number of values, as a Lua function does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values {
     /// The values' MsgPack one after another.
     bytes: Vec<u8>,
     count: u32,
+    tuples: Tuples,
 }
 
 impl Values {
@@ -83,6 +109,18 @@ impl Values {
         Self::one(|out| out.extend_from_slice(bytes))
     }
 
+    /// A tuple of a space that may be missing.
+    pub fn found(space_id: u32, tuple: Option<&Tuple>) -> Self {
+        let tuple = tuple.map_or_else(Self::none, |tuple| Self::raw(tuple.data()));
+        tuple.with_tuples(Tuples::Each(space_id))
+    }
+
+    /// Says which of the values are tuples.
+    #[must_use]
+    pub fn with_tuples(self, tuples: Tuples) -> Self {
+        Self { tuples, ..self }
+    }
+
     /// One value that serde writes.
     ///
     /// # Errors
@@ -102,12 +140,17 @@ impl Values {
         self.count
     }
 
+    /// Which of the values are tuples.
+    pub fn tuples(&self) -> Tuples {
+        self.tuples
+    }
+
     /// The values' MsgPack one after another.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What CALL_16 makes of the values: each element of its answer is an array (protocol.md §9.2).
+    /// What CALL_16 makes of the values: each element of its answer is an array (protocol.md §9.2), and plain.
     #[must_use]
     pub fn into_call_16(self) -> Self {
         let values: Vec<&[u8]> = split(&self.bytes, self.count);

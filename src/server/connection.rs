@@ -28,7 +28,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::Shared;
-use super::dispatch::{CallEnd, PendingWrite, Run, finish_call};
+use super::dispatch::{CallEnd, CallKind, PendingWrite, Run, finish_call};
 use super::streams::Streams;
 use crate::instance::VERSION;
 use crate::procs::{Running, Session};
@@ -57,7 +57,7 @@ pub(super) struct Call {
     pub(super) sync: u64,
     /// Its stream, 0 if none.
     pub(super) stream_id: u64,
-    pub(super) is_call_16: bool,
+    pub(super) kind: CallKind,
     pub(super) running: Running,
 }
 
@@ -66,8 +66,8 @@ impl Future for Call {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<CallEnd> {
         let result = std::task::ready!(self.running.as_mut().poll(cx));
-        let Self { sync, stream_id, is_call_16, .. } = *self;
-        Poll::Ready(CallEnd { sync, stream_id, is_call_16, result })
+        let Self { sync, stream_id, kind, .. } = *self;
+        Poll::Ready(CallEnd { sync, stream_id, kind, result })
     }
 }
 
@@ -362,7 +362,7 @@ impl<'a> Connection<'a> {
     fn finish_call(&mut self, end: CallEnd) {
         self.counters.add(Counter::CALL_ENDED, 1);
         self.streams.call_ended(end.stream_id);
-        finish_call(self.shared, self.counters, &mut self.out, end);
+        finish_call(self.shared, &self.session, self.counters, &mut self.out, end);
     }
 
     /// Makes room in the input for the next read.

@@ -27,8 +27,8 @@ use crate::db::journal::Ticket;
 use crate::db::schema;
 use crate::db::schema::space_id::SESSION_SETTINGS;
 use crate::db::{Database, Statement, Tuple, Txn};
-use crate::instance::{WriteGuard, now};
-use crate::procs::{Args, Context, Session, Values};
+use crate::instance::{Building, WriteGuard, now};
+use crate::procs::{Args, Context, Session, Tuples, Values};
 use crate::stat::{Counter, Counters};
 use crate::watcher::Watcher;
 
@@ -268,8 +268,8 @@ impl<'a> Run<'a> {
         let db = self.db();
         let space_id = Body::decode(header.body).and_then(|body| resolve_space(db, &body));
         let Ok(space_id) = space_id else { return };
-        let format = schema::space_format(db, space_id).unwrap_or(&[0x90]).to_vec();
-        tuple_extension::rewrite(self.out, start, u64::from(space_id), &format);
+        let (db, out) = self.split_read();
+        extend(db, out, start, Tuples::Each(space_id));
         if let Some(write) = self.writes.last_mut().filter(|write| write.start == start) {
             write.end = self.out.len();
         }
@@ -368,18 +368,21 @@ impl<'a> Run<'a> {
         let (instance, uid) = (self.shared.instance.clone(), self.session.uid());
         let bytes = header.body.to_vec();
         let Statement { request_type, space_id, index_id, .. } = *statement;
+        let mut building = Building::new(instance.clone(), build);
         let running = async move {
-            let body = |txn: &mut Txn<'_>| {
+            building.run().await?;
+            let define = move |txn: &mut Txn<'_>| {
+                building.finish(txn)?;
                 let statement = Statement::new(request_type, &Body::decode(&bytes)?);
                 txn.execute(&Statement { space_id, index_id, ..statement })
             };
-            let tuple = instance.finish_definition(uid, build, body).await?;
-            Ok(tuple.map_or_else(Values::none, |tuple| Values::raw(tuple.data())))
+            let tuple = instance.transaction(uid, define).await?;
+            Ok(Values::found(space_id, tuple.as_ref()))
         };
         Call {
             sync: header.sync,
             stream_id: header.stream_id,
-            is_call_16: false,
+            kind: CallKind::Definition,
             running: Box::pin(running),
         }
     }
@@ -406,19 +409,29 @@ impl<'a> Run<'a> {
 
     fn call(&mut self, header: &Header<'_>) -> Result<Call> {
         let (name, args) = self.parse_call(header)?;
-        let context =
-            Context { instance: self.shared.instance.clone(), session: self.session.clone() };
-        let running = self
-            .shared
-            .registry
-            .call(&context, &name, args)
-            .ok_or_else(|| err!(NO_SUCH_PROC, &*name))?;
-        Ok(Call {
-            sync: header.sync,
-            stream_id: header.stream_id,
-            is_call_16: header.request_type == request_type::CALL_16,
-            running,
-        })
+        let stream = match header.stream_id {
+            0 => None,
+            stream_id => Some(self.streams.enter(stream_id)?),
+        };
+        let (instance, session) = (self.shared.instance.clone(), self.session.clone());
+        let context = Context { instance, session, stream };
+        let is_in_transaction = context.open_transaction().is_some();
+        let Some(mut running) = self.shared.registry.call(&context, &name, args) else {
+            self.streams.forget_idle(header.stream_id);
+            return Err(err!(NO_SUCH_PROC, &*name));
+        };
+        if is_in_transaction {
+            running = Box::pin(async move {
+                let values = running.await?;
+                context.settle().await?;
+                Ok(values)
+            });
+        }
+        let kind = match header.request_type {
+            request_type::CALL_16 => CallKind::Call16,
+            _ => CallKind::Call,
+        };
+        Ok(Call { sync: header.sync, stream_id: header.stream_id, kind, running })
     }
 
     /// The name and the arguments of a CALL that the user may make. Lets go of the lock.
@@ -471,12 +484,26 @@ fn resolve_index(db: &Database, space_id: u32, body: &Body<'_>) -> Result<u32> {
 }
 
 /// Writes the reply of a call that has ended.
-pub(super) fn finish_call(shared: &Shared, counters: &Counters, out: &mut Vec<u8>, call: CallEnd) {
+pub(super) fn finish_call(
+    shared: &Shared,
+    session: &Session,
+    counters: &Counters,
+    out: &mut Vec<u8>,
+    call: CallEnd,
+) {
     let version = shared.instance.read().schema_version();
     match call.result {
         Ok(values) => {
-            let values = if call.is_call_16 { values.into_call_16() } else { values };
+            let (values, extension) = match call.kind {
+                CallKind::Call => (values, Feature::CALL_RET_TUPLE_EXTENSION),
+                CallKind::Call16 => (values.into_call_16(), Feature::CALL_RET_TUPLE_EXTENSION),
+                CallKind::Definition => (values, Feature::DML_TUPLE_EXTENSION),
+            };
+            let start = out.len();
             iproto::write_data(out, call.sync, version, values.count(), values.bytes());
+            if session.has(extension) {
+                extend(&shared.instance.read(), out, start, values.tuples());
+            }
         }
         Err(error) => {
             counters.add(Counter::ERROR, 1);
@@ -485,10 +512,28 @@ pub(super) fn finish_call(shared: &Shared, counters: &Counters, out: &mut Vec<u8
     }
 }
 
+/// Writes the tuples of the reply at `start` anew, with their format.
+#[cold]
+fn extend(db: &Database, out: &mut Vec<u8>, start: usize, tuples: Tuples) {
+    let format = tuples.space_id().and_then(|id| schema::space_format(db, id));
+    tuple_extension::rewrite(out, start, tuples, format.unwrap_or(&[0x90]));
+}
+
+/// What goes on beside its connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum CallKind {
+    /// CALL.
+    Call,
+    /// CALL_16, whose values become arrays.
+    Call16,
+    /// A write to a system space that has much to build.
+    Definition,
+}
+
 /// How a call ended.
 pub(super) struct CallEnd {
     pub(super) sync: u64,
     pub(super) stream_id: u64,
-    pub(super) is_call_16: bool,
+    pub(super) kind: CallKind,
     pub(super) result: Result<crate::procs::Values>,
 }

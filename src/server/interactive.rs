@@ -3,7 +3,7 @@
 //! Source: protocol.md §10; Tarantool `src/box/iproto.cc` iproto_msg_prepare, tx_process_begin, tx_process_commit.
 
 use lycosa_proto::err;
-use lycosa_proto::error::{Error, Result};
+use lycosa_proto::error::Result;
 use lycosa_proto::iproto::{Begin, Commit, Data, Header, Reply, request_type};
 use lycosa_proto::msgpack;
 
@@ -14,6 +14,7 @@ use crate::db::journal::Ticket;
 use crate::db::mvcc::{Isolation, TxnId};
 use crate::db::schema::space_id::SESSION_SETTINGS;
 use crate::db::select::{Selected, WALK_MAX};
+use crate::procs::BeginOptions;
 
 /// The greatest request type that streams take, besides PING.
 const IN_STREAM_MAX: u64 = 19;
@@ -43,9 +44,6 @@ impl Run<'_> {
                     | request_type::UPSERT,
                     Some(id),
                 ) => self.write_in(id, header, start),
-                (request_type::CALL | request_type::CALL_16, Some(_)) => {
-                    Err(self.refuse_call(header))
-                }
                 _ => {
                     let call = self.request(header);
                     if call.is_some() {
@@ -81,14 +79,15 @@ impl Run<'_> {
         if begin.timeout < 0.0 {
             return Err(err!(ILLEGAL_PARAMS, "timeout must be a number greater than 0"));
         }
-        let defaults = self.shared.instance.txn_defaults();
+        let defaults = BeginOptions::defaults(&self.shared.instance);
         let isolation = Isolation::from_number(begin.isolation, defaults.isolation)?;
         let timeout_sec = match begin.timeout {
-            0.0 => defaults.timeout.as_secs_f64(),
+            0.0 => defaults.timeout_sec,
             seconds => seconds,
         };
+        let options = BeginOptions { isolation, timeout_sec, is_sync: begin.is_sync };
         let (db, _, streams) = self.split();
-        streams.begin(header.stream_id, isolation, timeout_sec, begin.is_sync, db)?;
+        streams.begin(header.stream_id, options, db)?;
         self.empty(header);
         Ok(())
     }
@@ -97,15 +96,9 @@ impl Run<'_> {
         let commit = Commit::decode(header.body)?;
         self.db_mut();
         self.check_version(header)?;
-        let mut ticket = Ticket::SETTLED;
-        if let Some(id) = self.streams.end(header.stream_id) {
-            let now = self.now();
-            let db = self.db_mut();
-            if commit.is_sync {
-                db.make_interactive_sync(id);
-            }
-            ticket = db.commit_interactive(id, now)?;
-        }
+        let now = self.now();
+        let (db, _, streams) = self.split();
+        let ticket = streams.commit(header.stream_id, db, now, commit.is_sync)?;
         self.empty(header);
         self.reply_after(ticket, header, start);
         Ok(())
@@ -113,9 +106,8 @@ impl Run<'_> {
 
     fn roll_back(&mut self, header: &Header<'_>) -> Result<()> {
         self.check_version(header)?;
-        if let Some(id) = self.streams.end(header.stream_id) {
-            self.db_mut().roll_back_interactive(id);
-        }
+        let (db, _, streams) = self.split();
+        streams.roll_back(header.stream_id, db);
         self.empty(header);
         Ok(())
     }
@@ -180,16 +172,5 @@ impl Run<'_> {
         reply.finish(self.out);
         self.reply_after(ticket, header, start);
         Ok(())
-    }
-
-    /// The error for a CALL in an open transaction.
-    fn refuse_call(&mut self, header: &Header<'_>) -> Error {
-        match self.parse_call(header) {
-            Err(error) => error,
-            Ok((name, _)) if self.shared.registry.module(&name).is_none() => {
-                err!(NO_SUCH_PROC, &*name)
-            }
-            Ok(_) => err!(UNSUPPORTED, "Lycosa", "CALL in an interactive transaction"),
-        }
     }
 }

@@ -10,20 +10,19 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 
-use crate::db::mvcc::{Isolation, TxnId};
+use crate::db::Database;
+use crate::db::journal::Ticket;
+use crate::db::mvcc::TxnId;
 use crate::instance::Instance;
+use crate::procs::{BeginOptions, StreamTransaction};
 use crate::stat::{Counter, Counters};
 
 /// Streams of one connection with something open.
 const STREAMS_MAX: usize = 1024;
-
-/// A timeout that stands for none, seconds: a hundred years, as Tarantool has it.
-const NEVER_SEC: f64 = 3_153_600_000.0;
 
 /// The streams of one connection.
 pub(super) struct Streams {
@@ -40,44 +39,12 @@ pub(super) struct Streams {
 /// A stream.
 #[derive(Default)]
 struct Stream {
-    transaction: Option<Transaction>,
+    /// Shared with the procedure that runs.
+    transaction: Arc<StreamTransaction>,
     /// A procedure of it runs.
     is_calling: bool,
     /// Packets that came after the procedure's.
     waiting: VecDeque<Box<[u8]>>,
-}
-
-/// An open transaction.
-struct Transaction {
-    id: TxnId,
-    /// Aborts it when its time is over.
-    _timer: Option<Timer>,
-}
-
-/// A task that waits; it ends with this.
-struct Timer(tokio::task::AbortHandle);
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Timer {
-    /// None if the time is never over.
-    fn start(instance: &Arc<Instance>, id: TxnId, seconds: f64) -> Option<Self> {
-        if seconds >= NEVER_SEC {
-            return None;
-        }
-        let timeout = Duration::try_from_secs_f64(seconds).ok()?;
-        let deadline = tokio::time::Instant::now().checked_add(timeout)?;
-        let instance = instance.clone();
-        let task = tokio::spawn(async move {
-            tokio::time::sleep_until(deadline).await;
-            instance.write().time_out_interactive(id);
-        });
-        Some(Self(task.abort_handle()))
-    }
 }
 
 impl Streams {
@@ -97,36 +64,59 @@ impl Streams {
 
     /// The open transaction of a stream.
     pub(super) fn transaction(&self, stream_id: u64) -> Option<TxnId> {
-        self.open.get(&stream_id)?.transaction.as_ref().map(|transaction| transaction.id)
+        self.open.get(&stream_id)?.transaction.id()
+    }
+
+    /// The transaction of a stream, open or not, for a request that may begin one. The stream is kept until
+    /// [`Self::forget_idle`] or the end of a procedure in it.
+    ///
+    /// # Errors
+    /// MEMORY_ISSUE if too many streams are open.
+    pub(super) fn enter(&mut self, stream_id: u64) -> Result<Arc<StreamTransaction>> {
+        if self.open.len() >= STREAMS_MAX && !self.open.contains_key(&stream_id) {
+            return Err(err!(MEMORY_ISSUE, size_of::<Stream>(), "connection", "stream"));
+        }
+        Ok(self.stream(stream_id).transaction.clone())
     }
 
     /// Begins a transaction in a stream that has none.
     ///
     /// # Errors
-    /// MEMORY_ISSUE if too many streams or transactions are open.
+    /// MEMORY_ISSUE if too many streams are open; those of [`StreamTransaction::begin`].
     pub(super) fn begin(
         &mut self,
         stream_id: u64,
-        isolation: Isolation,
-        timeout_sec: f64,
-        is_sync: bool,
-        db: &mut crate::db::Database,
+        options: BeginOptions,
+        db: &mut Database,
     ) -> Result<()> {
-        if self.open.len() >= STREAMS_MAX && !self.open.contains_key(&stream_id) {
-            return Err(err!(MEMORY_ISSUE, size_of::<Stream>(), "connection", "stream"));
-        }
-        let id = db.begin_interactive(isolation, is_sync)?;
-        let timer = Timer::start(&self.instance, id, timeout_sec);
-        let transaction = Transaction { id, _timer: timer };
-        self.stream(stream_id).transaction = Some(transaction);
-        Ok(())
+        let begun = self.enter(stream_id)?.begin(&self.instance, db, options);
+        self.forget_idle(stream_id);
+        begun
     }
 
-    /// Takes the transaction out of a stream, to be committed or rolled back.
-    pub(super) fn end(&mut self, stream_id: u64) -> Option<TxnId> {
-        let transaction = self.open.get_mut(&stream_id)?.transaction.take();
+    /// Commits the transaction of a stream; without one, does nothing.
+    ///
+    /// # Errors
+    /// Those of [`StreamTransaction::commit`].
+    pub(super) fn commit(
+        &mut self,
+        stream_id: u64,
+        db: &mut Database,
+        now: f64,
+        is_sync: bool,
+    ) -> Result<Ticket> {
+        let Some(stream) = self.open.get(&stream_id) else { return Ok(Ticket::SETTLED) };
+        let committed = stream.transaction.commit(db, now, is_sync);
         self.forget_idle(stream_id);
-        transaction.map(|transaction| transaction.id)
+        committed
+    }
+
+    /// Rolls the transaction of a stream back; without one, does nothing.
+    pub(super) fn roll_back(&mut self, stream_id: u64, db: &mut Database) {
+        if let Some(stream) = self.open.get(&stream_id) {
+            stream.transaction.roll_back(db);
+            self.forget_idle(stream_id);
+        }
     }
 
     /// A stream, which begins now unless it is open.
@@ -137,9 +127,10 @@ impl Streams {
         })
     }
 
-    fn forget_idle(&mut self, stream_id: u64) {
+    /// Forgets a stream in which nothing is open and nothing waits.
+    pub(super) fn forget_idle(&mut self, stream_id: u64) {
         let is_idle = |stream: &Stream| {
-            stream.transaction.is_none() && !stream.is_calling && stream.waiting.is_empty()
+            stream.transaction.id().is_none() && !stream.is_calling && stream.waiting.is_empty()
         };
         if self.open.get(&stream_id).is_some_and(is_idle) {
             self.open.remove(&stream_id);
@@ -193,11 +184,10 @@ impl Streams {
 impl Drop for Streams {
     fn drop(&mut self) {
         self.counters.add(Counter::STREAM_ENDED, self.open.len() as u64);
-        let open: Vec<TxnId> =
-            self.open.values().filter_map(|stream| Some(stream.transaction.as_ref()?.id)).collect();
-        if !open.is_empty() {
+        let open = self.open.values().map(|stream| &stream.transaction);
+        if open.clone().any(|transaction| transaction.id().is_some()) {
             let mut db = self.instance.write();
-            open.into_iter().for_each(|id| db.roll_back_interactive(id));
+            open.for_each(|transaction| transaction.roll_back(&mut db));
         }
     }
 }

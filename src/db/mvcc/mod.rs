@@ -16,8 +16,8 @@
 //! moment as a whole. What is in a read view has read, and will read, the state of one moment. That is serializability, and
 //! what Tarantool's transaction manager answers.
 //!
-//! Invariants: private copies stand in [`Database::spaces`] only inside of one call; a transaction that has written is never
-//! in a read view; one that is aborted holds nothing but the reason.
+//! Invariants: private copies stand in `Database::spaces` only inside of one call, while [`within`] has the transaction; one
+//! that has written is never in a read view; one that is aborted holds nothing but the reason.
 //!
 //! Must not know: streams, connections, time. Whoever owns a transaction ends it, and says when it has timed out.
 //!
@@ -26,6 +26,8 @@
 mod conflict;
 mod interactive;
 mod read_set;
+mod tracking;
+mod within;
 mod write_set;
 
 use std::collections::HashMap;
@@ -38,15 +40,24 @@ use super::database::Database;
 use super::journal::Ticket;
 use super::select::{LongSelect, Page, Select, Selected};
 use super::tuple::Tuple;
-use super::txn::Statement;
+use super::txn::{Statement, Txn};
 
 pub(super) use conflict::{abort_all, committed};
+pub(super) use interactive::Outcome;
 use interactive::{Abort, Interactive};
+pub(super) use within::Within;
 pub(super) use write_set::WriteSet;
 
 /// The number of an interactive transaction since the process started.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct TxnId(u64);
+
+impl TxnId {
+    /// The number, from 1.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// How much of what others do an interactive transaction may see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -127,12 +138,64 @@ impl Database {
         Ok(id)
     }
 
+    /// Makes the database what an interactive transaction sees, until [`Self::leave`].
+    fn enter(&mut self, id: TxnId) -> Result<()> {
+        let mut transaction = self.manager.take(id)?;
+        transaction.swap(self);
+        self.within = Some(Within::new(transaction));
+        Ok(())
+    }
+
+    fn leave(&mut self, id: TxnId) {
+        let Some(within) = self.within.take() else { return };
+        let mut transaction = within.into_transaction();
+        transaction.swap(self);
+        transaction.rest();
+        self.manager.open.insert(id, transaction);
+    }
+
+    /// Looks at the database as an interactive transaction sees it.
+    ///
+    /// # Errors
+    /// NO_TRANSACTION.
+    pub fn read_interactive<T>(
+        &mut self,
+        id: TxnId,
+        body: impl FnOnce(&Database) -> T,
+    ) -> Result<T> {
+        self.enter(id)?;
+        let done = body(self);
+        self.leave(id);
+        Ok(done)
+    }
+
+    /// Runs `body` in an interactive transaction, with the rights of a user. If it fails, all that it has done is taken back,
+    /// and the transaction goes on.
+    ///
+    /// # Errors
+    /// Those of `body`, whose looks and statements fail with TRANSACTION_CONFLICT, TRANSACTION_YIELD or TRANSACTION_TIMEOUT
+    /// if the transaction is aborted, as one in a read view is by the first that writes; UNSUPPORTED for a space that is not
+    /// linearizable; MEMORY_ISSUE if its rows grow too long.
+    pub fn run_interactive<T>(
+        &mut self,
+        id: TxnId,
+        uid: u32,
+        now: f64,
+        body: impl FnOnce(&mut Txn<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.enter(id)?;
+        let mut txn = self.begin(uid, now);
+        txn.set_private();
+        let result = body(&mut txn);
+        txn.end_private(result.is_ok());
+        self.leave(id);
+        result
+    }
+
     /// Executes a statement in an interactive transaction.
     ///
     /// # Errors
-    /// NO_SUCH_SPACE, ACCESS_DENIED; TRANSACTION_CONFLICT, TRANSACTION_YIELD or TRANSACTION_TIMEOUT if the transaction is
-    /// aborted, as one in a read view is by this; UNSUPPORTED for a space that is not linearizable; MEMORY_ISSUE if its
-    /// rows grow too long; those of the statement, after which the transaction goes on.
+    /// As [`Self::run_interactive`].
     pub fn execute_interactive(
         &mut self,
         id: TxnId,
@@ -140,16 +203,16 @@ impl Database {
         now: f64,
         statement: &Statement<'_>,
     ) -> Result<Executed> {
-        let mut transaction = self.manager.take(id)?;
-        let executed = transaction.execute(self, uid, now, statement);
-        self.manager.open.insert(id, transaction);
-        executed
+        self.run_interactive(id, uid, now, |txn| {
+            let tuple = txn.execute(statement)?;
+            Ok(Executed { tuple, schema_version: txn.db().schema_version() })
+        })
     }
 
     /// Gives a page of the tuples that a user selects in an interactive transaction to `each`, in order.
     ///
     /// # Errors
-    /// As [`Self::select_page`], then as [`Self::execute_interactive`].
+    /// As [`Self::select_page`], then as [`Self::run_interactive`].
     pub fn select_interactive(
         &mut self,
         id: TxnId,
@@ -158,10 +221,7 @@ impl Database {
         page: &Page<'_>,
         each: impl FnMut(&Tuple),
     ) -> Result<Selected> {
-        let mut transaction = self.manager.take(id)?;
-        let selected = transaction.select(self, uid, select, page, each);
-        self.manager.open.insert(id, transaction);
-        selected
+        self.read_interactive(id, |db| db.select_page(uid, select, page, each))?
     }
 
     /// A read view for a SELECT that [`Self::select_interactive`] would walk long for. None for views of system spaces.
@@ -175,10 +235,7 @@ impl Database {
         select: &Select<'_>,
         page: &Page<'_>,
     ) -> Result<Option<LongSelect>> {
-        let mut transaction = self.manager.take(id)?;
-        let view = transaction.long_select(self, uid, select, page);
-        self.manager.open.insert(id, transaction);
-        view
+        self.read_interactive(id, |db| db.long_select(uid, select, page))?
     }
 
     /// What the reply to a read of an interactive transaction must wait for, by its isolation level.

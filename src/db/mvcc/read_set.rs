@@ -47,6 +47,10 @@ struct Range {
 impl Range {
     /// All of an index, as it was before the transaction wrote anything.
     const WHOLE: Self = Self { low: End::Open, high: End::Open, at: 0 };
+
+    fn is_whole(&self) -> bool {
+        matches!(self, Self { low: End::Open, high: End::Open, at: 0 })
+    }
 }
 
 /// One end of a range.
@@ -77,6 +81,17 @@ impl End {
 }
 
 impl ReadSet {
+    /// Adds what another has.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (space_id, indexes) in other.spaces {
+            for reads in indexes {
+                let own = self.of_index(space_id, reads.index_id);
+                reads.keys.into_iter().for_each(|hash| own.add_key(hash));
+                reads.ranges.into_iter().for_each(|range| own.add_range(range));
+            }
+        }
+    }
+
     /// True if something of the space was read.
     pub(super) fn has_space(&self, space_id: u32) -> bool {
         self.spaces.contains_key(&space_id)
@@ -94,17 +109,12 @@ impl ReadSet {
 
     /// Notes that the key with this hash was looked for in a unique index.
     pub(super) fn add_key(&mut self, space_id: u32, index_id: u32, hash: u64) {
-        let reads = self.of_index(space_id, index_id);
-        if reads.keys.len() < KEYS_MAX {
-            reads.keys.insert(hash);
-        } else if !reads.keys.contains(&hash) {
-            reads.ranges = vec![Range::WHOLE];
-        }
+        self.of_index(space_id, index_id).add_key(hash);
     }
 
     /// Notes that all of an index was read.
     pub(super) fn add_whole(&mut self, space_id: u32, index_id: u32) {
-        self.of_index(space_id, index_id).ranges = vec![Range::WHOLE];
+        self.of_index(space_id, index_id).add_range(Range::WHOLE);
     }
 
     /// Notes a walk over an index; `last` is the tuple that it ended at because of its limit. The transaction had written
@@ -139,12 +149,7 @@ impl ReadSet {
                 _ => {}
             }
         }
-        let reads = self.of_index(space_id, index.def.id);
-        if reads.ranges.len() < RANGES_MAX {
-            reads.ranges.push(Range { low, high, at });
-        } else {
-            reads.ranges = vec![Range::WHOLE];
-        }
+        self.of_index(space_id, index.def.id).add_range(Range { low, high, at });
     }
 
     /// True if the transaction has read that `tuple` is in its space, or that it is not. `written_at` is when it has itself
@@ -159,6 +164,26 @@ impl ReadSet {
 }
 
 impl IndexReads {
+    fn add_key(&mut self, hash: u64) {
+        if self.keys.len() < KEYS_MAX {
+            self.keys.insert(hash);
+        } else if !self.keys.contains(&hash) {
+            self.add_range(Range::WHOLE);
+        }
+    }
+
+    fn add_range(&mut self, range: Range) {
+        if range.is_whole() || self.ranges.len() >= RANGES_MAX {
+            self.ranges.truncate(1);
+            match self.ranges.first_mut() {
+                Some(first) => *first = Range::WHOLE,
+                None => self.ranges.push(Range::WHOLE),
+            }
+        } else if !self.ranges.first().is_some_and(Range::is_whole) {
+            self.ranges.push(range);
+        }
+    }
+
     fn have(&self, index: &Index, tuple: &Tuple, written_at: Option<usize>) -> bool {
         if !index.has_one_key() {
             // It counts as read whole.

@@ -1,5 +1,6 @@
 //! Interactive transactions through the engine's interface.
 
+mod closures;
 mod definitions;
 mod model;
 mod serializable;

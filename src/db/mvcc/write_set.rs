@@ -21,7 +21,7 @@ pub(in crate::db) struct WriteSet {
 
 /// A space with its changes.
 struct Copied {
-    /// The private copy; while a statement runs, the live space.
+    /// The private copy; while the transaction is at work, the live space.
     space: Space,
     /// By the hash of the primary key.
     changes: HashMap<u64, Vec<Change>>,
@@ -84,18 +84,22 @@ impl WriteSet {
         self.spaces.contains_key(&space_id)
     }
 
-    /// Takes a private copy of a space, if there is none.
-    pub(super) fn copy(&mut self, space: &Space) {
-        let copied =
-            || Copied { space: space.clone(), changes: HashMap::new(), claims: HashMap::new() };
-        self.spaces.entry(space.def.id).or_insert_with(copied);
+    /// Puts a private copy of a space in the place of the live one, unless it is there already.
+    pub(super) fn copy(&mut self, db: &mut Database, space_id: u32) {
+        if self.has_space(space_id) {
+            return;
+        }
+        if let Some(space) = db.spaces.get_mut(&space_id) {
+            let copy = space.clone();
+            let space = std::mem::replace(space, copy);
+            let copied = Copied { space, changes: HashMap::new(), claims: HashMap::new() };
+            self.spaces.insert(space_id, copied);
+        }
     }
 
-    /// Gives up a private copy in which nothing was changed.
-    pub(super) fn give_up_unchanged(&mut self, space_id: u32) {
-        if self.spaces.get(&space_id).is_some_and(|copied| copied.changes.is_empty()) {
-            self.spaces.remove(&space_id);
-        }
+    /// Gives up private copies in which nothing was changed.
+    pub(super) fn give_up_unchanged(&mut self) {
+        self.spaces.retain(|_, copied| !copied.changes.is_empty());
     }
 
     /// Puts the private copies in the place of the live spaces, or the other way round.

@@ -5,10 +5,10 @@
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 
-use super::{Origin, Txn, Undo};
+use super::{Origin, Privacy, Txn, Undo};
 use crate::db::database::OwnLsn;
 use crate::db::journal::Ticket;
-use crate::db::mvcc::{self, WriteSet};
+use crate::db::mvcc::{self, Outcome, WriteSet};
 use crate::db::schema;
 use crate::db::space::Mode;
 
@@ -35,13 +35,15 @@ impl Txn<'_> {
         if self.scratch.undo.len() == len {
             return;
         }
+        // What is looked at to take something back tells nobody anything.
+        let within = self.db.within.take();
         let mut touched_system = false;
         while self.scratch.undo.len() > len
             && let Some(undo) = self.scratch.undo.pop()
         {
             touched_system |=
                 !matches!(undo, Undo::Change { space_id, .. } if !schema::is_system(space_id));
-            if self.is_private {
+            if self.privacy != Privacy::Public {
                 self.db.take_back(undo);
             } else {
                 self.db.undo(undo);
@@ -50,16 +52,27 @@ impl Txn<'_> {
         if touched_system {
             schema::refresh_access(self.db);
         }
+        self.db.within = within;
     }
 
-    /// Gives what was done to an interactive transaction instead of committing it; the spaces stay as they are.
-    pub(in crate::db) fn hand_over(mut self, writes: &mut WriteSet) {
-        for undo in self.scratch.undo.drain(..) {
-            if let Undo::Change { space_id, old, new } = undo {
-                writes.changed(&self.db.spaces[&space_id], old.as_ref(), new);
-            }
+    /// Ends work on private copies: what was done stays in the interactive transaction if `is_good`, else it is taken back.
+    pub(in crate::db) fn end_private(mut self, is_good: bool) {
+        let Some(mut within) = self.db.within.take() else { return };
+        let outcome = match (self.is_schema_changed, is_good) {
+            (true, _) => Outcome::SchemaChanged,
+            (false, true) => Outcome::Done,
+            (false, false) => Outcome::Failed,
+        };
+        within.take_over(self.db, outcome, &mut self.scratch.undo, &mut self.scratch.rows);
+        self.roll_back_to(0);
+        self.db.within = Some(within);
+    }
+
+    /// Says that what was looked at so far has not mattered: who calls has told nobody what it saw, and looks again.
+    pub fn forget_reads(&mut self) {
+        if let Some(within) = &mut self.db.within {
+            within.forget_reads();
         }
-        writes.succeeded(&mut self.scratch.rows);
     }
 
     /// Does what an interactive transaction has done on copies of its spaces. Old tuples go first, so that no new one meets

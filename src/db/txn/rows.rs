@@ -38,6 +38,11 @@ impl Rows {
         self.rows.is_empty()
     }
 
+    /// True if no other instance is to get any of them.
+    pub(in crate::db) fn is_fully_local(&self) -> bool {
+        self.rows.iter().all(|row| row.group_id == GROUP_LOCAL)
+    }
+
     /// Bytes of the bodies.
     pub(in crate::db) fn bytes(&self) -> usize {
         self.bodies.len()

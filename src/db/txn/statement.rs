@@ -4,7 +4,8 @@ use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::{Body, request_type};
 
-use super::Txn;
+use super::{Privacy, Txn};
+use crate::db::space::Mode;
 use crate::db::tuple::Tuple;
 
 /// INSERT, REPLACE, UPDATE, DELETE or UPSERT with its arguments.
@@ -45,7 +46,66 @@ impl<'a> Statement<'a> {
     }
 }
 
+impl<'a> Statement<'a> {
+    fn of(request_type: u64, space_id: u32) -> Self {
+        Self {
+            request_type,
+            space_id,
+            index_id: 0,
+            key: EMPTY,
+            tuple: EMPTY,
+            ops: EMPTY,
+            index_base: 0,
+        }
+    }
+
+    pub(super) fn delete(space_id: u32, index_id: u32, key: &'a [u8]) -> Self {
+        Self { index_id, key, ..Self::of(request_type::DELETE, space_id) }
+    }
+
+    pub(super) fn update(
+        space_id: u32,
+        index_id: u32,
+        key: &'a [u8],
+        tuple: &'a [u8],
+        index_base: u32,
+    ) -> Self {
+        Self { index_id, key, tuple, index_base, ..Self::of(request_type::UPDATE, space_id) }
+    }
+
+    pub(super) fn upsert(space_id: u32, tuple: &'a [u8], ops: &'a [u8], index_base: u32) -> Self {
+        Self { tuple, ops, index_base, ..Self::of(request_type::UPSERT, space_id) }
+    }
+}
+
 impl Txn<'_> {
+    /// Has the interactive transaction at work execute a statement, which comes back here when it has taken note of it.
+    #[cold]
+    pub(super) fn execute_privately(&mut self, statement: &Statement<'_>) -> Result<Option<Tuple>> {
+        let mut within = self.db.within.take().ok_or_else(|| err!(NO_TRANSACTION))?;
+        self.privacy = Privacy::Noted;
+        let done = within.execute(self, statement);
+        self.privacy = Privacy::Private;
+        self.db.within = Some(within);
+        done
+    }
+
+    /// The same for INSERT and REPLACE.
+    #[cold]
+    pub(super) fn put_privately(
+        &mut self,
+        space_id: u32,
+        tuple: &[u8],
+        mode: Mode,
+    ) -> Result<Tuple> {
+        let request_type = match mode {
+            Mode::Insert => request_type::INSERT,
+            Mode::Replace => request_type::REPLACE,
+        };
+        let put = Statement { tuple, ..Statement::of(request_type, space_id) };
+        self.execute_privately(&put)?.ok_or_else(|| err!(NO_TRANSACTION))
+    }
+
     /// Executes a statement; gives the tuple that its reply has.
     ///
     /// # Errors

@@ -76,9 +76,9 @@ fn listen(context: &Context) -> Value {
 ///
 /// # Errors
 /// CHECKPOINT_IN_PROGRESS; SYSTEM.
-pub(super) fn snapshot(context: Context) -> Running {
+pub(super) fn snapshot(context: &Context, _: &Args) -> Running {
+    let instance = context.instance.clone();
     Box::pin(async move {
-        let instance = context.instance;
         let done = tokio::task::spawn_blocking(move || instance.checkpoint()).await;
         done.map_err(|error| err!(SYSTEM, error.to_string()))??;
         Ok(Values::from("ok"))

@@ -63,7 +63,7 @@ impl Named<'_> {
             Segment::Name(name) => db.space_id(name)?,
             Segment::Number(id) => *id,
         };
-        let space = db.space(space_id).ok()?;
+        let space = db.known_space(space_id)?;
         let index_id = match self.index {
             None => 0,
             Some(Segment::Name(name)) => space.index_by_name(name).ok()?.def.id,

@@ -39,7 +39,7 @@ use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 
 use super::{Args, Context, Module, Running, Session, Values};
-use crate::instance::Instance;
+use crate::instance::{Building, Instance};
 use methods::{Change, Named, Target};
 use path::{Path, Segment};
 use table::{Function, Method};
@@ -61,7 +61,7 @@ impl Module for BoxModule {
     }
 
     fn call(&self, context: &Context, name: &str, args: Args) -> Option<Running> {
-        begin(context, name, args)
+        begin(Call { context, name, args, built: None })
     }
 
     fn on_disconnect(&self, _: &Arc<Instance>, _: &Arc<Session>) {}
@@ -77,11 +77,24 @@ fn not_callable() -> Error {
     err!(PROC_LUA, "attempt to call a table value")
 }
 
+/// A call of a procedure.
+struct Call<'a> {
+    /// Who calls.
+    context: &'a Context,
+    /// What he calls.
+    name: &'a str,
+    /// What he sent.
+    args: Args,
+    /// What was built for it; None at the first attempt.
+    built: Option<Building>,
+}
+
 /// Begins a procedure; None if there is none of this name.
-fn begin(context: &Context, name: &str, args: Args) -> Option<Running> {
+fn begin(call: Call<'_>) -> Option<Running> {
+    let name = call.name;
     if !name.starts_with("box.space.") && !name.starts_with("box.space[") {
         if let Some(function) = table::function(name) {
-            return begin_function(context, name, function, args);
+            return begin_function(call, function);
         }
         if table::is_table(name) {
             return Some(ready(Err(not_callable())));
@@ -89,29 +102,20 @@ fn begin(context: &Context, name: &str, args: Args) -> Option<Running> {
     }
     let path = Path::parse(name.strip_prefix("box.")?)?;
     let begun = match path.segments().split_first()? {
-        (Segment::Name("space"), segments) => {
-            begin_method(context, name, segments, path.method, args)
-        }
-        (Segment::Name("sequence"), segments) => {
-            begin_sequence(context, name, segments, path.method, args)
-        }
+        (Segment::Name("space"), segments) => begin_method(call, segments, path.method),
+        (Segment::Name("sequence"), segments) => begin_sequence(call, segments, path.method),
         _ => return None,
     };
     begun.unwrap_or_else(|error| Some(ready(Err(error))))
 }
 
-fn begin_function(
-    context: &Context,
-    name: &str,
-    function: Function,
-    args: Args,
-) -> Option<Running> {
+fn begin_function(call: Call<'_>, function: Function) -> Option<Running> {
     match function {
-        Function::Tell(run) => Some(ready(run(context, &args))),
-        Function::Wait(run) => Some(run(context.clone())),
+        Function::Tell(run) => Some(ready(run(call.context, &call.args))),
+        Function::Wait(run) => Some(run(call.context, &call.args)),
         Function::Transact(run) => {
-            let session = context.session.clone();
-            commit::begin(context, name, args, |txn, args| run(txn, &session, args).map(Some))
+            let session = &*call.context.session;
+            commit::begin(call, |txn, args| run(txn, session, args).map(Some))
         }
     }
 }
@@ -121,12 +125,11 @@ fn begin_function(
 /// # Errors
 /// PROC_LUA for a table; ILLEGAL_PARAMS for a method that is called with a point.
 fn begin_method(
-    context: &Context,
-    name: &str,
+    call: Call<'_>,
     segments: &[Segment<'_>],
     method: Option<&str>,
-    args: Args,
 ) -> Result<Option<Running>> {
+    let (context, args) = (call.context, &call.args);
     let (space, index, member) = match segments {
         [space] => (space, None, None),
         [space, Segment::Name("index"), index] => (space, Some(index), None),
@@ -153,21 +156,22 @@ fn begin_method(
     };
     match (member, table::method_of(method, is_of_index)) {
         (None, Some(Method::Read(run))) => {
-            let db = context.instance.read();
             let uid = context.session.uid();
-            let target = named.find(&db);
-            Ok(target.map(|place| ready(run(&Target { db: &db, uid, place }, &args))))
+            Ok(context.read(|db| {
+                let place = named.find(db)?;
+                Some(ready(run(&Target { db, uid, place }, args)))
+            }))
         }
         (None, Some(Method::View(check, run))) => {
-            let (space, index_id) = {
-                let db = context.instance.read();
-                let Some(place) = named.find(&db) else { return Ok(None) };
-                check(&db, context.session.uid(), place.space)?;
-                (place.space.clone(), place.index_id)
-            };
-            Ok(Some(ready(run(&space, index_id, &args))))
+            let viewed = context.read(|db| {
+                let Some(place) = named.find(db) else { return Ok(None) };
+                check(db, context.session.uid(), place.space)?;
+                Ok(Some((db.space(place.space.def.id)?.clone(), place.index_id)))
+            });
+            let run = |(space, index_id)| ready(run(&space, index_id, args));
+            Ok(viewed?.map(run))
         }
-        (None, Some(Method::Write(run))) => Ok(commit::begin(context, name, args, |txn, args| {
+        (None, Some(Method::Write(run))) => Ok(commit::begin(call, |txn, args| {
             let Some(place) = named.find(txn.db()) else { return Ok(None) };
             let (space_id, index_id) = (place.space.def.id, place.index_id);
             run(txn, &Change { space_id, index_id, args }).map(Some)
@@ -211,12 +215,11 @@ fn used_with_a_point(method: &str, is_of_index: bool) -> Error {
 /// # Errors
 /// PROC_LUA for a sequence without a method.
 fn begin_sequence(
-    context: &Context,
-    name: &str,
+    call: Call<'_>,
     segments: &[Segment<'_>],
     method: Option<&str>,
-    args: Args,
 ) -> Result<Option<Running>> {
+    let context = call.context;
     let [Segment::Name(sequence)] = segments else { return Ok(None) };
     let find = |db: &crate::db::Database| crate::db::schema::sequence::id_by_name(db, sequence);
     let Some(method) = method else {
@@ -224,7 +227,7 @@ fn begin_sequence(
         return found.map_or(Ok(None), |_| Err(not_callable()));
     };
     let Some(run) = table::of_sequence(method) else { return Ok(None) };
-    Ok(commit::begin(context, name, args, |txn, args| match find(txn.db()) {
+    Ok(commit::begin(call, |txn, args| match find(txn.db()) {
         Some(id) => run(txn, id, args).map(Some),
         None => Ok(None),
     }))

@@ -16,8 +16,8 @@ use crate::db::index::Index;
 use crate::db::schema::index_def::IndexType;
 use crate::db::schema::space_def::Engine;
 use crate::db::space::Space;
-use crate::db::{Database, Key, Select, Tuple};
-use crate::procs::{Args, Values};
+use crate::db::{Database, Key, Select};
+use crate::procs::{Args, Tuples, Values};
 
 /// `select(key, options)`: one value, an array of tuples.
 ///
@@ -38,7 +38,7 @@ pub(super) fn select(target: &Target<'_>, args: &Args) -> Result<Values> {
             set_array_len(out, count);
         }
     });
-    outcome.map(|_| values)
+    outcome.map(|_| values.with_tuples(Tuples::Listed(select.space_id)))
 }
 
 fn to_select<'a>(target: &Target<'_>, options: &Options, key: &'a [u8]) -> Select<'a> {
@@ -67,11 +67,6 @@ fn set_array_len(out: &mut Vec<u8>, len: u32) {
     }
 }
 
-/// The values of a tuple that may be missing.
-fn found(tuple: Option<&Tuple>) -> Values {
-    tuple.map_or_else(Values::none, |tuple| Values::raw(tuple.data()))
-}
-
 /// `get(key)`: the tuple, or no value.
 ///
 /// # Errors
@@ -88,7 +83,8 @@ pub(super) fn get(target: &Target<'_>, args: &Args) -> Result<Values> {
         return Err(index.unsupported(&space.def.name, space.def.engine.name(), "get()"));
     }
     if space.def.engine == Engine::Memtx {
-        return Ok(found(index.get(&key.key())));
+        let tuple = target.db.find(space, index, &key.key())?;
+        return Ok(Values::found(space.def.id, tuple));
     }
     first(target, Kind::Eq, &key)
 }
@@ -101,7 +97,7 @@ fn first(target: &Target<'_>, kind: Kind, key: &SearchKey<'_>) -> Result<Values>
     target.db.select(target.uid, &to_select(target, &options, &key), |tuple| {
         values.push(|out| out.extend_from_slice(tuple.data()));
     })?;
-    Ok(values)
+    Ok(values.with_tuples(Tuples::Each(target.place.space.def.id)))
 }
 
 /// `min(key)`: the first tuple that matches, or no value.
@@ -140,6 +136,7 @@ pub(super) fn len(target: &Target<'_>, _: &Args) -> Result<Values> {
     if space.def.engine != Engine::Memtx {
         return Err(index.unsupported(&space.def.name, space.def.engine.name(), "size()"));
     }
+    target.db.space(space.def.id)?;
     Ok(Values::from(index.len() as u64))
 }
 
@@ -178,7 +175,8 @@ pub(super) fn random(space: &Space, index_id: u32, args: &Args) -> Result<Values
         _ => rand::random(),
     };
     let Some(at) = seed.checked_rem(index.len() as u64) else { return Ok(Values::none()) };
-    Ok(found(index.iter().nth(usize::try_from(at).unwrap_or(0))))
+    let tuple = index.iter().nth(usize::try_from(at).unwrap_or(0));
+    Ok(Values::found(space.def.id, tuple))
 }
 
 /// `pairs()`: an iterator is no value that can be sent.
@@ -221,5 +219,8 @@ pub(super) fn count(target: &Target<'_>, args: &Args) -> Result<Values> {
     let options = Options { offset: 0, limit: if is_known { 0 } else { u32::MAX }, ..options };
     let key = key.array();
     let count = target.db.select(target.uid, &to_select(target, &options, &key), |_| {})?;
+    if is_known {
+        target.db.space(target.place.space.def.id)?;
+    }
     Ok(Values::from(if is_known { index.len() as u64 } else { u64::from(count) }))
 }

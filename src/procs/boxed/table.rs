@@ -20,7 +20,7 @@ pub(super) enum Function {
     /// Works in a transaction of the caller.
     Transact(fn(&mut Txn<'_>, &Session, &Args) -> Result<Values>),
     /// Answers later.
-    Wait(fn(Context) -> Running),
+    Wait(fn(&Context, &Args) -> Running),
 }
 
 /// A method of a space or of an index.
@@ -75,11 +75,12 @@ procedures! {
         "box.snapshot" Function::Wait => info::snapshot, "(): 'ok' once a snapshot is written";
         "box.stat" Function::Tell => stat::stat, "(): one map, requests by kind";
         "box.stat.net" Function::Tell => stat::net, "(): one map, bytes, connections, streams, requests";
-        "box.begin" Function::Tell => transaction::begin, "(): error 30, as a transaction ends with its call";
-        "box.commit" Function::Tell => transaction::end, "(): no value";
-        "box.rollback" Function::Tell => transaction::end, "(): no value";
-        "box.is_in_txn" Function::Tell => transaction::is_in_txn, "(): false";
-        "box.savepoint" Function::Tell => transaction::savepoint, "(): error 114, as there is no transaction";
+        "box.begin" Function::Tell => transaction::begin, "(options): no value; error 30 outside of a stream, as a transaction ends with its call there";
+        "box.commit" Function::Wait => transaction::commit, "(options): no value";
+        "box.rollback" Function::Tell => transaction::roll_back, "(): no value";
+        "box.is_in_txn" Function::Tell => transaction::is_in_txn, "(): whether the stream has an open transaction";
+        "box.txn_id" Function::Tell => transaction::txn_id, "(): the number of the open transaction, or nil";
+        "box.savepoint" Function::Tell => transaction::savepoint, "(): error 32, as a savepoint cannot be sent; error 114 without a transaction";
         "box.session.id" Function::Tell => session::id, "(): the number of the session";
         "box.session.type" Function::Tell => session::kind, "(): 'binary'";
         "box.session.uid" Function::Tell => session::uid, "(): the id of the user";

@@ -90,7 +90,7 @@ impl Server {
     fn begin(&self, uid: u32, name: &str, args: &str) -> Option<Running> {
         let session = Arc::new(Session::new(7, ([127, 0, 0, 1], 3301).into(), [0; 32]));
         session.set_uid(uid);
-        let context = Context { instance: self.instance.clone(), session };
+        let context = Context { instance: self.instance.clone(), session, stream: None };
         BoxModule.call(&context, name, Args::new(&mp(args)))
     }
 

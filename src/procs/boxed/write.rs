@@ -12,16 +12,11 @@ use super::methods::Change;
 use crate::db::access::Privilege;
 use crate::db::schema::index_def::IndexType;
 use crate::db::schema::space_id;
-use crate::db::{Key, Tuple, Txn};
+use crate::db::{Key, Txn};
 use crate::procs::Values;
 
 /// Lua counts fields from 1.
 const INDEX_BASE: u32 = 1;
-
-/// The values of a tuple that may be missing.
-fn found(tuple: Option<&Tuple>) -> Values {
-    tuple.map_or_else(Values::none, |tuple| Values::raw(tuple.data()))
-}
 
 /// `insert(tuple)`: the new tuple.
 ///
@@ -29,7 +24,7 @@ fn found(tuple: Option<&Tuple>) -> Values {
 /// TUPLE_NOT_ARRAY; those of INSERT.
 pub(super) fn insert(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
     let tuple = lua::array(change.args.get(0))?;
-    Ok(found(Some(&txn.insert(change.space_id, &tuple)?)))
+    Ok(Values::found(change.space_id, Some(&txn.insert(change.space_id, &tuple)?)))
 }
 
 /// `replace(tuple)`: the new tuple.
@@ -38,7 +33,7 @@ pub(super) fn insert(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
 /// TUPLE_NOT_ARRAY; those of REPLACE.
 pub(super) fn replace(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
     let tuple = lua::array(change.args.get(0))?;
-    Ok(found(Some(&txn.replace(change.space_id, &tuple)?)))
+    Ok(Values::found(change.space_id, Some(&txn.replace(change.space_id, &tuple)?)))
 }
 
 /// `auto_increment(tuple)`: the new tuple, whose first field is the largest of the primary index and one more.
@@ -59,7 +54,7 @@ pub(super) fn auto_increment(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<V
     write_array(&mut tuple, msgpack::items(&given).count() + 1);
     write_int(&mut tuple, largest.saturating_add(1));
     msgpack::items(&given).for_each(|field| tuple.extend_from_slice(field));
-    Ok(found(Some(&txn.insert(change.space_id, &tuple)?)))
+    Ok(Values::found(change.space_id, Some(&txn.insert(change.space_id, &tuple)?)))
 }
 
 /// `update(key, operations)`: the new tuple, or no value if there is no such tuple.
@@ -71,7 +66,8 @@ pub(super) fn update(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
         return Err(err!(ILLEGAL_PARAMS, "Usage index:update(key, ops)"));
     }
     let (key, ops) = (lua::write_key(change.args.get(0))?, lua::array(change.args.get(1))?);
-    Ok(found(txn.update(change.space_id, change.index_id, &key, &ops, INDEX_BASE)?.as_ref()))
+    let tuple = txn.update(change.space_id, change.index_id, &key, &ops, INDEX_BASE)?;
+    Ok(Values::found(change.space_id, tuple.as_ref()))
 }
 
 /// `upsert(tuple, operations)`: no value.
@@ -103,7 +99,8 @@ pub(super) fn upsert(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
 /// TUPLE_NOT_ARRAY; those of DELETE.
 pub(super) fn delete(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
     let key = lua::write_key(change.args.get(0))?;
-    Ok(found(txn.delete(change.space_id, change.index_id, &key)?.as_ref()))
+    let tuple = txn.delete(change.space_id, change.index_id, &key)?;
+    Ok(Values::found(change.space_id, tuple.as_ref()))
 }
 
 /// `truncate()`: no value.

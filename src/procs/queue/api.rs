@@ -62,7 +62,7 @@ impl Call {
         let tube_type = self.args.str(1).unwrap_or("nil");
         let options = TubeOptions::parse(self.args.get(2))?;
         let uid = self.context.session.uid();
-        let row = self.context.instance.transaction(uid, |txn| {
+        let row = self.context.transaction_as(uid, |txn| {
             create_tube(txn, &self.tubes, &self.services, name, tube_type, &options)
         });
         let row = row.await?;
@@ -77,10 +77,9 @@ impl Call {
 
     /// `tube()`: the names; `tube(name)`: whether there is such a tube.
     fn tube(&self) -> Result<Values> {
-        let db = self.context.instance.read();
         match self.args.token(0) {
             Token::Nil => {
-                let tubes = self.tubes.all(&db);
+                let tubes = self.context.read(|db| self.tubes.all(db));
                 Ok(Values::one(|out| {
                     write_array(out, tubes.len());
                     tubes.iter().for_each(|tube| write_str(out, &*tube.name));
@@ -88,7 +87,7 @@ impl Call {
             }
             Token::Str(bytes) => {
                 let name = std::str::from_utf8(bytes).unwrap_or("");
-                Ok(Values::from(self.tubes.find(&db, name).is_some()))
+                Ok(Values::from(self.context.read(|db| self.tubes.find(db, name)).is_some()))
             }
             _ => Err(err!(PROC_LUA, "argument #1 should be string or nil")),
         }
@@ -98,11 +97,10 @@ impl Call {
     fn statistics(&self) -> Result<Values> {
         match self.args.token(0) {
             Token::Nil => {
-                let tubes = {
-                    let db = self.context.instance.read();
-                    let tubes = self.tubes.all(&db).into_iter();
-                    tubes.map(|tube| counted(&db, tube)).collect::<Result<Vec<_>>>()?
-                };
+                let tubes = self.context.read(|db| {
+                    let tubes = self.tubes.all(db).into_iter();
+                    tubes.map(|tube| counted(db, tube)).collect::<Result<Vec<_>>>()
+                })?;
                 Ok(Values::one(|out| {
                     write_map(out, tubes.len());
                     for (tube, status) in &tubes {
@@ -113,11 +111,10 @@ impl Call {
             }
             _ => {
                 let name = self.args.str(0).unwrap_or("");
-                let (tube, status) = {
-                    let db = self.context.instance.read();
-                    let tube = self.tubes.find(&db, name).ok_or_else(no_such_tube)?;
-                    counted(&db, tube)?
-                };
+                let (tube, status) = self.context.read(|db| {
+                    let tube = self.tubes.find(db, name).ok_or_else(no_such_tube)?;
+                    counted(db, tube)
+                })?;
                 Ok(Values::one(|out| tube.counters.write(&TaskCounts::of(&status), out)))
             }
         }
@@ -126,9 +123,22 @@ impl Call {
     /// `identify(uuid)`: the 16 bytes of the session's UUID.
     async fn identify(self) -> Result<Values> {
         let connection_id = self.context.session.id;
+        let is_open = self.context.open_transaction().is_some();
+        if is_open {
+            let tubes = self.tubes.clone();
+            self.context.at_end(Arc::as_ptr(&tubes).addr(), move || tubes.appear());
+        }
         let session = self.context.transaction(|txn| {
             let wanted = self.args.token(0);
-            sessions::identify(txn, &self.tubes, &self.services, connection_id, wanted)
+            if is_open {
+                self.tubes.forget_lanes();
+            }
+            let session =
+                sessions::identify(txn, &self.tubes, &self.services, connection_id, wanted);
+            if is_open {
+                self.tubes.forget_lanes();
+            }
+            session
         });
         let session = session.await.inspect_err(|_| self.tubes.doubt())?;
         Ok(Values::one(|out| write_str(out, session)))

@@ -1,11 +1,12 @@
 //! The first ready task of each sub-queue in which nobody holds a task, in memory: whose turn it is, in one look.
 //!
 //! Rows are the truth, and what is here is compared with them before a task is handed out. What could be missing here is
-//! noticed in three ways, each of which makes it again from the rows with one look at each sub-queue:
+//! noticed in four ways, each of which makes it again from the rows with one look at each sub-queue:
 //!
 //! * the journal has rolled back the transaction that it was last changed in, or the one before that. Tickets that fail do
 //!   so from one on, so an older one that failed has taken these along;
 //! * the transaction that changes it fails: [`Lanes::doubt`];
+//! * rows change in an open transaction, for whose eyes only, or that ends: [`Lanes::forget`];
 //! * the number of rows is not what it was: somebody has put or removed some by hand.
 //!
 //! Used under the database's write lock; the lock around it is a formality.
@@ -88,6 +89,11 @@ impl Lanes {
     /// The transaction that this was changed in, if it was, has been committed.
     pub(super) fn trust(&mut self) {
         self.is_unsure = false;
+    }
+
+    /// Says nothing from now on: what rows say is not known, or not known to all.
+    pub(super) fn forget(&mut self) {
+        self.changed_at = None;
     }
 
     /// A transaction that this may have been changed in has failed.

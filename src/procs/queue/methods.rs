@@ -3,6 +3,10 @@
 //! Each is one transaction; `take` is one for each look at the tube, with waits between them. A tube that is dropped
 //! while a call waits answers what a later call will get: the procedure is not defined.
 //!
+//! In an open transaction of a stream each is done in that one, `take` and its waits too: a look that finds nothing counts
+//! for nothing, since it is not answered, but for the last. What consumers, timers and sub-queues have to know follows when
+//! the transaction has ended.
+//!
 //! Rights: whoever may execute a method may use it; `drop` and `grant` moreover act with the caller's rights on the
 //! system spaces, and `truncate` asks for the right to write the tube's space.
 //!
@@ -87,12 +91,24 @@ impl Call {
         body: impl FnOnce(&mut Work<'_, '_>) -> Result<T> + Send,
     ) -> Result<T> {
         let mut is_committed = false;
-        let work = self.context.instance.transaction(uid, |txn| {
+        let is_open = self.context.open_transaction().is_some();
+        if is_open {
+            let tube = self.tube.clone();
+            self.context.at_end(Arc::as_ptr(&tube).addr(), move || tube.appear());
+        }
+        let work = self.context.transaction_as(uid, |txn| {
             if !self.tubes.is_current(txn.db(), &self.tube) {
                 return Err(self.gone());
             }
+            if is_open {
+                self.tube.forget_lanes();
+            }
             let mut work = Work { txn, tube: &self.tube, services: &self.services };
-            let value = body(&mut work)?;
+            let value = body(&mut work);
+            if is_open {
+                self.tube.forget_lanes();
+            }
+            let value = value?;
             self.tube.trust();
             is_committed = true;
             Ok(value)
@@ -123,7 +139,8 @@ impl Call {
     }
 
     /// Tries again and again, in one transaction each, until there is something or the patience ends. Between tries the
-    /// call stands in a line.
+    /// call stands in a line. In an open transaction it tries once more when the patience has ended, to answer for what it
+    /// sees then.
     async fn wait_for(
         &self,
         line: &Waiters,
@@ -131,6 +148,7 @@ impl Call {
         attempt: impl Fn(&mut Work<'_, '_>) -> Result<Option<Tuple>> + Send + Sync,
     ) -> Result<Option<Tuple>> {
         let mut place: Option<Place<'_>> = None;
+        let mut is_last = patience == Patience::None;
         loop {
             let mut is_empty = false;
             let tried = self.run(|work| {
@@ -138,9 +156,13 @@ impl Call {
                 is_empty = task.is_none();
                 match (&task, &mut place) {
                     (Some(_), Some(place)) => place.serve(),
+                    (None, _) if is_last => {}
                     (None, Some(place)) => place.stand_again(),
-                    (None, None) if patience != Patience::None => place = Some(line.stand()),
-                    (_, None) => {}
+                    (None, None) => place = Some(line.stand()),
+                    (Some(_), None) => {}
+                }
+                if task.is_none() && !is_last {
+                    work.txn.forget_reads();
                 }
                 Ok(task)
             });
@@ -151,9 +173,12 @@ impl Call {
                 Err(_) if is_empty => {}
                 Err(error) => return Err(error),
             }
-            let Some(place) = &mut place else { return Ok(None) };
+            let Some(place) = place.as_mut().filter(|_| !is_last) else { return Ok(None) };
             if !place.turn(patience.until()).await {
-                return Ok(None);
+                if self.context.open_transaction().is_none() {
+                    return Ok(None);
+                }
+                is_last = true;
             }
         }
     }
@@ -226,13 +251,12 @@ impl Call {
     /// `peek(id)`: `[id, state, data]`.
     async fn peek(self) -> Result<Values> {
         let id = self.args.get(0);
-        let task = {
-            let db = self.context.instance.read();
-            if !self.tubes.is_current(&db, &self.tube) {
+        let task = self.context.read(|db| {
+            if !self.tubes.is_current(db, &self.tube) {
                 return Err(self.gone());
             }
-            operations::peek(db.space(self.tube.space_id)?, id)?
-        };
+            operations::peek(db.space(self.tube.space_id)?, id)
+        })?;
         Ok(self.tube.reply(&task, None))
     }
 

@@ -56,8 +56,11 @@ impl Server {
 
     /// Begins a call of a connection; None if the procedure does not exist.
     fn begin(&self, connection: u64, name: &str, args: &[u8]) -> Option<Running> {
-        let context =
-            Context { instance: self.instance.clone(), session: self.session(connection) };
+        let context = Context {
+            instance: self.instance.clone(),
+            session: self.session(connection),
+            stream: None,
+        };
         self.queue.call(&context, name, Args::new(args))
     }
 
@@ -85,7 +88,7 @@ impl Server {
     async fn admin(&self, name: &str, args: &str) -> Result<String> {
         let session = self.session(100);
         session.set_uid(ADMIN);
-        let context = Context { instance: self.instance.clone(), session };
+        let context = Context { instance: self.instance.clone(), session, stream: None };
         let call = self.queue.call(&context, name, Args::new(&mp(args))).expect("a procedure");
         call.await.map(|values| text(&values))
     }

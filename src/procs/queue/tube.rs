@@ -18,7 +18,7 @@ use super::timer::Timer;
 use super::waiters::Waiters;
 use crate::db::Tuple;
 use crate::instance::Instance;
-use crate::procs::Values;
+use crate::procs::{Tuples, Values};
 
 /// What a tube is and where its rows are.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +119,20 @@ impl Tube {
         self.lanes.lock().doubt();
     }
 
+    /// What rows say of sub-queues is not known any more, or will not be.
+    pub(super) fn forget_lanes(&self) {
+        self.lanes.lock().forget();
+    }
+
+    /// An open transaction that was at work on the tube has ended: whatever it did is there for all to see now.
+    pub(super) fn appear(&self) {
+        self.forget_lanes();
+        self.call_all();
+        if self.driver.has_times() {
+            self.timer.schedule(self.id, 0);
+        }
+    }
+
     /// True if nothing of the schema has changed since [`Self::set_checked`].
     #[inline]
     pub(super) fn is_checked(&self, schema_version: u64) -> bool {
@@ -132,7 +146,14 @@ impl Tube {
 
     /// What a client gets of a task: one array [task_id, state, data]. `state` stands in for the row's if it is given.
     pub(super) fn reply(&self, task: &Tuple, state: Option<State>) -> Values {
-        Values::one(|out| {
+        /// The place of the data in a row that is what a client gets.
+        const WHOLE_ROW_DATA_FIELD: u32 = 2;
+        // Any other is cut from the row, and has no format.
+        let tuples = match state {
+            None if self.driver.data_field() == WHOLE_ROW_DATA_FIELD => Tuples::Each(self.space_id),
+            _ => Tuples::Unnamed,
+        };
+        let values = Values::one(|out| {
             write_array(out, 3);
             write_uint(out, row::uint(task, 0));
             match state {
@@ -140,6 +161,7 @@ impl Tube {
                 None => out.extend_from_slice(row::raw(task, 1)),
             }
             out.extend_from_slice(row::raw(task, self.driver.data_field()));
-        })
+        });
+        values.with_tuples(tuples)
     }
 }

@@ -127,6 +127,16 @@ impl Tubes {
         self.by_name.read().values().for_each(|tube| tube.call_all());
     }
 
+    /// As [`Tube::forget_lanes`], of every tube.
+    pub(super) fn forget_lanes(&self) {
+        self.by_name.read().values().for_each(|tube| tube.forget_lanes());
+    }
+
+    /// As [`Tube::appear`], of every tube.
+    pub(super) fn appear(&self) {
+        self.by_name.read().values().for_each(|tube| tube.appear());
+    }
+
     /// A transaction has failed that may have been at work on any tube.
     pub(super) fn doubt(&self) {
         self.by_name.read().values().for_each(|tube| tube.doubt());

@@ -28,7 +28,9 @@ const FEATURES: &[Feature] = &[
     Feature::SPACE_AND_INDEX_NAMES,
     Feature::WATCH_ONCE,
     Feature::DML_TUPLE_EXTENSION,
+    Feature::CALL_RET_TUPLE_EXTENSION,
     Feature::CALL_ARG_TUPLE_EXTENSION,
+    Feature::IS_SYNC,
     Feature::INSERT_ARROW,
 ];
 

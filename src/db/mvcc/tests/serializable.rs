@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lycosa_proto::error::kind;
+use lycosa_proto::error::{Result, kind};
 use lycosa_proto::iproto::{Body, request_type};
 use lycosa_proto::{msgpack, xrow};
 use proptest::prelude::*;
@@ -13,12 +13,15 @@ use super::{Driver, array, by_key, database, put};
 use crate::db::access::ADMIN;
 use crate::db::database::Database;
 use crate::db::mvcc::TxnId;
-use crate::db::txn::Statement;
+use crate::db::select::Select;
+use crate::db::txn::{Statement, Txn};
 
 /// What somebody does.
 #[derive(Clone, Debug)]
 enum Step {
     Do(Op),
+    /// Both, whole or not at all.
+    Both(Op, Op),
     Commit,
     RollBack,
 }
@@ -29,6 +32,7 @@ const ACTORS: usize = 3;
 fn step() -> impl Strategy<Value = (usize, Step)> {
     let step = prop_oneof![
         6 => op().prop_map(Step::Do),
+        2 => (op(), op()).prop_map(|(first, second)| Step::Both(first, second)),
         1 => Just(Step::Commit),
         1 => Just(Step::RollBack),
     ];
@@ -88,6 +92,41 @@ fn run_in(on: &mut Driver, id: TxnId, op: &Op) -> Option<Answer> {
     }
 }
 
+/// The answer of an operation that is part of a closure.
+fn run_closed(txn: &mut Txn<'_>, op: &Op) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    match op {
+        Op::Select { index, kind, key, limit } => {
+            let (index_id, iterator) = (u32::from(*index), *kind as u32);
+            let key = array(key.as_slice());
+            let limit = *limit;
+            let select = Select { space_id: 512, index_id, iterator, offset: 0, limit, key: &key };
+            txn.db().select(ADMIN, &select, |tuple| rows.push(row(&tuple.data()[1..])))?;
+        }
+        op => {
+            let tuple = with_statement(op, |statement| txn.execute(statement))?;
+            rows.extend(tuple.iter().map(|tuple| row(&tuple.data()[1..])));
+        }
+    }
+    Ok(rows)
+}
+
+/// The answers of two operations as one closure; none if it has failed.
+fn run_both(on: &mut Driver, id: TxnId, ops: [Op; 2]) -> History {
+    let result = on.db.run_interactive(id, ADMIN, 0.0, |txn| {
+        let [first, second] = &ops;
+        Ok([run_closed(txn, first)?, run_closed(txn, second)?])
+    });
+    match result {
+        Ok(answers) => ops.into_iter().zip(answers.map(Ok)).collect(),
+        Err(error) => {
+            let expected = [kind::TUPLE_FOUND, kind::TRANSACTION_CONFLICT];
+            assert!(expected.contains(&error.kind()), "{ops:?}: {error}");
+            History::new()
+        }
+    }
+}
+
 /// Plays the steps; gives the transactions that have committed.
 fn play(on: &mut Driver, steps: &[(usize, Step)]) -> Vec<History> {
     let mut open: HashMap<usize, (TxnId, History)> = HashMap::new();
@@ -125,6 +164,13 @@ fn play(on: &mut Driver, steps: &[(usize, Step)]) -> Vec<History> {
                     committed.push(history);
                 }
             }
+            Step::Both(first, second) if actor != ACTORS => {
+                let (id, history) =
+                    open.entry(actor).or_insert_with(|| (on.begin(), History::new()));
+                history.extend(run_both(on, *id, [first, second]));
+            }
+            // Nothing is to be learned of closures on the live spaces here.
+            Step::Both(..) => {}
             Step::Commit => {
                 if let Some((id, history)) = open.remove(&actor)
                     && on.commit(id).is_ok()

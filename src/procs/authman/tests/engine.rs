@@ -62,7 +62,7 @@ impl Running {
         registry.add(Arc::new(AuthmanModule::new(&config.roles_cfg.authman).unwrap()));
         registry.start(&instance).await.unwrap();
         let session = Arc::new(Session::new(1, ([127, 0, 0, 1], 1).into(), [0; 32]));
-        Self { context: Context { instance, session }, registry }
+        Self { context: Context { instance, session, stream: None }, registry }
     }
 
     async fn new(dir: &Path, authman: &str) -> Self {
