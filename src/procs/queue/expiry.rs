@@ -17,7 +17,7 @@ use crate::db::Tuple;
 /// # Errors
 /// Those of the spaces.
 pub(super) fn run(work: &mut Work<'_, '_>, limit: usize) -> Result<usize> {
-    let now = work.now_us();
+    let now = work.now_us;
     let mut count = 0;
     for state in timed::STATES {
         while count < limit

@@ -80,7 +80,7 @@ impl Driver for Fifottl {
     }
 
     fn take(&self, work: &mut Work<'_, '_>) -> Result<Option<Tuple>> {
-        let now = work.now_us();
+        let now = work.now_us;
         let status = work.space()?.index(STATUS_INDEX)?;
         let ready = State::Ready.key();
         let mut tasks = status.select(Kind::Eq, Key::from_array(&ready));

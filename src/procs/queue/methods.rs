@@ -103,7 +103,7 @@ impl Call {
             if is_open {
                 self.tube.forget_lanes();
             }
-            let mut work = Work { txn, tube: &self.tube, services: &self.services };
+            let mut work = Work::new(txn, &self.tube, &self.services);
             let value = body(&mut work);
             if is_open {
                 self.tube.forget_lanes();

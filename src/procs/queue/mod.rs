@@ -6,7 +6,7 @@
 //!                                             operations what it does in a transaction: who may, what is counted
 //!                                             driver     how the tube's type does it; fifo, fifottl, utube
 //!                                             lanes, buffer  whose turn it is among sub-queues
-//! time passes                                 timer      expiry does what rows say is due; timed, times
+//! time passes                                 timer      expiry does what rows say is due; timed, times, clock
 //! ```
 //!
 //! Everything is rows: a tube is a space of tasks and a row of `_queue`; who holds a task is a row of `_queue_taken_2`.
@@ -21,6 +21,7 @@
 
 mod api;
 mod buffer;
+mod clock;
 mod ddl;
 mod driver;
 mod expiry;
@@ -59,10 +60,10 @@ use tokio::task::AbortHandle;
 use super::{Args, Context, Module, Running, Session};
 use crate::db::access::ADMIN;
 use crate::instance::Instance;
+use clock::Clock;
 use tubes::Tubes;
 
 /// The queue of an instance.
-#[derive(Default)]
 pub struct Queue {
     tubes: Arc<Tubes>,
     /// The timer's task, once it runs.
@@ -72,7 +73,18 @@ pub struct Queue {
 impl Queue {
     /// A queue that has not started.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_clock(Clock::system())
+    }
+
+    /// The same with a clock of its own.
+    fn with_clock(clock: Clock) -> Self {
+        Self { tubes: Arc::new(Tubes::new(clock)), timer: OnceLock::new() }
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

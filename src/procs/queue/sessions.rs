@@ -134,7 +134,7 @@ pub(super) fn leave(
         let Some(tube) = tubes.find_by_id(txn.db(), row::uint(row, 0)) else { continue };
         let space = txn.db().space(tube.space_id)?;
         let Some(task) = find_task(space, row.field(1))?.cloned() else { continue };
-        operations::give_back(&mut Work { txn, tube: &tube, services }, &task, None)?;
+        operations::give_back(&mut Work::new(txn, &tube, services), &task, None)?;
     }
     if !held.is_empty() {
         // One line: the lock is held while it is written.

@@ -42,8 +42,8 @@ pub(super) fn start(txn: &mut Txn<'_>, tubes: &Tubes) -> Result<()> {
     }
     let services = tubes.set_services(services);
     for tube in tubes.all(txn.db()) {
-        let released = operations::release_all(&mut Work { txn, tube: &tube, services })?;
-        tube.driver.start(&mut Work { txn, tube: &tube, services })?;
+        let released = operations::release_all(&mut Work::new(txn, &tube, services))?;
+        tube.driver.start(&mut Work::new(txn, &tube, services))?;
         if tube.driver.has_times() {
             // Whatever is due, the timer finds it.
             tubes.timer.schedule(tube.id, 0);

@@ -34,15 +34,13 @@ pub(super) fn add(
     connection_id: u64,
     session: &SessionId,
 ) -> Result<()> {
-    /// Microseconds in a second.
-    const MICROSECONDS: f64 = 1e6;
     let mut row = Vec::with_capacity(64);
     write_array(&mut row, 5);
     write_uint(&mut row, work.tube.id);
     write_uint(&mut row, row::uint(task, 0));
     write_uint(&mut row, connection_id);
     write_str(&mut row, session);
-    write_uint(&mut row, (work.txn.now() * MICROSECONDS) as u64);
+    write_uint(&mut row, work.now_us);
     work.txn.replace(work.services.taken, &row).map(|_| ())
 }
 

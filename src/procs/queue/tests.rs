@@ -1,11 +1,13 @@
 //! The queue on an instance with files in a directory of its own, called as the server calls it.
 
+mod clock;
 mod failures;
 mod fifottl;
 mod replies;
 mod sessions;
 mod tubes;
 mod utube;
+mod virtual_time;
 mod waiting;
 
 use std::future::poll_fn;
@@ -18,12 +20,14 @@ use lycosa_proto::error::{Error, Result};
 use lycosa_proto::msgpack::{Text, write_array};
 
 use super::statistics::TaskCounts;
-use super::{Queue, row};
+use super::{Clock, Queue, row, timer};
 use crate::config::Config;
 use crate::db::access::ADMIN;
 use crate::instance::Instance;
 use crate::procs::{Args, Context, Module, Running, Session, Values};
 use crate::wal::disk::{Disk, OsDisk};
+
+pub(super) use virtual_time::VirtualTime;
 
 /// An instance with a queue.
 struct Server {
@@ -37,11 +41,20 @@ impl Server {
     }
 
     async fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> Self {
+        Self::open_with(disk, dir, Clock::system()).await
+    }
+
+    /// A server whose time passes when the test says so.
+    async fn open_at(time: &Arc<VirtualTime>, dir: &Path) -> Self {
+        Self::open_with(Arc::new(OsDisk), dir, Clock::new(time.clone())).await
+    }
+
+    async fn open_with(disk: Arc<dyn Disk>, dir: &Path, clock: Clock) -> Self {
         let mut config = Config::default();
         config.wal.dir = dir.to_owned();
         config.snapshot.dir = dir.to_owned();
         let instance = Arc::new(Instance::open(&config, disk).expect("a directory"));
-        let queue = Queue::new();
+        let queue = Queue::with_clock(clock);
         queue.start(&instance).await.expect("the queue starts");
         Self { instance, queue }
     }
@@ -102,6 +115,14 @@ impl Server {
         let db = self.instance.read();
         let space = db.space_by_name(space).expect("a space");
         space.primary().expect("an index").iter().map(|row| format!("{row:?}")).collect()
+    }
+
+    /// Does all that is due by the queue's clock, before the timer's own task does.
+    async fn do_what_is_due(&self) {
+        let tubes = &self.queue.tubes;
+        while tubes.timer.is_due() {
+            timer::run_batch(&self.instance, tubes).await.expect("the journal is well");
+        }
     }
 
     /// Checks that the counts of a tube are those of a walk over all of its tasks.

@@ -54,7 +54,7 @@ pub(super) fn begin_row(
     len: usize,
 ) -> Result<Vec<u8>> {
     let times = Times::parse(options, &work.tube.settings)?;
-    let now = work.now_us();
+    let now = work.now_us;
     let is_delayed = times.delay_us > 0;
     let (state, next_event, ttl) = if is_delayed {
         let ttl = times.ttl_us.saturating_add(times.delay_us);
@@ -79,7 +79,7 @@ pub(super) fn begin_row(
 /// # Errors
 /// Those of the space.
 pub(super) fn take(work: &mut Work<'_, '_>, task: &Tuple, until: u64) -> Result<Tuple> {
-    let next_event = times::moment(work.now_us(), row::uint(task, TTR)).min(until);
+    let next_event = times::moment(work.now_us, row::uint(task, TTR)).min(until);
     work.change(task, Some(State::Taken), &[(NEXT_EVENT, next_event)])
 }
 
@@ -104,7 +104,7 @@ pub(super) fn release(
     if delay == 0 {
         return settle(work, task, State::Ready);
     }
-    let next_event = times::moment(work.now_us(), delay);
+    let next_event = times::moment(work.now_us, delay);
     let ttl = row::uint(task, TTL).saturating_add(delay);
     work.change(task, Some(State::Delayed), &[(NEXT_EVENT, next_event), (TTL, ttl)])
 }

@@ -10,8 +10,7 @@
 //! writes a row moves it forward, nobody moves it back but the timer itself, when it finds nothing due. So a tube without
 //! tasks has no entry, and one whose tasks are far from their time costs nothing.
 //!
-//! Rows have moments of the wall clock. The timer sleeps by the runtime's clock, a minute at most, and then reads the wall
-//! clock again; so when that is set, what is due is done within a minute.
+//! All moments are those of one [`Clock`], which the timer owns.
 //!
 //! Runs as one task on the runtime that starts the queue, and ends with the instance. The schedule's lock is taken inside
 //! of the database's or alone, and nothing is locked while it is held.
@@ -26,27 +25,25 @@ use lycosa_proto::error::Result;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::clock::Clock;
 use super::expiry;
 use super::timed;
-use super::times;
 use super::tubes::Tubes;
 use super::work::Work;
 use crate::db::Txn;
 use crate::db::access::ADMIN;
-use crate::instance::{self, Instance};
+use crate::instance::Instance;
 
 /// The most tasks that are looked after in one transaction.
 const BATCH: usize = 1000;
-
-/// The longest sleep, after which the wall clock is read again.
-const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// A disk that was full may have room again after this.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// When which tube has its next event.
-#[derive(Debug, Default)]
 pub(super) struct Timer {
+    /// What time it is.
+    pub(super) clock: Clock,
     schedule: Mutex<Schedule>,
     /// The first moment has come nearer.
     nearer: Notify,
@@ -61,6 +58,11 @@ struct Schedule {
 }
 
 impl Timer {
+    /// A timer with nothing to do.
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, schedule: Mutex::default(), nearer: Notify::new() }
+    }
+
     /// Something will happen in a tube at a moment.
     pub(super) fn schedule(&self, tube_id: u64, moment: u64) {
         let schedule = &mut *self.schedule.lock();
@@ -85,6 +87,11 @@ impl Timer {
         self.schedule.lock().by_time.first().map(|(moment, _)| *moment)
     }
 
+    /// True if the first moment has come.
+    pub(super) fn is_due(&self) -> bool {
+        self.earliest().is_some_and(|moment| moment <= self.clock.now_us())
+    }
+
     /// Takes a tube out whose moment has come.
     fn pop(&self, now: u64) -> Option<u64> {
         let schedule = &mut *self.schedule.lock();
@@ -106,22 +113,17 @@ pub(super) async fn run(instance: Weak<Instance>, tubes: Arc<Tubes>) {
             timer.nearer.notified().await;
             continue;
         };
-        let now = times::micros(instance::now());
-        if moment > now {
-            let sleep = Duration::from_micros(moment - now).min(SLEEP_MAX);
+        if !timer.is_due() {
             // Either way the schedule is looked at again.
-            let _ = tokio::time::timeout(sleep, timer.nearer.notified()).await;
+            tokio::select! {
+                () = timer.clock.sleep_until(moment) => {}
+                () = timer.nearer.notified() => {}
+            }
             continue;
         }
         let Some(instance) = instance.upgrade() else { return };
-        let mut looked_after = Vec::new();
-        let done = instance.transaction(ADMIN, |txn| {
-            look_after(txn, &tubes, &mut looked_after);
-            Ok(())
-        });
-        if let Err(error) = done.await {
-            tracing::error!("queue: what tasks are due for can't be written: {error}");
-            tubes.call_all();
+        let done = run_batch(&instance, &tubes).await;
+        if let Err(looked_after) = done {
             drop(instance);
             tokio::time::sleep(PAUSE).await;
             looked_after.iter().for_each(|tube_id| timer.schedule(*tube_id, 0));
@@ -131,9 +133,29 @@ pub(super) async fn run(instance: Weak<Instance>, tubes: Arc<Tubes>) {
     }
 }
 
+/// Does what is due now, as much as one transaction should.
+///
+/// # Errors
+/// The tubes that were looked after, if the journal refused it.
+pub(super) async fn run_batch(
+    instance: &Instance,
+    tubes: &Tubes,
+) -> std::result::Result<(), Vec<u64>> {
+    let mut looked_after = Vec::new();
+    let done = instance.transaction(ADMIN, |txn| {
+        look_after(txn, tubes, &mut looked_after);
+        Ok(())
+    });
+    done.await.map_err(|error| {
+        tracing::error!("queue: what tasks are due for can't be written: {error}");
+        tubes.call_all();
+        looked_after
+    })
+}
+
 /// Does what is due now, as much as one transaction should; tells in which tubes.
 fn look_after(txn: &mut Txn<'_>, tubes: &Tubes, looked_after: &mut Vec<u64>) {
-    let now = times::micros(txn.now());
+    let now = tubes.timer.clock.now_us();
     let mut left = BATCH;
     // A tube costs something even if nothing is due in it.
     while left > 0
@@ -157,7 +179,7 @@ fn look_after_tube(txn: &mut Txn<'_>, tubes: &Tubes, tube_id: u64, left: &mut us
     if !tube.driver.has_times() {
         return Ok(());
     }
-    let mut work = Work { txn, tube: &tube, services };
+    let mut work = Work::new(txn, &tube, services);
     *left -= expiry::run(&mut work, *left)?;
     if let Some(moment) = timed::earliest(&work)? {
         tubes.timer.schedule(tube_id, moment);
@@ -167,11 +189,11 @@ fn look_after_tube(txn: &mut Txn<'_>, tubes: &Tubes, tube_id: u64, left: &mut us
 
 #[cfg(test)]
 mod tests {
-    use super::Timer;
+    use super::{Clock, Timer};
 
     #[test]
     fn a_tube_is_in_the_schedule_once_at_its_first_moment() {
-        let timer = Timer::default();
+        let timer = Timer::new(Clock::system());
         assert_eq!(timer.earliest(), None);
         for (tube_id, moment) in [(1, 50), (2, 40), (1, 30), (1, 60), (2, 45)] {
             timer.schedule(tube_id, moment);

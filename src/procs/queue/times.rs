@@ -1,6 +1,6 @@
 //! Times of tasks: seconds as clients send them, microseconds as rows have them.
 //!
-//! Rows hold moments of the wall clock, so what a row says is right after a restart too, and moves when the clock is set.
+//! Rows hold moments since the epoch by [`super::clock`], so what a row says means something after a restart too.
 //!
 //! Source: queue/abstract/driver/fifottl.lua `time`, `event_time`; queue/util.lua.
 

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::RwLock;
 
 use super::buffer;
+use super::clock::Clock;
 use super::driver;
 use super::row;
 use super::settings::Settings;
@@ -41,7 +42,6 @@ pub(super) struct Services {
 }
 
 /// The tubes of an instance.
-#[derive(Default)]
 pub(super) struct Tubes {
     /// None until the queue has started.
     services: OnceLock<Services>,
@@ -54,6 +54,16 @@ pub(super) struct Tubes {
 }
 
 impl Tubes {
+    /// No tubes yet; their times will be those of a clock.
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            services: OnceLock::new(),
+            by_name: RwLock::default(),
+            instance: OnceLock::new(),
+            timer: Arc::new(Timer::new(clock)),
+        }
+    }
+
     /// The spaces of the queue; None before it has started.
     pub(super) fn services(&self) -> Option<&Services> {
         self.services.get()

@@ -220,7 +220,7 @@ impl Driver for Utube {
     }
 
     fn take(&self, work: &mut Work<'_, '_>) -> Result<Option<Tuple>> {
-        let now = work.now_us();
+        let now = work.now_us;
         while let Some((rank, utube)) = self.first(work)? {
             let candidate = self.candidate(work, &utube)?;
             match candidate.filter(|task| self.rank(task) == rank) {

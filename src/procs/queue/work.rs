@@ -9,7 +9,6 @@ use super::row;
 use super::state::State;
 use super::statistics::Event;
 use super::timed;
-use super::times;
 use super::tube::Tube;
 use super::tubes::Services;
 use crate::db::space::Space;
@@ -23,9 +22,16 @@ pub(super) struct Work<'a, 'db> {
     pub(super) tube: &'a Tube,
     /// Where the queue keeps its own rows.
     pub(super) services: &'a Services,
+    /// The time, in microseconds since the epoch, by the queue's clock.
+    pub(super) now_us: u64,
 }
 
-impl Work<'_, '_> {
+impl<'a, 'db> Work<'a, 'db> {
+    /// Begins the work; this is the moment at which all of it happens.
+    pub(super) fn new(txn: &'a mut Txn<'db>, tube: &'a Tube, services: &'a Services) -> Self {
+        Self { txn, tube, services, now_us: tube.timer.clock.now_us() }
+    }
+
     /// The tube's space.
     ///
     /// # Errors
@@ -33,11 +39,6 @@ impl Work<'_, '_> {
     #[inline]
     pub(super) fn space(&self) -> Result<&Space> {
         self.txn.db().space(self.tube.space_id)
-    }
-
-    /// The time of the transaction, in microseconds since the epoch.
-    pub(super) fn now_us(&self) -> u64 {
-        times::micros(self.txn.now())
     }
 
     /// The id of the next task: one more than the largest there is, so ids return when the newest tasks are gone.
