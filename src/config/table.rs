@@ -136,8 +136,18 @@ options! {
 
     /// Settings of the applications.
     struct RolesCfg {
+        /// The queue.
+        queue: Queue;
         /// Accounts and login.
         authman: Authman;
+    }
+
+    /// Settings of the queue with which the process begins; `queue.cfg` changes them.
+    struct Queue {
+        /// Time for which a session without connections holds its tasks.
+        ttr: Duration = "0" [0 to 3153600000 "seconds"], hostile "0.001";
+        /// Sessions and what they hold are kept in the files and outlive the process by `ttr`; temporary tubes cannot be.
+        in_replicaset: bool = "false", hostile "true";
     }
 
     /// Settings of accounts and login.

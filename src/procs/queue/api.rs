@@ -1,5 +1,5 @@
 //! The functions of the module itself: `queue.create_tube`, `queue.tube`, `queue.statistics`, `queue.identify`,
-//! `queue.state`.
+//! `queue.cfg`, `queue.state`.
 //!
 //! Source: queue/abstract.lua `method.*`, queue/init.lua.
 
@@ -10,15 +10,17 @@ use lycosa_proto::error::{Error, Result};
 use lycosa_proto::msgpack::{Token, write_array, write_map, write_str, write_uint};
 
 use super::buffer;
+use super::cfg::{self, Change};
 use super::ddl::{self, NewSpace};
+use super::dead_letter;
 use super::driver::{self, Driver};
 use super::options::TubeOptions;
 use super::row;
 use super::sessions;
-use super::statistics::TaskCounts;
-use super::tube::Tube;
+use super::statistics::Snapshot;
+use super::timer::Due;
 use super::tubes::{Services, Tubes};
-use crate::db::index::Index;
+use crate::db::access::ADMIN;
 use crate::db::space::Space;
 use crate::db::{Database, Key, Tuple, Txn};
 use crate::procs::{Args, Context, Running, Values};
@@ -42,10 +44,33 @@ pub(super) fn begin(call: Call, function: &str) -> Option<Running> {
         "tube" => ready(call.tube()),
         "statistics" | "stats" => ready(call.statistics()),
         "identify" => Box::pin(call.identify()),
-        // The rock's other states are those of a read-only instance.
-        "state" => ready(Ok(Values::from("RUNNING"))),
+        "cfg" => Box::pin(call.cfg()),
+        "state" => ready(Ok(state(&call.tubes))),
         _ => return None,
     })
+}
+
+/// Begins a function or a method while the queue has not started, since the instance has never been writable.
+pub(super) fn begin_before_start(tubes: &Tubes, name: &str, args: &Args) -> Running {
+    ready(match name {
+        "state" => Ok(state(tubes)),
+        "cfg" => cfg_before_start(tubes, args),
+        _ => Err(err!(PROC_LUA, "Please configure box.cfg{} in read/write mode first")),
+    })
+}
+
+/// `state()`: the name of the phase.
+fn state(tubes: &Tubes) -> Values {
+    Values::from(tubes.phase.get().name())
+}
+
+/// `cfg(options)` where there are no spaces to change yet.
+fn cfg_before_start(tubes: &Tubes, args: &Args) -> Result<Values> {
+    match args.get(0).filter(|options| **options != [0xc0]) {
+        None => return Ok(Values::one(|out| tubes.cfg.write(out))),
+        Some(options) => tubes.cfg.change(&Change::parse(options)?),
+    }
+    Ok(Values::none())
 }
 
 /// A function that does not wait.
@@ -56,6 +81,9 @@ fn ready(result: Result<Values>) -> Running {
 impl Call {
     /// `create_tube(name, type, options)`: a map of name, type, tube_id, opts, for a new tube or one that was there.
     async fn create_tube(self) -> Result<Values> {
+        if !self.tubes.phase.admits("create_tube") {
+            return Ok(Values::none());
+        }
         let Some(name) = self.args.str(0) else {
             return Err(err!(PROC_LUA, "name of a tube must be a string"));
         };
@@ -95,29 +123,55 @@ impl Call {
 
     /// `statistics(name)`: those of a tube; `statistics()`: a map of those of all.
     fn statistics(&self) -> Result<Values> {
-        match self.args.token(0) {
-            Token::Nil => {
-                let tubes = self.context.read(|db| {
-                    let tubes = self.tubes.all(db).into_iter();
-                    tubes.map(|tube| counted(db, tube)).collect::<Result<Vec<_>>>()
-                })?;
-                Ok(Values::one(|out| {
-                    write_map(out, tubes.len());
-                    for (tube, status) in &tubes {
-                        write_str(out, &*tube.name);
-                        tube.counters.write(&TaskCounts::of(status), out);
-                    }
-                }))
+        let is_open = self.context.open_transaction().is_some();
+        let snapshots = self.context.read(|db| {
+            let tubes = match self.args.token(0) {
+                Token::Nil => self.tubes.all(db),
+                _ => {
+                    let name = self.args.str(0).unwrap_or("");
+                    vec![self.tubes.find(db, name).ok_or_else(no_such_tube)?]
+                }
+            };
+            if is_open {
+                self.tubes.forget();
             }
-            _ => {
-                let name = self.args.str(0).unwrap_or("");
-                let (tube, status) = self.context.read(|db| {
-                    let tube = self.tubes.find(db, name).ok_or_else(no_such_tube)?;
-                    counted(db, tube)
-                })?;
-                Ok(Values::one(|out| tube.counters.write(&TaskCounts::of(&status), out)))
+            let snapshots = tubes.into_iter().map(|tube| Snapshot::of(db, tube));
+            let snapshots = snapshots.collect::<Result<Vec<_>>>();
+            if is_open {
+                self.tubes.forget();
             }
+            snapshots
+        })?;
+        Ok(Values::one(|out| match (self.args.token(0), &snapshots[..]) {
+            (Token::Nil, _) => {
+                write_map(out, snapshots.len());
+                for snapshot in &snapshots {
+                    write_str(out, snapshot.name());
+                    snapshot.write(out);
+                }
+            }
+            (_, of_one) => of_one.iter().for_each(|snapshot| snapshot.write(out)),
+        }))
+    }
+
+    /// `cfg(options)`: no value; `cfg()`: a map of the settings.
+    async fn cfg(self) -> Result<Values> {
+        let Some(options) = self.args.get(0).filter(|options| **options != [0xc0]) else {
+            return Ok(Values::one(|out| self.tubes.cfg.write(out)));
+        };
+        let change = Change::parse(options)?;
+        if let Some(mode) =
+            change.in_replicaset.filter(|mode| *mode != self.tubes.cfg.in_replicaset())
+        {
+            // A transaction of its own, also where another is open: settings are nothing that is rolled back.
+            let set = self
+                .context
+                .instance
+                .transaction(ADMIN, |txn| cfg::set_mode(txn, &self.tubes, &self.services, mode));
+            set.await?;
         }
+        self.tubes.cfg.change(&change);
+        Ok(Values::none())
     }
 
     /// `identify(uuid)`: the 16 bytes of the session's UUID.
@@ -127,28 +181,35 @@ impl Call {
         if is_open {
             let tubes = self.tubes.clone();
             self.context.at_end(Arc::as_ptr(&tubes).addr(), move || tubes.appear());
+            // Either may be without connections when the transaction has ended, which the timer is to find out then.
+            let own = self.context.read(|db| sessions::of(db, &self.services, connection_id))?;
+            let sessions = [own, sessions::id(self.args.token(0))];
+            let timer = self.tubes.timer.clone();
+            self.context.at_end(Arc::as_ptr(&self.context.session).addr(), move || {
+                sessions.into_iter().flatten().for_each(|id| timer.schedule(Due::Session(id), 0));
+            });
         }
         let session = self.context.transaction(|txn| {
             let wanted = self.args.token(0);
             if is_open {
-                self.tubes.forget_lanes();
+                self.tubes.forget();
             }
             let session =
                 sessions::identify(txn, &self.tubes, &self.services, connection_id, wanted);
             if is_open {
-                self.tubes.forget_lanes();
+                self.tubes.forget();
             }
             session
         });
-        let session = session.await.inspect_err(|_| self.tubes.doubt())?;
+        let session = session.await.inspect_err(|_| {
+            self.tubes.doubt();
+            if let Some(session) = sessions::id(self.args.token(0)) {
+                // It may be inactive again, and nobody may have been told when it ends.
+                self.tubes.timer.schedule(Due::Session(session), 0);
+            }
+        })?;
         Ok(Values::one(|out| write_str(out, session)))
     }
-}
-
-/// A tube with a read view of its status index, to be counted without the lock.
-fn counted(db: &Database, tube: Arc<Tube>) -> Result<(Arc<Tube>, Index)> {
-    let status = db.space(tube.space_id)?.index(super::layout::STATUS_INDEX)?.clone();
-    Ok((tube, status))
 }
 
 fn no_such_tube() -> Error {
@@ -170,6 +231,9 @@ fn create_tube(
     {
         return Ok(row.clone());
     }
+    if options.is_temporary && cfg::is_in_replicaset(txn.db(), services) {
+        return Err(err!(PROC_LUA, "Cannot create temporary tube in replicaset mode"));
+    }
     let driver = driver::get(tube_type)?;
     let space = txn.db().space_by_name(name).ok();
     if space.is_some() && !options.if_not_exists {
@@ -180,6 +244,7 @@ fn create_tube(
         driver::get(row::text(row, 3))?;
         return Err(err!(PROC_LUA, format!("Space '{name}' doesn't exists")));
     }
+    options.check(name)?;
     match space {
         Some(space) => check_space(space, driver)?,
         None => {
@@ -194,6 +259,9 @@ fn create_tube(
             let (engine, is_temporary) = (&*options.engine, options.is_temporary);
             ddl::create_space(txn, NewSpace { name, engine, is_temporary }, layout)?;
         }
+    }
+    if options.settings().rule.is_some() {
+        dead_letter::create_space(txn, name, options.is_temporary)?;
     }
     let stored = options.stored(driver.has_times());
     let mut row = Vec::with_capacity(64 + name.len() + stored.len());

@@ -9,7 +9,7 @@ use lycosa_proto::iproto::Iterator as Kind;
 
 use super::layout::Layout;
 use crate::db::schema::{ids, space_id};
-use crate::db::{RowKey, Txn};
+use crate::db::{RowKey, Tuple, Txn};
 
 /// What a space is made of, besides its layout.
 #[derive(Clone, Copy, Debug)]
@@ -75,4 +75,39 @@ pub(super) fn drop_space(txn: &mut Txn<'_>, id: u32) -> Result<()> {
 /// NO_SUCH_SPACE.
 pub(super) fn truncate_space(txn: &mut Txn<'_>, id: u32) -> Result<()> {
     txn.upsert_row(space_id::TRUNCATE, &(id, 1), &[("+", 1, 1)])
+}
+
+/// Removes every row of a space, one by one, in whatever way it is kept.
+///
+/// # Errors
+/// NO_SUCH_SPACE.
+pub(super) fn clear(txn: &mut Txn<'_>, id: u32) -> Result<()> {
+    let primary = txn.db().space(id)?.primary()?;
+    let key_of = |row: &Tuple| {
+        let mut key = Vec::new();
+        primary.def.key_def.extract(row, &mut key);
+        key
+    };
+    let keys: Vec<Vec<u8>> = primary.iter().map(key_of).collect();
+    keys.iter().try_for_each(|key| txn.delete(id, 0, key).map(|_| ()))
+}
+
+/// Makes the rows of a space go with the process, or stay. They are taken out meanwhile, since only an empty space can be
+/// changed so.
+///
+/// # Errors
+/// What the schema refuses.
+pub(super) fn set_temporary(txn: &mut Txn<'_>, id: u32, is_temporary: bool) -> Result<()> {
+    /// The field `flags` of `_space`.
+    const FLAGS: u32 = 5;
+    let space = txn.db().space(id)?;
+    if space.def.is_temporary == is_temporary {
+        return Ok(());
+    }
+    let rows: Vec<Tuple> = space.primary()?.iter().cloned().collect();
+    clear(txn, id)?;
+    let flags: BTreeMap<&str, bool> =
+        is_temporary.then_some(("temporary", true)).into_iter().collect();
+    txn.update_row(space_id::SPACE, &(id,), &[("=", FLAGS, flags)])?;
+    rows.iter().try_for_each(|row| txn.insert(id, row.data()).map(|_| ()))
 }

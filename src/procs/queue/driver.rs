@@ -35,6 +35,11 @@ pub(super) trait Driver: Send + Sync {
         false
     }
 
+    /// The field with the name of the task's sub-queue; None if there are none.
+    fn lane_field(&self) -> Option<u32> {
+        None
+    }
+
     /// The space beside the tube's own that a tube with these settings has; None if it has none.
     fn side_layout(&self, settings: &Settings) -> Option<&'static Layout> {
         let _ = settings;
@@ -59,13 +64,10 @@ pub(super) trait Driver: Send + Sync {
         Ok(())
     }
 
-    /// True if there is no room for another task.
-    ///
-    /// # Errors
-    /// Those of the space.
-    fn is_full(&self, work: &Work<'_, '_>) -> Result<bool> {
-        let _ = work;
-        Ok(false)
+    /// How many tasks a tube with these settings holds; None = any number.
+    fn capacity(&self, settings: &Settings) -> Option<u64> {
+        let _ = settings;
+        None
     }
 
     /// Keeps up with a task whose state was changed by somebody else than the driver.

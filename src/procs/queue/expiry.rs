@@ -4,6 +4,7 @@
 
 use lycosa_proto::error::Result;
 
+use super::dead_letter::{self, Reason};
 use super::row;
 use super::state::State;
 use super::statistics::Event;
@@ -28,7 +29,10 @@ pub(super) fn run(work: &mut Work<'_, '_>, limit: usize) -> Result<usize> {
                 State::Delayed => make_ready(work, &task, Event::Delay)?,
                 State::Taken => {
                     taken::remove(work, &task)?;
-                    make_ready(work, &task, Event::Ttr)?;
+                    match dead_letter::fail(work, &task, Reason::Ttr)? {
+                        Some(_) => work.count(Event::Ttr),
+                        None => make_ready(work, &task, Event::Ttr)?,
+                    }
                 }
                 _ => end(work, &task)?,
             }
@@ -52,7 +56,7 @@ fn make_ready(work: &mut Work<'_, '_>, task: &Tuple, event: Event) -> Result<()>
 /// Those of the space.
 pub(super) fn end(work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {
     work.tube.driver.delete(work, task)?;
-    work.tube.counters.count(Event::Delete);
-    work.tube.counters.count(Event::Ttl);
+    work.count(Event::Delete);
+    work.count(Event::Ttl);
     Ok(())
 }

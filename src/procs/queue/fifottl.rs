@@ -13,6 +13,7 @@ use lycosa_proto::iproto::Iterator as Kind;
 use super::driver::Driver;
 use super::layout::{Layout, STATUS_INDEX, plain, unique};
 use super::options::TubeOptions;
+use super::settings::Settings;
 use super::state::State;
 use super::timed;
 use super::work::Work;
@@ -62,10 +63,8 @@ impl Driver for Fifottl {
         Ok(())
     }
 
-    fn is_full(&self, work: &Work<'_, '_>) -> Result<bool> {
-        let capacity = work.tube.settings.capacity.filter(|_| self.is_limited);
-        Ok(capacity
-            .is_some_and(|capacity| work.space().is_ok_and(|space| space.len() as u64 >= capacity)))
+    fn capacity(&self, settings: &Settings) -> Option<u64> {
+        settings.capacity.filter(|_| self.is_limited)
     }
 
     fn put(

@@ -74,9 +74,21 @@ impl GrantOptions {
     }
 }
 
-/// The methods that `call` grants.
-const METHODS: [&str; 9] =
-    ["put", "take", "touch", "ack", "release", "peek", "bury", "kick", "delete"];
+/// The methods that `call` grants: those of the rock and those for many tasks.
+const METHODS: [&str; 12] = [
+    "put",
+    "take",
+    "touch",
+    "ack",
+    "release",
+    "peek",
+    "bury",
+    "kick",
+    "delete",
+    "put_many",
+    "take_many",
+    "ack_many",
+];
 
 /// Grants what is needed to use the tube.
 ///

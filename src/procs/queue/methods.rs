@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
-use lycosa_proto::msgpack::{self, Token};
+use lycosa_proto::msgpack::Token;
 
+use super::dead_letter::Outcome;
 use super::grant::{self, GrantOptions};
 use super::operations;
 use super::state::State;
@@ -26,7 +27,6 @@ use super::tube::Tube;
 use super::tubes::{Services, Tubes};
 use super::waiters::{Patience, Place, Waiters};
 use super::work::Work;
-use crate::db::Tuple;
 use crate::db::access::{ADMIN, Privilege};
 use crate::procs::{Args, Context, Running, Values};
 
@@ -42,17 +42,32 @@ pub(super) struct Call {
     pub(super) tube: Arc<Tube>,
     /// The method's name; [`begin`] knows it.
     pub(super) method: &'static str,
+    /// What it answers while the queue is not RUNNING; [`begin`] knows it.
+    pub(super) refusal: Refusal,
     /// What the client sent.
     pub(super) args: Args,
 }
 
+/// What a method answers while the queue is not RUNNING.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    /// One nil.
+    Nil,
+    /// No value.
+    Nothing,
+}
+
 macro_rules! methods {
-    ($($name:literal $method:ident)*) => {
+    ($($name:literal $method:ident $Refusal:ident)*) => {
         /// Begins a method; None if there is none of this name.
         pub(super) fn begin(mut call: Call, method: &str) -> Option<Running> {
             match method {
                 $($name => {
                     call.method = $name;
+                    call.refusal = Refusal::$Refusal;
+                    if !call.tubes.phase.admits($name) {
+                        return Some(Box::pin(std::future::ready(Ok(call.refusal()))));
+                    }
                     Some(Box::pin(call.$method()))
                 })*
                 _ => None,
@@ -62,26 +77,66 @@ macro_rules! methods {
 }
 
 methods! {
-    "put" put
-    "take" take
-    "touch" touch
-    "ack" ack
-    "release" release
-    "peek" peek
-    "bury" bury
-    "kick" kick
-    "delete" delete
-    "truncate" truncate
-    "release_all" release_all
-    "drop" drop_tube
-    "grant" grant_user
-    "grant_role" grant_role
+    "put" put Nil
+    "take" take Nil
+    "touch" touch Nothing
+    "ack" ack Nil
+    "release" release Nil
+    "peek" peek Nil
+    "bury" bury Nil
+    "kick" kick Nil
+    "delete" delete Nil
+    "truncate" truncate Nothing
+    "release_all" release_all Nothing
+    "drop" drop_tube Nil
+    "grant" grant_user Nothing
+    "grant_role" grant_role Nothing
+    "put_many" put_many Nil
+    "take_many" take_many Nil
+    "ack_many" ack_many Nil
 }
 
 impl Call {
     /// The connection, which is what tells queue sessions apart.
-    fn connection_id(&self) -> u64 {
+    pub(super) fn connection_id(&self) -> u64 {
         self.context.session.id
+    }
+
+    /// True if tubes can be used.
+    pub(super) fn is_running(&self) -> bool {
+        self.tubes.phase.is_running()
+    }
+
+    /// What the method answers while the queue is not RUNNING.
+    pub(super) fn refusal(&self) -> Values {
+        match self.refusal {
+            Refusal::Nil => Values::nil(),
+            Refusal::Nothing => Values::none(),
+        }
+    }
+
+    /// True if the method may be at work on other tubes too: dead letters go there.
+    fn is_wide(&self) -> bool {
+        self.tube.settings.rule.is_some()
+    }
+
+    /// When the open transaction ends, whatever it did is there for all to see.
+    fn appear_at_end(&self) {
+        if self.is_wide() {
+            let tubes = self.tubes.clone();
+            self.context.at_end(Arc::as_ptr(&tubes).addr(), move || tubes.appear());
+        } else {
+            let tube = self.tube.clone();
+            self.context.at_end(Arc::as_ptr(&tube).addr(), move || tube.appear());
+        }
+    }
+
+    /// Forgets what is kept beside the rows.
+    fn forget(&self) {
+        match self.is_wide() {
+            true => self.tubes.forget(),
+            false => self.tube.forget(),
+        }
     }
 
     /// Runs `body` as one transaction of a user on the tube.
@@ -93,20 +148,19 @@ impl Call {
         let mut is_committed = false;
         let is_open = self.context.open_transaction().is_some();
         if is_open {
-            let tube = self.tube.clone();
-            self.context.at_end(Arc::as_ptr(&tube).addr(), move || tube.appear());
+            self.appear_at_end();
         }
         let work = self.context.transaction_as(uid, |txn| {
             if !self.tubes.is_current(txn.db(), &self.tube) {
                 return Err(self.gone());
             }
             if is_open {
-                self.tube.forget_lanes();
+                self.forget();
             }
-            let mut work = Work::new(txn, &self.tube, &self.services);
+            let mut work = Work::new(txn, &self.tubes, &self.tube, &self.services);
             let value = body(&mut work);
             if is_open {
-                self.tube.forget_lanes();
+                self.forget();
             }
             let value = value?;
             self.tube.trust();
@@ -116,8 +170,9 @@ impl Call {
         let result = work.await;
         if result.is_err() {
             if is_committed {
-                // The journal has rolled it back: tasks may be READY again that nobody was called for.
-                self.tube.call_all();
+                self.tube.rolled_back();
+            } else if self.is_wide() {
+                self.tubes.doubt();
             } else {
                 self.tube.doubt();
             }
@@ -126,7 +181,7 @@ impl Call {
     }
 
     /// The same with the queue's own rights.
-    async fn run<T: Send>(
+    pub(super) async fn run<T: Send>(
         &self,
         body: impl FnOnce(&mut Work<'_, '_>) -> Result<T> + Send,
     ) -> Result<T> {
@@ -141,15 +196,18 @@ impl Call {
     /// Tries again and again, in one transaction each, until there is something or the patience ends. Between tries the
     /// call stands in a line. In an open transaction it tries once more when the patience has ended, to answer for what it
     /// sees then.
-    async fn wait_for(
+    pub(super) async fn wait_for<T: Send>(
         &self,
         line: &Waiters,
         patience: Patience,
-        attempt: impl Fn(&mut Work<'_, '_>) -> Result<Option<Tuple>> + Send + Sync,
-    ) -> Result<Option<Tuple>> {
+        attempt: impl Fn(&mut Work<'_, '_>) -> Result<Option<T>> + Send + Sync,
+    ) -> Result<Option<T>> {
         let mut place: Option<Place<'_>> = None;
         let mut is_last = patience == Patience::None;
         loop {
+            if !self.is_running() {
+                return Ok(None);
+            }
             let mut is_empty = false;
             let tried = self.run(|work| {
                 let task = attempt(work)?;
@@ -186,7 +244,7 @@ impl Call {
     /// `put(data, options)`: `[id, 'r', data]`, or nil if there was no room in time.
     async fn put(self) -> Result<Values> {
         let (data, options) = (self.args.get(0), self.args.get(1));
-        let patience = match self.tube.settings.capacity {
+        let patience = match self.tube.capacity() {
             Some(_) => Patience::new(Some(times::timeout_sec(options)?)),
             None => Patience::None,
         };
@@ -197,17 +255,21 @@ impl Call {
 
     /// `take(timeout)`: `[id, 't', data]`, or no value if no task came in time.
     async fn take(self) -> Result<Values> {
-        let patience = self.patience()?;
+        let patience = self.patience(0)?;
         let take = |work: &mut Work<'_, '_>| operations::take(work, self.connection_id());
         let task = self.wait_for(&self.tube.waiters, patience, take).await?;
-        Ok(task.map_or_else(Values::none, |task| self.tube.reply(&task, None)))
+        Ok(match task {
+            Some(task) => self.tube.reply(&task, None),
+            None if !self.is_running() => self.refusal(),
+            None => Values::none(),
+        })
     }
 
-    /// How long `take` waits: no argument and nil mean for ever.
-    fn patience(&self) -> Result<Patience> {
-        match self.args.token(0) {
+    /// How long an argument says to wait: none and nil mean for ever.
+    pub(super) fn patience(&self, at: usize) -> Result<Patience> {
+        match self.args.token(at) {
             Token::Nil => Ok(Patience::new(None)),
-            _ => match self.args.get(0).and_then(seconds) {
+            _ => match self.args.get(at).and_then(times::number) {
                 Some(seconds) => Ok(Patience::new(Some(seconds))),
                 None => Err(err!(PROC_LUA, "attempt to compare timeout with number")),
             },
@@ -218,7 +280,7 @@ impl Call {
     async fn touch(self) -> Result<Values> {
         let delta = match self.args.token(1) {
             Token::Nil => return Ok(Values::none()),
-            _ => self.args.get(1).and_then(seconds),
+            _ => self.args.get(1).and_then(times::number),
         };
         let Some(delta) = delta else {
             return Err(err!(PROC_LUA, "attempt to compare delta with number"));
@@ -239,13 +301,13 @@ impl Call {
         Ok(self.tube.reply(&task, Some(State::Done)))
     }
 
-    /// `release(id, options)`: `[id, 'r', data]`.
+    /// `release(id, options)`: `[id, 'r', data]`; the state is another if that was the last attempt on the task.
     async fn release(self) -> Result<Values> {
         let (id, options) = (self.args.get(0), self.args.get(1));
         let released =
             self.run(|work| operations::release(work, id, options, self.connection_id()));
-        let task = released.await?;
-        Ok(self.tube.reply(&task, None))
+        let Outcome { task, state } = released.await?;
+        Ok(self.tube.reply(&task, state))
     }
 
     /// `peek(id)`: `[id, state, data]`.
@@ -271,7 +333,7 @@ impl Call {
     async fn kick(self) -> Result<Values> {
         let count = match self.args.token(0) {
             Token::Nil => 1.0,
-            _ => match self.args.get(0).and_then(seconds) {
+            _ => match self.args.get(0).and_then(times::number) {
                 Some(count) => count,
                 None => return Err(err!(PROC_LUA, "'for' limit must be a number")),
             },
@@ -337,9 +399,4 @@ impl Call {
         granted.await?;
         Ok(Values::none())
     }
-}
-
-/// An argument that is a number.
-fn seconds(argument: &[u8]) -> Option<f64> {
-    msgpack::read_f64(&mut { argument }).ok()
 }

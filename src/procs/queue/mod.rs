@@ -2,38 +2,49 @@
 //!
 //! ```text
 //! queue.create_tube(name, type, options)      api        functions of the module
-//! queue.tube.NAME:put(data), :take(timeout)   methods    one call of a tube's method: arguments, waits, reply
+//! queue.tube.NAME:put(data), :take(timeout)   methods    one call of a tube's method: arguments, waits, reply; many
 //!                                             operations what it does in a transaction: who may, what is counted
 //!                                             driver     how the tube's type does it; fifo, fifottl, utube
 //!                                             lanes, buffer  whose turn it is among sub-queues
+//!                                             dead_letter  what becomes of a task that fails again and again
+//! connections come and go                     sessions   who holds what (taken), for how long (cfg)
 //! time passes                                 timer      expiry does what rows say is due; timed, times, clock
 //! ```
 //!
 //! Everything is rows: a tube is a space of tasks and a row of `_queue`; who holds a task is a row of `_queue_taken_2`.
-//! What is kept beside the rows is a cache of them (`tubes`), counters, and the consumers that wait (`waiters`).
+//! What is kept beside the rows is a cache of them (`tubes`, `lanes`, `counts`: see `freshness`), `statistics`, and the
+//! consumers that wait (`waiters`).
 //!
 //! Invariant: one operation is one transaction. A task is in one state, and it is TAKEN exactly as long as a row of
-//! `_queue_taken_2` says who holds it; only a session with a connection holds tasks.
+//! `_queue_taken_2` says who holds it: a session with a connection, or one whose time without has not run out.
 //!
 //! Runs on whatever thread runs the call; nothing here blocks but on the database's lock.
 //!
 //! Source: queue.md; queue/abstract.lua.
 
+mod ages;
 mod api;
 mod buffer;
+mod cfg;
 mod clock;
+mod counts;
 mod ddl;
+mod dead_letter;
 mod driver;
 mod expiry;
 mod fifo;
 mod fifottl;
+mod freshness;
 mod grant;
 mod lanes;
 mod layout;
 mod lua_text;
+mod many;
 mod methods;
 mod operations;
 mod options;
+mod phase;
+mod rates;
 mod row;
 mod sessions;
 mod settings;
@@ -61,6 +72,7 @@ use super::{Args, Context, Module, Running, Session};
 use crate::db::access::ADMIN;
 use crate::instance::Instance;
 use clock::Clock;
+use phase::Phase;
 use tubes::Tubes;
 
 /// The queue of an instance.
@@ -79,6 +91,50 @@ impl Queue {
     /// The same with a clock of its own.
     fn with_clock(clock: Clock) -> Self {
         Self { tubes: Arc::new(Tubes::new(clock)), timer: OnceLock::new() }
+    }
+
+    /// Makes the queue ready on an instance that can be written to.
+    async fn begin(&self, instance: &Arc<Instance>) -> Result<()> {
+        self.tubes.phase.set(Phase::Startup);
+        self.tubes.set_instance(instance);
+        let started = instance.transaction(ADMIN, |txn| start::start(txn, &self.tubes)).await;
+        self.tubes.phase.set(if started.is_ok() { Phase::Running } else { Phase::Init });
+        started?;
+        let timer = timer::run(Arc::downgrade(instance), self.tubes.clone());
+        self.timer.get_or_init(|| tokio::spawn(timer).abort_handle());
+        Ok(())
+    }
+
+    /// Follows the instance, which has become read-only or writable.
+    ///
+    /// Read-only: consumers that wait are sent away, nothing is done to tasks. Writable again: sessions are what they were,
+    /// but for connections that have ended meanwhile, and what is overdue is done.
+    ///
+    /// # Errors
+    /// Those of the spaces, if the queue has not started yet and starts now.
+    ///
+    /// Source: queue/abstract/queue_state.lua.
+    pub async fn follow(&self, instance: &Arc<Instance>, is_read_only: bool) -> Result<()> {
+        let phase = &self.tubes.phase;
+        match (phase.get(), is_read_only) {
+            (Phase::Running, true) => {
+                phase.set(Phase::Ending);
+                self.tubes.call_all();
+                phase.set(Phase::Waiting);
+            }
+            (Phase::Waiting, false) => {
+                let gone = {
+                    let mut gone = self.tubes.gone.lock();
+                    phase.set(Phase::Running);
+                    std::mem::take(&mut *gone)
+                };
+                gone.iter().for_each(|id| start::on_disconnect(instance, &self.tubes, *id));
+                self.tubes.timer.wake();
+            }
+            (Phase::Init, false) => self.begin(instance).await?,
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -106,25 +162,25 @@ impl Module for Queue {
         instance: &'a Arc<Instance>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
         Box::pin(async move {
-            self.tubes.set_instance(instance);
-            instance.transaction(ADMIN, |txn| start::start(txn, &self.tubes)).await?;
-            let timer = timer::run(Arc::downgrade(instance), self.tubes.clone());
-            self.timer.get_or_init(|| tokio::spawn(timer).abort_handle());
-            Ok(())
+            self.tubes.cfg.load(&instance.config().roles_cfg.queue);
+            self.begin(instance).await
         })
     }
 
     fn call(&self, context: &Context, name: &str, args: Args) -> Option<Running> {
-        let services = *self.tubes.services()?;
         let name = name.strip_prefix("queue.")?;
         let (context, tubes) = (context.clone(), self.tubes.clone());
+        let Some(services) = tubes.services().copied() else {
+            return Some(api::begin_before_start(&tubes, name, &args));
+        };
         let Some(name) = name.strip_prefix("tube.") else {
             return api::begin(api::Call { context, tubes, services, args }, name);
         };
         let (name, method) = name.rsplit_once(':')?;
         let known = tubes.known(name);
         let tube = known.or_else(|| tubes.find(&context.instance.read(), name))?;
-        let call = methods::Call { context, tubes, services, tube, method: "", args };
+        let refusal = methods::Refusal::Nil;
+        let call = methods::Call { context, tubes, services, tube, method: "", refusal, args };
         methods::begin(call, method)
     }
 

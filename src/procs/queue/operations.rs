@@ -7,6 +7,7 @@ use lycosa_proto::error::{Error, Result};
 use lycosa_proto::msgpack::Text;
 
 use super::ddl;
+use super::dead_letter::{self, Outcome, Reason};
 use super::row;
 use super::sessions;
 use super::state::State;
@@ -29,12 +30,49 @@ pub(super) fn put(
     data: Option<&[u8]>,
     options: Option<&[u8]>,
 ) -> Result<Option<Tuple>> {
-    if work.tube.driver.is_full(work)? {
+    if !work.has_room(1)? {
         return Ok(None);
     }
+    put_one(work, data, options).map(Some)
+}
+
+/// A task that a client puts, MsgPack as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewTask<'a> {
+    /// Its data; None if the client sent none.
+    pub(super) data: Option<&'a [u8]>,
+    /// Its options.
+    pub(super) options: Option<&'a [u8]>,
+}
+
+/// Stores tasks; None if there is no room for all.
+///
+/// # Errors
+/// Those of the driver.
+pub(super) fn put_many(
+    work: &mut Work<'_, '_>,
+    tasks: &[NewTask<'_>],
+) -> Result<Option<Vec<Tuple>>> {
+    if !work.has_room(tasks.len())? {
+        return Ok(None);
+    }
+    let put = tasks.iter().map(|task| put_one(work, task.data, task.options));
+    put.collect::<Result<Vec<_>>>().map(Some)
+}
+
+/// Stores a task for which there is room.
+fn put_one(work: &mut Work<'_, '_>, data: Option<&[u8]>, options: Option<&[u8]>) -> Result<Tuple> {
     let task = work.tube.driver.put(work, data, options)?;
+    if !work.tube.driver.has_times() {
+        let oldest = || {
+            let first = work.space().and_then(Space::primary).ok()?.iter().next();
+            first.map(|task| row::uint(task, 0))
+        };
+        let id = row::uint(&task, 0);
+        work.tube.ages.lock().put(id, work.now_us, || oldest().unwrap_or(id));
+    }
     work.happened(Event::Put, &task);
-    Ok(Some(task))
+    Ok(task)
 }
 
 /// Takes the task whose turn it is for a connection's session; None if there is none.
@@ -47,6 +85,24 @@ pub(super) fn take(work: &mut Work<'_, '_>, connection_id: u64) -> Result<Option
     taken::add(work, &task, connection_id, &session)?;
     work.happened(Event::Take, &task);
     Ok(Some(task))
+}
+
+/// Takes the tasks whose turn it is, at most so many; None if there is none.
+///
+/// # Errors
+/// Those of the driver.
+pub(super) fn take_many(
+    work: &mut Work<'_, '_>,
+    count: usize,
+    connection_id: u64,
+) -> Result<Option<Vec<Tuple>>> {
+    let mut tasks = Vec::new();
+    while tasks.len() < count
+        && let Some(task) = take(work, connection_id)?
+    {
+        tasks.push(task);
+    }
+    Ok((!tasks.is_empty()).then_some(tasks))
 }
 
 /// The task of a tube's space with an id.
@@ -69,7 +125,7 @@ pub(super) fn touch(
 ) -> Result<Tuple> {
     taken::check(work, id, connection_id)?;
     let task = peek(work.space()?, id)?;
-    work.tube.counters.count(Event::Touch);
+    work.count(Event::Touch);
     work.tube.driver.touch(work, &task, delta_sec)
 }
 
@@ -81,11 +137,31 @@ pub(super) fn ack(work: &mut Work<'_, '_>, id: Option<&[u8]>, connection_id: u64
     taken::take_back(work, id, connection_id)?;
     let task = peek(work.space()?, id)?;
     work.tube.driver.delete(work, &task)?;
-    work.tube.counters.count(Event::Ack);
+    work.count(Event::Ack);
     Ok(task)
 }
 
-/// Gives a task back that the session holds.
+/// Removes those of the tasks that the session holds, as done; tells of each whether it did.
+///
+/// # Errors
+/// EXACT_MATCH, KEY_PART_TYPE for an id that is none.
+pub(super) fn ack_many(
+    work: &mut Work<'_, '_>,
+    ids: &[&[u8]],
+    connection_id: u64,
+) -> Result<Vec<bool>> {
+    let done = ids.iter().map(|id| {
+        let is_there = find_task(work.space()?, Some(id))?.is_some();
+        let is_held = is_there && taken::find(work, Some(id), connection_id)?.is_some();
+        if is_held {
+            ack(work, Some(id), connection_id)?;
+        }
+        Ok(is_held)
+    });
+    done.collect()
+}
+
+/// Gives a task back that the session holds; that was an attempt on it.
 ///
 /// # Errors
 /// PROC_LUA: not held by this session.
@@ -94,10 +170,29 @@ pub(super) fn release(
     id: Option<&[u8]>,
     options: Option<&[u8]>,
     connection_id: u64,
-) -> Result<Tuple> {
+) -> Result<Outcome> {
     taken::take_back(work, id, connection_id)?;
     let task = peek(work.space()?, id)?;
-    give_back(work, &task, options)
+    fail(work, &task, options, Reason::Release)
+}
+
+/// Gives a task back on which an attempt has failed, unless that was the last; its row of `_queue_taken_2` is gone already.
+///
+/// # Errors
+/// Those of the driver.
+pub(super) fn fail(
+    work: &mut Work<'_, '_>,
+    task: &Tuple,
+    options: Option<&[u8]>,
+    reason: Reason,
+) -> Result<Outcome> {
+    match dead_letter::fail(work, task, reason)? {
+        Some(outcome) => {
+            work.count(Event::Release);
+            Ok(outcome)
+        }
+        None => Ok(Outcome { task: give_back(work, task, options)?, state: None }),
+    }
 }
 
 /// Gives a task back for whoever held it; its row of `_queue_taken_2` is gone already.
@@ -152,7 +247,7 @@ pub(super) fn delete(work: &mut Work<'_, '_>, id: Option<&[u8]>) -> Result<Tuple
     let task = peek(work.space()?, id)?;
     taken::remove(work, &task)?;
     work.tube.driver.delete(work, &task)?;
-    work.tube.counters.count(Event::Delete);
+    work.count(Event::Delete);
     Ok(task)
 }
 
@@ -169,17 +264,28 @@ pub(super) fn truncate(work: &mut Work<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// Gives every TAKEN task back, whoever holds it; tells how many there were.
+/// Gives every TAKEN task back, whoever holds it. That is no attempt.
 ///
 /// # Errors
 /// Those of the spaces.
-pub(super) fn release_all(work: &mut Work<'_, '_>) -> Result<u64> {
+pub(super) fn release_all(work: &mut Work<'_, '_>) -> Result<()> {
     taken::remove_all(work)?;
-    let held = work.all(State::Taken)?;
-    for task in &held {
-        give_back(work, task, None)?;
+    release_orphans(work).map(|_| ())
+}
+
+/// Gives every TAKEN task back that nobody holds; tells how many there were. That is no attempt.
+///
+/// # Errors
+/// Those of the spaces.
+pub(super) fn release_orphans(work: &mut Work<'_, '_>) -> Result<u64> {
+    let mut count = 0;
+    for task in &work.all(State::Taken)? {
+        if !taken::is_held(work, task)? {
+            give_back(work, task, None)?;
+            count += 1;
+        }
     }
-    Ok(held.len() as u64)
+    Ok(count)
 }
 
 /// Drops the tube: its space and its row of `_queue`.

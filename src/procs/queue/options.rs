@@ -6,6 +6,7 @@ use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::msgpack::{self, Token, write_bool, write_map, write_str, write_uint};
 
+use super::dead_letter::Rule;
 use super::settings::Settings;
 use super::times;
 
@@ -59,6 +60,14 @@ impl TubeOptions {
             parsed.kept.push((key.to_vec(), value.to_vec()));
         }
         Ok(parsed)
+    }
+
+    /// Checks what no driver needs to know of.
+    ///
+    /// # Errors
+    /// PROC_LUA: what says when tasks have failed is of no use.
+    pub(super) fn check(&self, tube: &str) -> Result<()> {
+        Rule::check(tube, &self.map(&[]))
     }
 
     /// What the options mean to a driver.

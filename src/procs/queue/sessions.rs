@@ -1,10 +1,16 @@
 //! Queue sessions: a UUID that holds tasks, and the connections that belong to it.
 //!
 //! A session is made when a connection first takes a task or calls `queue.identify`; other connections join it with its
-//! UUID. When its last connection goes its tasks are released at once (the rock's `ttr` = 0, which is the default).
+//! UUID. When its last connection goes it is inactive for the `ttr` of [`super::cfg`], within which a connection may join
+//! again; then, or at once if that is 0, it ends and its tasks are released.
 //!
-//! Rows are in `_queue_session_ids` (which connection belongs to which session) and `_queue_shared_sessions` (the
-//! sessions). Both are temporary: after a restart there is no session, and [`super::start`] has released all tasks.
+//! ```text
+//! (none) --first take, identify--> active --last connection goes--> inactive --ttr--> (none)
+//!                                     ^------ identify(uuid) --------'
+//! ```
+//!
+//! Rows are in `_queue_session_ids` (which connection belongs to which session), which is temporary, and
+//! `_queue_shared_sessions` (the sessions), which is unless sessions outlive the process.
 //!
 //! Source: queue/abstract/queue_session.lua.
 
@@ -14,9 +20,13 @@ use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{Token, write_array, write_bool, write_str, write_uint};
 use uuid::Uuid;
 
+use super::ddl;
+use super::dead_letter::Reason;
 use super::operations;
 use super::row;
 use super::taken;
+use super::timer::Due;
+use super::times;
 use super::tubes::{Services, Tubes};
 use super::work::{Work, find_task};
 use crate::db::{Database, Key, Tuple, Txn};
@@ -26,6 +36,14 @@ pub(super) type SessionId = [u8; 16];
 
 /// The index of `_queue_session_ids` over the session's UUID.
 const UUID_INDEX: u32 = 1;
+
+/// The id that a client sent; None if it is none.
+pub(super) fn id(token: Token<'_>) -> Option<SessionId> {
+    match token {
+        Token::Str(bytes) | Token::Bin(bytes) => SessionId::try_from(bytes).ok(),
+        _ => None,
+    }
+}
 
 /// The session of a connection; None if it has none yet.
 ///
@@ -70,12 +88,43 @@ fn join(
     write_uint(&mut row, connection_id);
     write_str(&mut row, session);
     txn.replace(services.session_ids, &row)?;
-    row.clear();
+    write_session(txn, services, session, None)
+}
+
+/// Writes the row of a session: active, or inactive until a moment.
+fn write_session(
+    txn: &mut Txn<'_>,
+    services: &Services,
+    session: &SessionId,
+    until: Option<u64>,
+) -> Result<()> {
+    let mut row = Vec::with_capacity(32);
     write_array(&mut row, 3);
     write_str(&mut row, session);
-    write_uint(&mut row, 0);
-    write_bool(&mut row, true);
+    write_uint(&mut row, until.unwrap_or(0));
+    write_bool(&mut row, until.is_none());
     txn.replace(services.shared_sessions, &row).map(|_| ())
+}
+
+/// The row of a session; None if there is no such session.
+fn find<'db>(
+    db: &'db Database,
+    services: &Services,
+    session: &SessionId,
+) -> Result<Option<&'db Tuple>> {
+    let key = row::str_key(session);
+    Ok(db.space(services.shared_sessions)?.primary()?.get(&Key::from_array(&key)))
+}
+
+/// True if there is a session, active or not.
+///
+/// # Errors
+/// Those of the space.
+pub(super) fn is_known(db: &Database, services: &Services, session: &[u8]) -> Result<bool> {
+    match SessionId::try_from(session) {
+        Ok(session) => Ok(find(db, services, &session)?.is_some()),
+        Err(_) => Ok(false),
+    }
 }
 
 /// `queue.identify`: the session of a connection, after it has joined the one that it names, if it names one.
@@ -89,18 +138,14 @@ pub(super) fn identify(
     connection_id: u64,
     wanted: Token<'_>,
 ) -> Result<SessionId> {
-    let wanted = match wanted {
-        Token::Nil => return of_or_new(txn, services, connection_id),
-        Token::Str(bytes) | Token::Bin(bytes) => SessionId::try_from(bytes).ok(),
-        _ => None,
-    };
-    let Some(wanted) = wanted else { return Err(err!(PROC_LUA, "Invalid UUID format.")) };
+    if wanted == Token::Nil {
+        return of_or_new(txn, services, connection_id);
+    }
+    let Some(wanted) = id(wanted) else { return Err(err!(PROC_LUA, "Invalid UUID format.")) };
     if of(txn.db(), services, connection_id)? == Some(wanted) {
         return Ok(wanted);
     }
-    let key = row::str_key(&wanted);
-    let sessions = txn.db().space(services.shared_sessions)?.primary()?;
-    if sessions.get(&Key::from_array(&key)).is_none() {
+    if find(txn.db(), services, &wanted)?.is_none() {
         let uuid = Uuid::from_bytes_le(wanted);
         return Err(err!(PROC_LUA, format!("The UUID {uuid} is unknown.")));
     }
@@ -109,7 +154,7 @@ pub(super) fn identify(
     Ok(wanted)
 }
 
-/// Takes a connection out of its session; with the last one the session ends and its tasks are released.
+/// Takes a connection out of its session. One without connections is inactive for its time, or ends if there is none.
 ///
 /// # Errors
 /// Those of the spaces.
@@ -126,6 +171,52 @@ pub(super) fn leave(
     if connections.select(Kind::Eq, Key::from_array(&key)).next().is_some() {
         return Ok(());
     }
+    suspend(txn, tubes, services, &session)
+}
+
+/// Makes a session inactive for its time, or ends it if there is none.
+fn suspend(
+    txn: &mut Txn<'_>,
+    tubes: &Tubes,
+    services: &Services,
+    session: &SessionId,
+) -> Result<()> {
+    let ttr_us = tubes.cfg.ttr_us();
+    if ttr_us == 0 {
+        return end(txn, tubes, services, session);
+    }
+    let until = times::moment(tubes.timer.clock.now_us(), ttr_us);
+    write_session(txn, services, session, Some(until))?;
+    tubes.timer.schedule(Due::Session(*session), until);
+    Ok(())
+}
+
+/// Ends a session if it is inactive and its time has run out.
+///
+/// # Errors
+/// Those of the spaces.
+pub(super) fn expire(
+    txn: &mut Txn<'_>,
+    tubes: &Tubes,
+    session: &SessionId,
+    now_us: u64,
+) -> Result<()> {
+    let Some(services) = tubes.services() else { return Ok(()) };
+    let Some(row) = find(txn.db(), services, session)? else { return Ok(()) };
+    if row::token(row, 2) == Token::Bool(true) {
+        return Ok(());
+    }
+    let until = row::uint(row, 1);
+    if until > now_us {
+        tubes.timer.schedule(Due::Session(*session), until);
+        return Ok(());
+    }
+    end(txn, tubes, services, session)
+}
+
+/// Ends a session: its tasks are released.
+fn end(txn: &mut Txn<'_>, tubes: &Tubes, services: &Services, session: &SessionId) -> Result<()> {
+    let key = row::str_key(session);
     txn.delete(services.shared_sessions, 0, &key)?;
     let held = txn.db().space(services.taken)?.index(taken::UUID_INDEX)?;
     let held: Vec<Tuple> = held.select(Kind::Eq, Key::from_array(&key)).cloned().collect();
@@ -134,12 +225,34 @@ pub(super) fn leave(
         let Some(tube) = tubes.find_by_id(txn.db(), row::uint(row, 0)) else { continue };
         let space = txn.db().space(tube.space_id)?;
         let Some(task) = find_task(space, row.field(1))?.cloned() else { continue };
-        operations::give_back(&mut Work::new(txn, &tube, services), &task, None)?;
+        let mut work = Work::new(txn, tubes, &tube, services);
+        operations::fail(&mut work, &task, None, Reason::Session)?;
     }
     if !held.is_empty() {
         // One line: the lock is held while it is written.
-        let uuid = Uuid::from_bytes_le(session);
+        let uuid = Uuid::from_bytes_le(*session);
         tracing::info!("Session {uuid} closed, release {} tasks", held.len());
+    }
+    Ok(())
+}
+
+/// What becomes of the sessions of the last process, whose connections are gone: each is inactive from now on for its time,
+/// or for what was left of it.
+///
+/// # Errors
+/// Those of the spaces.
+pub(super) fn resume(txn: &mut Txn<'_>, tubes: &Tubes, services: &Services) -> Result<()> {
+    if tubes.cfg.ttr_us() == 0 {
+        return ddl::clear(txn, services.shared_sessions);
+    }
+    let rows = txn.db().space(services.shared_sessions)?.primary()?.iter();
+    let rows: Vec<Tuple> = rows.cloned().collect();
+    for row in &rows {
+        let Ok(session) = SessionId::try_from(row::bytes(row, 0)) else { continue };
+        match row::token(row, 2) {
+            Token::Bool(true) => suspend(txn, tubes, services, &session)?,
+            _ => tubes.timer.schedule(Due::Session(session), row::uint(row, 1)),
+        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use lycosa_proto::msgpack::{self, Token};
 
+use super::dead_letter::Rule;
 use super::times;
 
 /// The options of a tube. A type uses those that it knows.
@@ -19,6 +20,8 @@ pub(super) struct Settings {
     pub(super) capacity: Option<u64>,
     /// First ready tasks of sub-queues are rows of a side space, not memory.
     pub(super) is_buffered: bool,
+    /// What becomes of tasks that fail again and again; None = they are tried for ever.
+    pub(super) rule: Option<Rule>,
 }
 
 impl Settings {
@@ -35,6 +38,7 @@ impl Settings {
             pri: times::get(options, "pri").unwrap_or(&[0]).into(),
             capacity: (capacity > 0).then_some(capacity),
             is_buffered: mode == Some(Token::Str(b"ready_buffer")),
+            rule: Rule::parse(options),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What happens to the queue when the server starts, and when a session ends.
 //!
-//! No session outlives the process, so at start nobody holds a task: every TAKEN one goes back to READY.
+//! At start only sessions that outlive the process hold tasks, see [`super::cfg`]: every other TAKEN one goes back to READY.
 //!
 //! Source: queue/abstract.lua `method.start`, queue/abstract/queue_session.lua `on_session_start`, `disconnect`.
 
@@ -9,14 +9,19 @@ use std::time::Duration;
 
 use lycosa_proto::error::Result;
 
+use super::cfg::{self, Change};
 use super::ddl::{self, NewSpace};
+use super::dead_letter;
 use super::driver;
 use super::layout::{self, Service};
 use super::operations;
 use super::row;
 use super::sessions;
+use super::state::State;
+use super::taken;
+use super::timer::Due;
 use super::tubes::{Services, Tubes};
-use super::work::Work;
+use super::work::{Work, find_task};
 use crate::db::access::ADMIN;
 use crate::db::{Ticket, Tuple, Txn};
 use crate::instance::{self, Instance};
@@ -37,16 +42,29 @@ pub(super) fn start(txn: &mut Txn<'_>, tubes: &Tubes) -> Result<()> {
         session_ids: ensure(txn, &layout::SESSION_IDS)?,
         shared_sessions: ensure(txn, &layout::SHARED_SESSIONS)?,
     };
-    for id in [services.consumers, services.taken, services.session_ids, services.shared_sessions] {
-        clear(txn, id)?;
-    }
     let services = tubes.set_services(services);
+    ddl::clear(txn, services.consumers)?;
+    ddl::clear(txn, services.session_ids)?;
+    if let Err(error) = cfg::set_mode(txn, tubes, services, tubes.cfg.in_replicaset()) {
+        tracing::error!("{error}");
+        tubes.cfg.change(&Change { in_replicaset: Some(false), ..Change::default() });
+        cfg::set_mode(txn, tubes, services, false)?;
+    }
+    if !tubes.cfg.in_replicaset() {
+        // A process in the other mode has left some.
+        ddl::clear(txn, services.shared_sessions)?;
+    }
+    sessions::resume(txn, tubes, services)?;
+    remove_stale(txn, tubes, services)?;
+    count_attempts(txn, tubes)?;
     for tube in tubes.all(txn.db()) {
-        let released = operations::release_all(&mut Work::new(txn, &tube, services))?;
-        tube.driver.start(&mut Work::new(txn, &tube, services))?;
+        let mut work = Work::new(txn, tubes, &tube, services);
+        let released = operations::release_orphans(&mut work)?;
+        dead_letter::sweep(&mut work)?;
+        tube.driver.start(&mut work)?;
         if tube.driver.has_times() {
             // Whatever is due, the timer finds it.
-            tubes.timer.schedule(tube.id, 0);
+            tubes.timer.schedule(Due::Tube(tube.id), 0);
         }
         if released > 0 {
             tracing::info!("queue: released {released} tasks of tube {}", tube.name);
@@ -65,16 +83,33 @@ fn ensure(txn: &mut Txn<'_>, service: &Service) -> Result<u32> {
     ddl::create_space(txn, space, &service.layout)
 }
 
-/// Removes every row of a space, one by one: a rock in replicaset mode has left some that are not temporary.
-fn clear(txn: &mut Txn<'_>, space_id: u32) -> Result<()> {
-    let primary = txn.db().space(space_id)?.primary()?;
-    let key_of = |row: &Tuple| {
-        let mut key = Vec::new();
-        primary.def.key_def.extract(row, &mut key);
-        key
-    };
-    let keys: Vec<Vec<u8>> = primary.iter().map(key_of).collect();
-    keys.iter().try_for_each(|key| txn.delete(space_id, 0, key).map(|_| ()))
+/// Removes rows of `_queue_taken_2` that say nothing: of sessions or tasks that are not there, of tasks that are not TAKEN.
+fn remove_stale(txn: &mut Txn<'_>, tubes: &Tubes, services: &Services) -> Result<()> {
+    let rows = txn.db().space(services.taken)?.primary()?.iter();
+    let rows: Vec<Tuple> = rows.cloned().collect();
+    for row in &rows {
+        let tube = tubes.find_by_id(txn.db(), row::uint(row, 0));
+        let task = match &tube {
+            Some(tube) => find_task(txn.db().space(tube.space_id)?, row.field(1))?,
+            None => None,
+        };
+        let is_taken = task.and_then(State::of) == Some(State::Taken);
+        if !is_taken || !sessions::is_known(txn.db(), services, row::bytes(row, 3))? {
+            taken::remove_row(txn, services.taken, row)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the side spaces of tubes that count attempts, where they are missing.
+fn count_attempts(txn: &mut Txn<'_>, tubes: &Tubes) -> Result<()> {
+    for tube in tubes.all(txn.db()) {
+        if tube.settings.rule.is_some() && tube.attempts_space_id.is_none() {
+            let is_temporary = txn.db().space(tube.space_id)?.def.is_temporary;
+            dead_letter::create_space(txn, &tube.name, is_temporary)?;
+        }
+    }
+    Ok(())
 }
 
 /// Tells of tubes that cannot be served.
@@ -100,6 +135,13 @@ pub(super) fn on_disconnect(instance: &Arc<Instance>, tubes: &Arc<Tubes>, connec
     if matches!(sessions::of(&instance.read(), services, connection_id), Ok(None)) {
         return;
     }
+    {
+        let mut gone = tubes.gone.lock();
+        if !tubes.phase.is_running() {
+            gone.push(connection_id);
+            return;
+        }
+    }
     let Some(ticket) = leave(instance, tubes, connection_id) else { return };
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         instance.journal().flush();
@@ -119,6 +161,8 @@ fn leave(instance: &Instance, tubes: &Tubes, connection_id: u64) -> Option<Ticke
         Ok(((), ticket)) => Some(ticket),
         Err(error) => {
             tubes.doubt();
+            // The instance may have become read-only at this moment.
+            tubes.gone.lock().push(connection_id);
             tracing::error!("queue: can't release tasks of connection {connection_id}: {error}");
             None
         }
@@ -132,7 +176,7 @@ async fn settle(instance: &Instance, tubes: &Tubes, connection_id: u64, mut tick
     while let Err(error) = instance.journal().wait(ticket).await {
         tracing::error!("queue: can't release tasks of connection {connection_id}: {error}");
         // What the session took last may be rolled back too.
-        tubes.call_all();
+        tubes.rolled_back();
         tokio::time::sleep(PAUSE).await;
         match leave(instance, tubes, connection_id) {
             Some(next) => ticket = next,

@@ -10,6 +10,9 @@
 //!
 //! Source: queue/abstract/state.lua.
 
+use super::row;
+use crate::db::Tuple;
+
 /// The state of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
@@ -26,6 +29,12 @@ pub(super) enum State {
 }
 
 impl State {
+    /// The state of a task's row; None if it says none that there is.
+    pub(super) fn of(task: &Tuple) -> Option<Self> {
+        let states = [Self::Ready, Self::Taken, Self::Done, Self::Buried, Self::Delayed];
+        states.into_iter().find(|state| row::bytes(task, 1) == [state.char()])
+    }
+
     /// The character in rows and replies.
     pub(super) const fn char(self) -> u8 {
         match self {

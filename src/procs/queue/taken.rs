@@ -44,20 +44,30 @@ pub(super) fn add(
     work.txn.replace(work.services.taken, &row).map(|_| ())
 }
 
-/// Checks that a connection's session holds a task; gives the key of its row.
+/// The key of the note that a connection's session holds a task; None if it does not.
 ///
 /// # Errors
-/// EXACT_MATCH, KEY_PART_TYPE for an id that is none; PROC_LUA if the session does not hold it.
-pub(super) fn check(work: &Work<'_, '_>, id: Option<&[u8]>, connection_id: u64) -> Result<Vec<u8>> {
+/// EXACT_MATCH, KEY_PART_TYPE for an id that is none.
+pub(super) fn find(
+    work: &Work<'_, '_>,
+    id: Option<&[u8]>,
+    connection_id: u64,
+) -> Result<Option<Vec<u8>>> {
     let taken = work.txn.db().space(work.services.taken)?.primary()?;
     let key = key(work, id);
     taken.def.key_def.check_exact_key(&Key::from_array(&key))?;
     let holder = taken.get(&Key::from_array(&key)).map(|row| row::bytes(row, 3));
     let session = sessions::of(work.txn.db(), work.services, connection_id)?;
-    if holder.is_none() || holder != session.as_ref().map(|session| &session[..]) {
-        return Err(err!(PROC_LUA, "Task was not taken"));
-    }
-    Ok(key)
+    let is_own = holder.is_some() && holder == session.as_ref().map(|session| &session[..]);
+    Ok(is_own.then_some(key))
+}
+
+/// Checks that a connection's session holds a task; gives the key of its row.
+///
+/// # Errors
+/// EXACT_MATCH, KEY_PART_TYPE for an id that is none; PROC_LUA if the session does not hold it.
+pub(super) fn check(work: &Work<'_, '_>, id: Option<&[u8]>, connection_id: u64) -> Result<Vec<u8>> {
+    find(work, id, connection_id)?.ok_or_else(|| err!(PROC_LUA, "Task was not taken"))
 }
 
 /// Takes the note of a task away that a connection's session holds.
@@ -79,11 +89,20 @@ pub(super) fn take_back(
 /// Those of the space.
 pub(super) fn remove(work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {
     let key = key(work, task.field(0));
-    let taken = work.txn.db().space(work.services.taken)?.primary()?;
-    if taken.get(&Key::from_array(&key)).is_some() {
+    if is_held(work, task)? {
         work.txn.delete(work.services.taken, 0, &key)?;
     }
     Ok(())
+}
+
+/// True if a session holds a task.
+///
+/// # Errors
+/// Those of the space.
+pub(super) fn is_held(work: &Work<'_, '_>, task: &Tuple) -> Result<bool> {
+    let key = key(work, task.field(0));
+    let taken = work.txn.db().space(work.services.taken)?.primary()?;
+    Ok(taken.get(&Key::from_array(&key)).is_some())
 }
 
 /// True if a session holds a task of the tube.

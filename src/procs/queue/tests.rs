@@ -1,10 +1,14 @@
 //! The queue on an instance with files in a directory of its own, called as the server calls it.
 
 mod clock;
+mod dead_letter;
 mod failures;
 mod fifottl;
+mod many;
 mod replies;
 mod sessions;
+mod settings;
+mod statistics;
 mod tubes;
 mod utube;
 mod virtual_time;
@@ -19,9 +23,9 @@ use std::task::Poll;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::msgpack::{Text, write_array};
 
-use super::statistics::TaskCounts;
+use super::counts::TaskCounts;
 use super::{Clock, Queue, row, timer};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::db::access::ADMIN;
 use crate::instance::Instance;
 use crate::procs::{Args, Context, Module, Running, Session, Values};
@@ -41,22 +45,37 @@ impl Server {
     }
 
     async fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> Self {
-        Self::open_with(disk, dir, Clock::system()).await
+        let settings = Config::default().roles_cfg.queue;
+        Self::open_with(disk, dir, Clock::system(), settings).await
     }
 
     /// A server whose time passes when the test says so.
     async fn open_at(time: &Arc<VirtualTime>, dir: &Path) -> Self {
-        Self::open_with(Arc::new(OsDisk), dir, Clock::new(time.clone())).await
+        let settings = Config::default().roles_cfg.queue;
+        Self::open_with(Arc::new(OsDisk), dir, Clock::new(time.clone()), settings).await
     }
 
-    async fn open_with(disk: Arc<dyn Disk>, dir: &Path, clock: Clock) -> Self {
+    async fn open_with(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        clock: Clock,
+        settings: config::Queue,
+    ) -> Self {
         let mut config = Config::default();
         config.wal.dir = dir.to_owned();
         config.snapshot.dir = dir.to_owned();
+        config.roles_cfg.queue = settings;
         let instance = Arc::new(Instance::open(&config, disk).expect("a directory"));
         let queue = Queue::with_clock(clock);
         queue.start(&instance).await.expect("the queue starts");
         Self { instance, queue }
+    }
+
+    /// Waits until nothing in the background uses the instance.
+    async fn rest(&self) {
+        while Arc::strong_count(&self.instance) > 1 {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn close(self) {
@@ -129,7 +148,10 @@ impl Server {
     fn check_counts(&self, tube: &str) {
         let db = self.instance.read();
         let space = db.space_by_name(tube).expect("a space");
-        let counts = TaskCounts::of(space.index(1).expect("the status index"));
+        let status = space.index(1).expect("the status index");
+        let tube = self.queue.tubes.find(&db, tube).expect("a tube");
+        let counts = tube.counts.lock().of(status, &tube.instance, db.ticket());
+        assert_eq!(counts, TaskCounts::of(status));
         let in_state = |state: &[u8]| {
             let tasks = space.primary().expect("an index").iter();
             tasks.filter(|task| row::bytes(task, 1) == state).count() as u64

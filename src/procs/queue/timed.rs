@@ -20,6 +20,7 @@ use super::row;
 use super::state::State;
 use super::times::{self, Times};
 use super::work::Work;
+use crate::db::index::Index;
 use crate::db::{Key, Tuple};
 
 /// The moment when something happens to the task.
@@ -136,4 +137,21 @@ pub(super) fn earliest(work: &Work<'_, '_>) -> Result<Option<u64>> {
         earliest = earliest.into_iter().chain(moment).min();
     }
     Ok(earliest)
+}
+
+/// When the oldest READY task was put, in the status index of a type with times: the first of each priority, of the first
+/// few priorities.
+pub(super) fn first_put(status: &Index) -> Option<u64> {
+    /// Priorities that are looked at.
+    const PRIORITIES_MAX: usize = 100;
+    let (mut kind, mut key) = (Kind::Ge, State::Ready.key().to_vec());
+    let mut first = None;
+    for _ in 0..PRIORITIES_MAX {
+        let task = status.select(kind, Key::from_array(&key)).next().cloned();
+        let Some(task) = task.filter(|task| State::of(task) == Some(State::Ready)) else { break };
+        first = first.into_iter().chain([row::uint(&task, CREATED)]).min();
+        kind = Kind::Gt;
+        key = row::raw_key([Some(&State::Ready.msgpack()), task.field(PRI)]);
+    }
+    first
 }

@@ -1,4 +1,4 @@
-//! The one timer of all tubes with times.
+//! The one timer: of all tubes with times, and of sessions without connections.
 //!
 //! ```text
 //! a row is written --schedule--> when each tube has its next event --earliest--> the timer's task
@@ -6,9 +6,9 @@
 //!                                      +------ what comes after <----- does what is due, in batches
 //! ```
 //!
-//! The schedule has at most one moment for each tube, which is never later than the first event of its rows: whoever
-//! writes a row moves it forward, nobody moves it back but the timer itself, when it finds nothing due. So a tube without
-//! tasks has no entry, and one whose tasks are far from their time costs nothing.
+//! The schedule has at most one moment for each tube and each session, which is never later than the first event of its
+//! rows: whoever writes a row moves it forward, nobody moves it back but the timer itself, when it finds nothing due. So a
+//! tube without tasks has no entry, and one whose tasks are far from their time costs nothing.
 //!
 //! All moments are those of one [`Clock`], which the timer owns.
 //!
@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 
 use super::clock::Clock;
 use super::expiry;
+use super::sessions::{self, SessionId};
 use super::timed;
 use super::tubes::Tubes;
 use super::work::Work;
@@ -40,7 +41,7 @@ const BATCH: usize = 1000;
 /// A disk that was full may have room again after this.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// When which tube has its next event.
+/// When what is due.
 pub(super) struct Timer {
     /// What time it is.
     pub(super) clock: Clock,
@@ -51,10 +52,19 @@ pub(super) struct Timer {
 
 #[derive(Debug, Default)]
 struct Schedule {
-    /// Microseconds since the epoch and numbers of tubes.
-    by_time: BTreeSet<(u64, u64)>,
-    /// The moment of each tube that is in `by_time`.
-    of_tube: HashMap<u64, u64>,
+    /// Microseconds since the epoch and what comes then.
+    by_time: BTreeSet<(u64, Due)>,
+    /// The moment of each in `by_time`.
+    of_due: HashMap<Due, u64>,
+}
+
+/// What has its time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) enum Due {
+    /// The tasks of a tube, by its number.
+    Tube(u64),
+    /// A session without connections.
+    Session(SessionId),
 }
 
 impl Timer {
@@ -63,21 +73,21 @@ impl Timer {
         Self { clock, schedule: Mutex::default(), nearer: Notify::new() }
     }
 
-    /// Something will happen in a tube at a moment.
-    pub(super) fn schedule(&self, tube_id: u64, moment: u64) {
+    /// Something will be due at a moment.
+    pub(super) fn schedule(&self, due: Due, moment: u64) {
         let schedule = &mut *self.schedule.lock();
-        match schedule.of_tube.get_mut(&tube_id) {
+        match schedule.of_due.get_mut(&due) {
             Some(known) if *known <= moment => return,
             Some(known) => {
-                schedule.by_time.remove(&(*known, tube_id));
+                schedule.by_time.remove(&(*known, due));
                 *known = moment;
             }
             None => {
-                schedule.of_tube.insert(tube_id, moment);
+                schedule.of_due.insert(due, moment);
             }
         }
-        schedule.by_time.insert((moment, tube_id));
-        if schedule.by_time.first() == Some(&(moment, tube_id)) {
+        schedule.by_time.insert((moment, due));
+        if schedule.by_time.first() == Some(&(moment, due)) {
             self.nearer.notify_one();
         }
     }
@@ -92,16 +102,21 @@ impl Timer {
         self.earliest().is_some_and(|moment| moment <= self.clock.now_us())
     }
 
-    /// Takes a tube out whose moment has come.
-    fn pop(&self, now: u64) -> Option<u64> {
+    /// Has the schedule looked at again.
+    pub(super) fn wake(&self) {
+        self.nearer.notify_one();
+    }
+
+    /// Takes something out whose moment has come.
+    fn pop(&self, now: u64) -> Option<Due> {
         let schedule = &mut *self.schedule.lock();
-        let (moment, tube_id) = *schedule.by_time.first()?;
+        let (moment, due) = *schedule.by_time.first()?;
         if moment > now {
             return None;
         }
         schedule.by_time.pop_first();
-        schedule.of_tube.remove(&tube_id);
-        Some(tube_id)
+        schedule.of_due.remove(&due);
+        Some(due)
     }
 }
 
@@ -109,7 +124,7 @@ impl Timer {
 pub(super) async fn run(instance: Weak<Instance>, tubes: Arc<Tubes>) {
     let timer = &*tubes.timer;
     loop {
-        let Some(moment) = timer.earliest() else {
+        let Some(moment) = timer.earliest().filter(|_| tubes.phase.is_running()) else {
             timer.nearer.notified().await;
             continue;
         };
@@ -126,7 +141,7 @@ pub(super) async fn run(instance: Weak<Instance>, tubes: Arc<Tubes>) {
         if let Err(looked_after) = done {
             drop(instance);
             tokio::time::sleep(PAUSE).await;
-            looked_after.iter().for_each(|tube_id| timer.schedule(*tube_id, 0));
+            looked_after.iter().for_each(|due| timer.schedule(*due, 0));
         }
         // Without a journal nothing above waits, and there may be many batches.
         tokio::task::yield_now().await;
@@ -136,11 +151,11 @@ pub(super) async fn run(instance: Weak<Instance>, tubes: Arc<Tubes>) {
 /// Does what is due now, as much as one transaction should.
 ///
 /// # Errors
-/// The tubes that were looked after, if the journal refused it.
+/// What was looked after, if the journal refused it.
 pub(super) async fn run_batch(
     instance: &Instance,
     tubes: &Tubes,
-) -> std::result::Result<(), Vec<u64>> {
+) -> std::result::Result<(), Vec<Due>> {
     let mut looked_after = Vec::new();
     let done = instance.transaction(ADMIN, |txn| {
         look_after(txn, tubes, &mut looked_after);
@@ -148,25 +163,29 @@ pub(super) async fn run_batch(
     });
     done.await.map_err(|error| {
         tracing::error!("queue: what tasks are due for can't be written: {error}");
-        tubes.call_all();
+        tubes.rolled_back();
         looked_after
     })
 }
 
-/// Does what is due now, as much as one transaction should; tells in which tubes.
-fn look_after(txn: &mut Txn<'_>, tubes: &Tubes, looked_after: &mut Vec<u64>) {
+/// Does what is due now, as much as one transaction should; tells what it looked at.
+fn look_after(txn: &mut Txn<'_>, tubes: &Tubes, looked_after: &mut Vec<Due>) {
     let now = tubes.timer.clock.now_us();
     let mut left = BATCH;
     // A tube costs something even if nothing is due in it.
     while left > 0
-        && let Some(tube_id) = tubes.timer.pop(now)
+        && let Some(due) = tubes.timer.pop(now)
     {
-        looked_after.push(tube_id);
+        looked_after.push(due);
         left -= 1;
         let savepoint = txn.savepoint();
-        if let Err(error) = look_after_tube(txn, tubes, tube_id, &mut left) {
+        let done = match due {
+            Due::Tube(tube_id) => look_after_tube(txn, tubes, tube_id, &mut left),
+            Due::Session(session) => sessions::expire(txn, tubes, &session, now),
+        };
+        if let Err(error) = done {
             // Left alone until its next change.
-            tracing::error!("queue: tasks of tube {tube_id} are not looked after: {error}");
+            tracing::error!("queue: {due:?} is not looked after: {error}");
             txn.roll_back_to_savepoint(savepoint);
             tubes.doubt();
         }
@@ -179,28 +198,31 @@ fn look_after_tube(txn: &mut Txn<'_>, tubes: &Tubes, tube_id: u64, left: &mut us
     if !tube.driver.has_times() {
         return Ok(());
     }
-    let mut work = Work::new(txn, &tube, services);
+    let mut work = Work::new(txn, tubes, &tube, services);
     *left -= expiry::run(&mut work, *left)?;
     if let Some(moment) = timed::earliest(&work)? {
-        tubes.timer.schedule(tube_id, moment);
+        tubes.timer.schedule(Due::Tube(tube_id), moment);
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Timer};
+    use super::{Clock, Due, Timer};
 
     #[test]
     fn a_tube_is_in_the_schedule_once_at_its_first_moment() {
         let timer = Timer::new(Clock::system());
         assert_eq!(timer.earliest(), None);
         for (tube_id, moment) in [(1, 50), (2, 40), (1, 30), (1, 60), (2, 45)] {
-            timer.schedule(tube_id, moment);
+            timer.schedule(Due::Tube(tube_id), moment);
         }
         assert_eq!(timer.earliest(), Some(30));
         assert_eq!(timer.pop(29), None);
-        assert_eq!([timer.pop(40), timer.pop(40), timer.pop(100)], [Some(1), Some(2), None]);
+        assert_eq!(
+            [timer.pop(40), timer.pop(40), timer.pop(100)],
+            [Some(Due::Tube(1)), Some(Due::Tube(2)), None]
+        );
         assert_eq!(timer.earliest(), None);
     }
 }

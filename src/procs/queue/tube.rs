@@ -8,13 +8,15 @@ use std::sync::{Arc, Weak};
 use lycosa_proto::msgpack::{write_array, write_uint};
 use parking_lot::Mutex;
 
+use super::ages::Ages;
+use super::counts::Counts;
 use super::driver::Driver;
 use super::lanes::Lanes;
 use super::row;
 use super::settings::Settings;
 use super::state::State;
 use super::statistics::Counters;
-use super::timer::Timer;
+use super::timer::{Due, Timer};
 use super::waiters::Waiters;
 use crate::db::Tuple;
 use crate::instance::Instance;
@@ -31,6 +33,8 @@ pub(super) struct Place<'a> {
     pub(super) space_id: u32,
     /// The space beside it, of types that have one.
     pub(super) side_space_id: Option<u32>,
+    /// The space of failed attempts, of tubes that count them.
+    pub(super) attempts_space_id: Option<u32>,
 }
 
 /// A tube.
@@ -43,6 +47,8 @@ pub(super) struct Tube {
     pub(super) space_id: u32,
     /// The space beside it; None if it has none.
     pub(super) side_space_id: Option<u32>,
+    /// The space of failed attempts; None if they are not counted.
+    pub(super) attempts_space_id: Option<u32>,
     /// What it does, by its type.
     pub(super) driver: &'static dyn Driver,
     /// Its options.
@@ -59,6 +65,10 @@ pub(super) struct Tube {
     pub(super) instance: Weak<Instance>,
     /// How often what was done.
     pub(super) counters: Counters,
+    /// Tasks by state.
+    pub(super) counts: Mutex<Counts>,
+    /// When tasks were put, of types whose rows do not say so.
+    pub(super) ages: Mutex<Ages>,
     /// The schema version at which this was last found to agree with `_queue`.
     checked_at: AtomicU64,
 }
@@ -77,8 +87,11 @@ impl Tube {
             id: place.id,
             space_id: place.space_id,
             side_space_id: place.side_space_id,
+            attempts_space_id: place.attempts_space_id,
             driver,
             settings,
+            counts: Mutex::default(),
+            ages: Mutex::new(Ages::new(timer.clock.now_us())),
             timer,
             waiters: Waiters::default(),
             producers: Waiters::default(),
@@ -94,13 +107,19 @@ impl Tube {
         self.id == other.id
             && self.space_id == other.space_id
             && self.side_space_id == other.side_space_id
+            && self.attempts_space_id == other.attempts_space_id
             && self.driver.name() == other.driver.name()
             && self.settings == other.settings
     }
 
+    /// How many tasks it holds; None = any number.
+    pub(super) fn capacity(&self) -> Option<u64> {
+        self.driver.capacity(&self.settings)
+    }
+
     /// Its spaces.
     pub(super) fn space_ids(&self) -> impl Iterator<Item = u32> {
-        std::iter::once(self.space_id).chain(self.side_space_id)
+        std::iter::once(self.space_id).chain(self.side_space_id).chain(self.attempts_space_id)
     }
 
     /// Calls everybody who waits: the tube is not what it was.
@@ -109,27 +128,36 @@ impl Tube {
         self.producers.call_all();
     }
 
+    /// The journal has rolled back transactions: tasks may be READY again that nobody was called for.
+    pub(super) fn rolled_back(&self) {
+        self.forget();
+        self.call_all();
+    }
+
     /// The transaction that was at work on the tube is committed.
     pub(super) fn trust(&self) {
-        self.lanes.lock().trust();
+        self.lanes.lock().freshness.trust();
+        self.counts.lock().freshness.trust();
     }
 
     /// A transaction that may have been at work on the tube has failed.
     pub(super) fn doubt(&self) {
-        self.lanes.lock().doubt();
+        self.lanes.lock().freshness.doubt();
+        self.counts.lock().freshness.doubt();
     }
 
-    /// What rows say of sub-queues is not known any more, or will not be.
-    pub(super) fn forget_lanes(&self) {
-        self.lanes.lock().forget();
+    /// What rows say is not known any more, or will not be.
+    pub(super) fn forget(&self) {
+        self.lanes.lock().freshness.forget();
+        self.counts.lock().freshness.forget();
     }
 
     /// An open transaction that was at work on the tube has ended: whatever it did is there for all to see now.
     pub(super) fn appear(&self) {
-        self.forget_lanes();
+        self.forget();
         self.call_all();
         if self.driver.has_times() {
-            self.timer.schedule(self.id, 0);
+            self.timer.schedule(Due::Tube(self.id), 0);
         }
     }
 
@@ -153,15 +181,17 @@ impl Tube {
             None if self.driver.data_field() == WHOLE_ROW_DATA_FIELD => Tuples::Each(self.space_id),
             _ => Tuples::Unnamed,
         };
-        let values = Values::one(|out| {
-            write_array(out, 3);
-            write_uint(out, row::uint(task, 0));
-            match state {
-                Some(state) => out.extend_from_slice(&state.msgpack()),
-                None => out.extend_from_slice(row::raw(task, 1)),
-            }
-            out.extend_from_slice(row::raw(task, self.driver.data_field()));
-        });
-        values.with_tuples(tuples)
+        Values::one(|out| self.write(task, state, out)).with_tuples(tuples)
+    }
+
+    /// Writes the same.
+    pub(super) fn write(&self, task: &Tuple, state: Option<State>, out: &mut Vec<u8>) {
+        write_array(out, 3);
+        write_uint(out, row::uint(task, 0));
+        match state {
+            Some(state) => out.extend_from_slice(&state.msgpack()),
+            None => out.extend_from_slice(row::raw(task, 1)),
+        }
+        out.extend_from_slice(row::raw(task, self.driver.data_field()));
     }
 }

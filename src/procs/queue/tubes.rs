@@ -13,11 +13,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::buffer;
+use super::cfg::Cfg;
 use super::clock::Clock;
+use super::dead_letter;
 use super::driver;
+use super::phase::CurrentPhase;
 use super::row;
 use super::settings::Settings;
 use super::timer::Timer;
@@ -51,6 +54,12 @@ pub(super) struct Tubes {
     instance: OnceLock<Weak<Instance>>,
     /// When something happens in them.
     pub(super) timer: Arc<Timer>,
+    /// Settings of the queue as a whole.
+    pub(super) cfg: Cfg,
+    /// What it can do now.
+    pub(super) phase: CurrentPhase,
+    /// Connections whose end could not be written.
+    pub(super) gone: Mutex<Vec<u64>>,
 }
 
 impl Tubes {
@@ -61,6 +70,9 @@ impl Tubes {
             by_name: RwLock::default(),
             instance: OnceLock::new(),
             timer: Arc::new(Timer::new(clock)),
+            cfg: Cfg::default(),
+            phase: CurrentPhase::default(),
+            gone: Mutex::default(),
         }
     }
 
@@ -108,7 +120,10 @@ impl Tubes {
                 Some(_) => Some(db.space_id(&buffer::name(name))?),
                 None => None,
             };
-            let place = Place { name, id: row::uint(row, 1), space_id, side_space_id };
+            let attempts = || db.space_id(&dead_letter::space_name(name));
+            let attempts_space_id = settings.rule.as_ref().and_then(|_| attempts());
+            let id = row::uint(row, 1);
+            let place = Place { name, id, space_id, side_space_id, attempts_space_id };
             let instance = self.instance.get().cloned().unwrap_or_default();
             Some(Tube::new(place, driver, settings, self.timer.clone(), instance))
         });
@@ -132,14 +147,19 @@ impl Tubes {
         Some(tube)
     }
 
-    /// Calls whoever waits at any tube: tasks may be READY again that nobody was called for.
+    /// The journal has rolled back transactions that may have been at work on any tube.
+    pub(super) fn rolled_back(&self) {
+        self.by_name.read().values().for_each(|tube| tube.rolled_back());
+    }
+
+    /// Calls whoever waits at any tube.
     pub(super) fn call_all(&self) {
         self.by_name.read().values().for_each(|tube| tube.call_all());
     }
 
-    /// As [`Tube::forget_lanes`], of every tube.
-    pub(super) fn forget_lanes(&self) {
-        self.by_name.read().values().for_each(|tube| tube.forget_lanes());
+    /// As [`Tube::forget`], of every tube.
+    pub(super) fn forget(&self) {
+        self.by_name.read().values().for_each(|tube| tube.forget());
     }
 
     /// As [`Tube::appear`], of every tube.

@@ -116,7 +116,7 @@ impl Utube {
             return buffer::first(work, space_id);
         }
         let row_count = work.space()?.len();
-        if !work.tube.lanes.lock().is_current(row_count, &work.tube.instance) {
+        if !work.tube.lanes.lock().freshness.is_current(row_count, &work.tube.instance) {
             let ticket = work.txn.db().ticket();
             work.tube.lanes.lock().clear(row_count, ticket);
             for utube in self.ready_names(work)? {
@@ -170,6 +170,10 @@ impl Driver for Utube {
         self.is_timed
     }
 
+    fn lane_field(&self) -> Option<u32> {
+        Some(self.utube_field())
+    }
+
     fn side_layout(&self, settings: &Settings) -> Option<&'static Layout> {
         let layout = if self.is_timed { &buffer::LAYOUT_TIMED } else { &buffer::LAYOUT };
         settings.is_buffered.then_some(layout)
@@ -214,7 +218,7 @@ impl Driver for Utube {
         write_str(&mut row, lua_text::of(utube));
         row.extend_from_slice(data.unwrap_or_default());
         let task = work.insert(&row)?;
-        work.tube.lanes.lock().row_put();
+        work.tube.lanes.lock().freshness.row_put();
         self.follow(work, &task)?;
         Ok(task)
     }
@@ -285,7 +289,7 @@ impl Driver for Utube {
 
     fn delete(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {
         work.remove(task)?;
-        work.tube.lanes.lock().row_removed();
+        work.tube.lanes.lock().freshness.row_removed();
         self.release_lane(work, task)
     }
 

@@ -82,10 +82,15 @@ impl Waiters {
         }
     }
 
+    /// How many wait or are about to try.
+    pub(super) fn len(&self) -> usize {
+        let line = self.line.lock();
+        line.standing.len() + line.called
+    }
+
     /// True if nobody waits or is about to try.
     pub(super) fn is_empty(&self) -> bool {
-        let line = self.line.lock();
-        line.standing.is_empty() && line.called == 0
+        self.len() == 0
     }
 }
 

@@ -4,13 +4,15 @@ use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
+use super::dead_letter;
 use super::layout::STATUS_INDEX;
 use super::row;
 use super::state::State;
 use super::statistics::Event;
 use super::timed;
+use super::timer::Due;
 use super::tube::Tube;
-use super::tubes::Services;
+use super::tubes::{Services, Tubes};
 use crate::db::space::Space;
 use crate::db::{Key, Tuple, Txn};
 
@@ -20,6 +22,8 @@ pub(super) struct Work<'a, 'db> {
     pub(super) txn: &'a mut Txn<'db>,
     /// The tube.
     pub(super) tube: &'a Tube,
+    /// All tubes.
+    pub(super) tubes: &'a Tubes,
     /// Where the queue keeps its own rows.
     pub(super) services: &'a Services,
     /// The time, in microseconds since the epoch, by the queue's clock.
@@ -28,8 +32,13 @@ pub(super) struct Work<'a, 'db> {
 
 impl<'a, 'db> Work<'a, 'db> {
     /// Begins the work; this is the moment at which all of it happens.
-    pub(super) fn new(txn: &'a mut Txn<'db>, tube: &'a Tube, services: &'a Services) -> Self {
-        Self { txn, tube, services, now_us: tube.timer.clock.now_us() }
+    pub(super) fn new(
+        txn: &'a mut Txn<'db>,
+        tubes: &'a Tubes,
+        tube: &'a Tube,
+        services: &'a Services,
+    ) -> Self {
+        Self { txn, tube, tubes, services, now_us: tube.timer.clock.now_us() }
     }
 
     /// The tube's space.
@@ -39,6 +48,17 @@ impl<'a, 'db> Work<'a, 'db> {
     #[inline]
     pub(super) fn space(&self) -> Result<&Space> {
         self.txn.db().space(self.tube.space_id)
+    }
+
+    /// True if there is room for so many tasks more.
+    ///
+    /// # Errors
+    /// NO_SUCH_SPACE.
+    pub(super) fn has_room(&self, count: usize) -> Result<bool> {
+        match self.tube.capacity() {
+            Some(capacity) => Ok((self.space()?.len() + count) as u64 <= capacity),
+            None => Ok(true),
+        }
     }
 
     /// The id of the next task: one more than the largest there is, so ids return when the newest tasks are gone.
@@ -65,6 +85,7 @@ impl<'a, 'db> Work<'a, 'db> {
     /// Those of the format; TUPLE_FOUND.
     pub(super) fn insert(&mut self, task: &[u8]) -> Result<Tuple> {
         let task = self.txn.insert(self.tube.space_id, task)?;
+        self.note_change(None, State::of(&task));
         self.schedule(&task);
         Ok(task)
     }
@@ -102,9 +123,11 @@ impl<'a, 'db> Work<'a, 'db> {
             set(&mut operations, *field_no);
             write_uint(&mut operations, *number);
         }
+        let before = State::of(task);
         let key = row::raw_key([task.field(0)]);
         let changed = self.txn.update(self.tube.space_id, 0, &key, &operations, 0)?;
         let task = changed.unwrap_or_else(|| task.clone());
+        self.note_change(before, State::of(&task));
         self.schedule(&task);
         Ok(task)
     }
@@ -112,7 +135,8 @@ impl<'a, 'db> Work<'a, 'db> {
     /// Tells the timer of the next event of a row that was written.
     fn schedule(&self, task: &Tuple) {
         if self.tube.driver.has_times() {
-            self.tube.timer.schedule(self.tube.id, row::uint(task, timed::NEXT_EVENT));
+            let moment = row::uint(task, timed::NEXT_EVENT);
+            self.tube.timer.schedule(Due::Tube(self.tube.id), moment);
         }
     }
 
@@ -132,15 +156,27 @@ impl<'a, 'db> Work<'a, 'db> {
     pub(super) fn remove(&mut self, task: &Tuple) -> Result<()> {
         let key = row::raw_key([task.field(0)]);
         self.txn.delete(self.tube.space_id, 0, &key)?;
-        if self.tube.settings.capacity.is_some() {
+        self.note_change(State::of(task), None);
+        dead_letter::forget(self, task)?;
+        if self.tube.capacity().is_some() {
             self.tube.producers.call_one();
         }
         Ok(())
     }
 
+    /// Counts a task that goes from one state to another.
+    fn note_change(&self, from: Option<State>, to: Option<State>) {
+        self.tube.counts.lock().change(from, to, self.txn.db().ticket());
+    }
+
+    /// Counts an event.
+    pub(super) fn count(&self, event: Event) {
+        self.tube.counters.count(event, self.now_us);
+    }
+
     /// Something has happened to a task, which is as given now: counts it, and calls a consumer if it can be taken.
     pub(super) fn happened(&self, event: Event, task: &Tuple) {
-        self.tube.counters.count(event);
+        self.count(event);
         if row::bytes(task, 1) == [State::Ready.char()] {
             self.tube.waiters.call_one();
         }

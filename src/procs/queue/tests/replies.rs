@@ -116,8 +116,12 @@ async fn statistics_count_calls_and_tasks() {
     server.ok("queue.tube.f:delete", "[4]").await;
     server.check_counts("f");
     let wanted = r#"{"tasks": {"taken": 1, "buried": 1, "ready": 1, "delayed": 0, "done": 2, "total": 3}, "calls": {"ack": 1, "bury": 2, "delete": 1, "kick": 1, "put": 5, "release": 1, "take": 3, "touch": 1, "ttl": 0, "ttr": 0, "delay": 0}}"#;
-    assert_eq!(server.ok("queue.statistics", r#"["f"]"#).await, format!("[{wanted}]"));
-    assert_eq!(server.ok("queue.stats", "[]").await, format!(r#"[{{"f": {wanted}}}]"#));
+    // What follows is ours, see the tests of statistics.
+    let wanted = wanted.strip_suffix('}').expect("a map");
+    let one = server.ok("queue.statistics", r#"["f"]"#).await;
+    assert!(one.starts_with(&format!("[{wanted}, ")), "{one}");
+    let all = server.ok("queue.stats", "[]").await;
+    assert!(all.starts_with(&format!(r#"[{{"f": {wanted}, "#)), "{all}");
     server.disconnect(1);
     let counted = server.ok("queue.statistics", r#"["f"]"#).await;
     assert!(counted.contains(r#""taken": 0"#) && counted.contains(r#""release": 2"#));

@@ -114,7 +114,7 @@ async fn grants_are_rows_and_repeatable() {
     let rows = server.rows("_priv").len();
     server.admin("queue.tube.f:grant", options).await.expect("admin may grant");
     let privileges = server.rows("_priv");
-    assert_eq!(privileges.len(), rows + 6 + 2 + 9 + 1);
+    assert_eq!(privileges.len(), rows + 6 + 2 + 12 + 1);
     server.admin("queue.tube.f:grant", options).await.expect("admin may grant");
     assert_eq!(server.rows("_priv"), privileges);
     let function = function_by_name(&server.instance.read(), "queue.tube.f:truncate");
