@@ -23,10 +23,8 @@ const NAME_BYTES_MAX: usize = 63;
 pub(super) fn on_schema(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
     let Some(row) = change.new.or(change.old) else { return Ok(()) };
     match (row.str(0), change.new) {
-        ("version", Some(new)) => {
-            if new.uint32(1).is_err() || new.uint32(2).is_err() {
-                return Err(err!(WRONG_DD_VERSION));
-            }
+        ("version", Some(new)) if new.uint32(1).is_err() || new.uint32(2).is_err() => {
+            return Err(err!(WRONG_DD_VERSION));
         }
         ("cluster" | "replicaset_uuid", Some(new)) => {
             let uuid = parse_uuid(&new)?;
