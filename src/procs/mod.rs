@@ -27,10 +27,20 @@ pub use session::Session;
 pub use stream::{BeginOptions, StreamTransaction};
 pub use values::{Args, Tuples, Values};
 
+use crate::db::Database;
+use crate::db::journal::Ticket;
 use crate::instance::Instance;
 
 /// What a running procedure is.
 pub type Running = Pin<Box<dyn Future<Output = Result<Values>> + Send>>;
+
+/// How far a procedure has come when it has been begun by somebody who holds the database.
+pub enum Begun {
+    /// It has ended; the answer must not leave before the ticket is settled.
+    Ended(Result<Values>, Ticket),
+    /// It goes on.
+    Running(Running),
+}
 
 /// An application: a group of procedures under one first name.
 pub trait Module: Send + Sync {
@@ -46,6 +56,25 @@ pub trait Module: Send + Sync {
 
     /// Begins a procedure. None if there is none of this name, which is the whole one.
     fn call(&self, context: &Context, name: &str, args: Args) -> Option<Running>;
+
+    /// True if a procedure is better begun by somebody who holds the database: it takes no longer than a request.
+    fn is_short(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// Begins a procedure, in no open transaction, for somebody who holds the database. None if there is none of this name.
+    fn call_held(
+        &self,
+        _db: &mut Database,
+        context: &Context,
+        name: &str,
+        args: Args,
+    ) -> Option<Begun> {
+        self.call(context, name, args).map(Begun::Running)
+    }
+
+    /// The journal has rolled back what a procedure did that had ended already, see [`Begun::Ended`].
+    fn on_rollback(&self) {}
 
     /// A session has ended; its procedures are gone already.
     fn on_disconnect(&self, instance: &Arc<Instance>, session: &Arc<Session>);
@@ -79,10 +108,31 @@ impl Registry {
         self.module(name)?.call(context, name, args)
     }
 
+    /// True if the procedure of a name is better begun by somebody who holds the database.
+    pub fn is_short(&self, name: &str) -> bool {
+        self.module(name).is_some_and(|module| module.is_short(name))
+    }
+
+    /// Begins the procedure of a name for somebody who holds the database. None if there is none.
+    pub fn call_held(
+        &self,
+        db: &mut Database,
+        context: &Context,
+        name: &str,
+        args: Args,
+    ) -> Option<Begun> {
+        self.module(name)?.call_held(db, context, name, args)
+    }
+
     /// The application that a procedure would be of.
     pub fn module(&self, name: &str) -> Option<&dyn Module> {
         let first = name.split(['.', ':']).next().unwrap_or(name);
         self.modules.iter().map(|module| &**module).find(|module| module.name() == first)
+    }
+
+    /// Tells every application that the journal has rolled back what ended procedures did.
+    pub fn on_rollback(&self) {
+        self.modules.iter().for_each(|module| module.on_rollback());
     }
 
     /// Tells every application that a session has ended.

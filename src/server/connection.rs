@@ -479,6 +479,7 @@ impl<'a> Connection<'a> {
         }
         out.extend_from_slice(&self.out[copied..]);
         self.out = out;
+        self.shared.registry.on_rollback();
     }
 
     /// Sends all replies.

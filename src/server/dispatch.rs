@@ -28,7 +28,7 @@ use crate::db::schema;
 use crate::db::schema::space_id::SESSION_SETTINGS;
 use crate::db::{Database, Statement, Tuple, Txn};
 use crate::instance::{Building, WriteGuard, now};
-use crate::procs::{Args, Context, Session, Tuples, Values};
+use crate::procs::{Args, Begun, Context, Session, Tuples, Values};
 use crate::stat::{Counter, Counters};
 use crate::watcher::Watcher;
 
@@ -206,8 +206,9 @@ impl<'a> Run<'a> {
                 Err(error) => Err(error),
             },
             request_type::PING => self.check_version(header).map(|()| self.empty(header)),
-            request_type::CALL | request_type::CALL_16 => match self.call(header) {
-                Ok(call) => return Some(call),
+            request_type::CALL | request_type::CALL_16 => match self.call(header, start) {
+                Ok(None) => Ok(()),
+                Ok(call) => return call,
                 Err(error) => Err(error),
             },
             request_type::BEGIN | request_type::COMMIT | request_type::ROLLBACK => {
@@ -407,34 +408,53 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn call(&mut self, header: &Header<'_>) -> Result<Call> {
+    /// A CALL. Some end at once, under this hold of the lock; others go on beside the connection.
+    fn call(&mut self, header: &Header<'_>, start: usize) -> Result<Option<Call>> {
         let (name, args) = self.parse_call(header)?;
+        let kind = match header.request_type {
+            request_type::CALL_16 => CallKind::Call16,
+            _ => CallKind::Call,
+        };
+        let (shared, session) = (self.shared, self.session);
         let stream = match header.stream_id {
             0 => None,
             stream_id => Some(self.streams.enter(stream_id)?),
         };
-        let (instance, session) = (self.shared.instance.clone(), self.session.clone());
-        let context = Context { instance, session, stream };
-        let is_in_transaction = context.open_transaction().is_some();
-        let Some(mut running) = self.shared.registry.call(&context, &name, args) else {
-            self.streams.forget_idle(header.stream_id);
-            return Err(err!(NO_SUCH_PROC, &*name));
+        let context =
+            Context { instance: shared.instance.clone(), session: session.clone(), stream };
+        let is_at_once = header.stream_id == 0 && !shared.instance.journal().is_full();
+        let begun = if is_at_once && shared.registry.is_short(&name) {
+            shared.registry.call_held(self.db_mut(), &context, &name, args)
+        } else {
+            // It may write when it is polled: the lock must be free then.
+            self.release();
+            shared.registry.call(&context, &name, args).map(Begun::Running)
         };
-        if is_in_transaction {
+        let mut running = match begun {
+            Some(Begun::Running(running)) => running,
+            Some(Begun::Ended(result, ticket)) => {
+                let values = result?;
+                let (db, out) = self.split_read();
+                write_values(db, session, out, header.sync, kind, values);
+                self.reply_after(ticket, header, start);
+                return Ok(None);
+            }
+            None => {
+                self.streams.forget_idle(header.stream_id);
+                return Err(err!(NO_SUCH_PROC, &*name));
+            }
+        };
+        if context.open_transaction().is_some() {
             running = Box::pin(async move {
                 let values = running.await?;
                 context.settle().await?;
                 Ok(values)
             });
         }
-        let kind = match header.request_type {
-            request_type::CALL_16 => CallKind::Call16,
-            _ => CallKind::Call,
-        };
-        Ok(Call { sync: header.sync, stream_id: header.stream_id, kind, running })
+        Ok(Some(Call { sync: header.sync, stream_id: header.stream_id, kind, running }))
     }
 
-    /// The name and the arguments of a CALL that the user may make. Lets go of the lock.
+    /// The name and the arguments of a CALL that the user may make.
     pub(super) fn parse_call<'h>(&mut self, header: &Header<'h>) -> Result<(Cow<'h, str>, Args)> {
         let body = Body::decode_only(header.body, CALL_KEYS)?;
         body.require(&[key::FUNCTION_NAME])?;
@@ -450,8 +470,6 @@ impl<'a> Run<'a> {
             name: &name,
         });
         db.access().check_call(uid, &name, function.as_ref())?;
-        // A procedure may write: the lock must be free when it is polled.
-        self.release();
         let args = body.tuple.unwrap_or(&[0x90]);
         let plain = match body.has(key::TUPLE_FORMATS) {
             true => tuple_extension::plain(args),
@@ -491,24 +509,34 @@ pub(super) fn finish_call(
     out: &mut Vec<u8>,
     call: CallEnd,
 ) {
-    let version = shared.instance.read().schema_version();
+    let db = shared.instance.read();
     match call.result {
-        Ok(values) => {
-            let (values, extension) = match call.kind {
-                CallKind::Call => (values, Feature::CALL_RET_TUPLE_EXTENSION),
-                CallKind::Call16 => (values.into_call_16(), Feature::CALL_RET_TUPLE_EXTENSION),
-                CallKind::Definition => (values, Feature::DML_TUPLE_EXTENSION),
-            };
-            let start = out.len();
-            iproto::write_data(out, call.sync, version, values.count(), values.bytes());
-            if session.has(extension) {
-                extend(&shared.instance.read(), out, start, values.tuples());
-            }
-        }
+        Ok(values) => write_values(&db, session, out, call.sync, call.kind, values),
         Err(error) => {
             counters.add(Counter::ERROR, 1);
-            write_error(out, call.sync, version, &error);
+            write_error(out, call.sync, db.schema_version(), &error);
         }
+    }
+}
+
+/// Writes the reply of a call that has succeeded.
+fn write_values(
+    db: &Database,
+    session: &Session,
+    out: &mut Vec<u8>,
+    sync: u64,
+    kind: CallKind,
+    values: Values,
+) {
+    let (values, extension) = match kind {
+        CallKind::Call => (values, Feature::CALL_RET_TUPLE_EXTENSION),
+        CallKind::Call16 => (values.into_call_16(), Feature::CALL_RET_TUPLE_EXTENSION),
+        CallKind::Definition => (values, Feature::DML_TUPLE_EXTENSION),
+    };
+    let start = out.len();
+    iproto::write_data(out, sync, db.schema_version(), values.count(), values.bytes());
+    if session.has(extension) {
+        extend(db, out, start, values.tuples());
     }
 }
 

@@ -113,7 +113,7 @@ impl Run<'_> {
     }
 
     /// Keeps the reply that begins at `start` until a ticket is settled.
-    fn reply_after(&mut self, ticket: Ticket, header: &Header<'_>, start: usize) {
+    pub(super) fn reply_after(&mut self, ticket: Ticket, header: &Header<'_>, start: usize) {
         if ticket != Ticket::SETTLED {
             let end = self.out.len();
             self.writes.push(PendingWrite { ticket, sync: header.sync, start, end });

@@ -7,7 +7,6 @@ use lycosa_proto::msgpack::{self, write_array, write_bool};
 use super::methods::Call;
 use super::operations::{self, NewTask};
 use super::times;
-use super::waiters::Patience;
 use super::work::Work;
 use crate::db::Tuple;
 use crate::procs::Values;
@@ -19,7 +18,7 @@ impl Call {
     /// `put_many(tasks, options)`: an array of `[id, state, data]`, or nil if there was no room for all in time. Each of
     /// `tasks` is the arguments of a `put`: `[data]` or `[data, options]`; without options of its own it has those of the
     /// call.
-    pub(super) async fn put_many(self) -> Result<Values> {
+    pub(super) fn put_many(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
         let options = self.args.get(1);
         let mut tasks = Vec::new();
         for task in self.array()? {
@@ -30,48 +29,36 @@ impl Call {
             let (data, own) = (arguments.next(), arguments.next());
             tasks.push(NewTask { data, options: own.or(options) });
         }
-        let patience = match self.tube.capacity() {
-            Some(capacity) if capacity < tasks.len() as u64 => {
-                let text =
-                    format!("a capacity of {capacity} has no room for {} tasks", tasks.len());
-                return Err(err!(PROC_LUA, text));
-            }
-            Some(_) => Patience::new(Some(times::timeout_sec(options)?)),
-            None => Patience::None,
-        };
-        let put = |work: &mut Work<'_, '_>| operations::put_many(work, &tasks);
-        let tasks = self.wait_for(&self.tube.producers, patience, put).await?;
-        Ok(tasks.map_or_else(Values::nil, |tasks| self.reply_many(&tasks)))
+        let capacity = self.tube.capacity().filter(|capacity| *capacity < tasks.len() as u64);
+        if let Some(capacity) = capacity {
+            let text = format!("a capacity of {capacity} has no room for {} tasks", tasks.len());
+            return Err(err!(PROC_LUA, text));
+        }
+        let tasks = operations::put_many(work, &tasks)?;
+        Ok(tasks.map(|tasks| self.reply_many(&tasks)))
     }
 
     /// `take_many(count, timeout)`: an array of `[id, 't', data]`, as many as can be taken at once, at most `count`. Waits as
     /// `take` does until there is one; then it is empty.
-    pub(super) async fn take_many(self) -> Result<Values> {
+    pub(super) fn take_many(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
         let count = self.args.get(0).and_then(times::number).unwrap_or(0.0) as usize;
         if !(1..=COUNT_MAX).contains(&count) {
             let text = format!("the number of tasks must be from 1 to {COUNT_MAX}");
             return Err(err!(PROC_LUA, text));
         }
-        let patience = self.patience(1)?;
-        let connection_id = self.connection_id();
-        let take = |work: &mut Work<'_, '_>| operations::take_many(work, count, connection_id);
-        let tasks = self.wait_for(&self.tube.waiters, patience, take).await?;
-        Ok(match tasks {
-            None if !self.is_running() => self.refusal(),
-            tasks => self.reply_many(&tasks.unwrap_or_default()),
-        })
+        let tasks = operations::take_many(work, count, self.connection_id())?;
+        Ok(tasks.map(|tasks| self.reply_many(&tasks)))
     }
 
     /// `ack_many(ids)`: an array that says of each id whether its task was acknowledged; those that the session does not
     /// hold were not.
-    pub(super) async fn ack_many(self) -> Result<Values> {
+    pub(super) fn ack_many(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
         let ids: Vec<&[u8]> = self.array()?.collect();
-        let connection_id = self.connection_id();
-        let done = self.run(|work| operations::ack_many(work, &ids, connection_id)).await?;
-        Ok(Values::one(|out| {
+        let done = operations::ack_many(work, &ids, self.connection_id())?;
+        Ok(Some(Values::one(|out| {
             write_array(out, done.len());
             done.iter().for_each(|is_done| write_bool(out, *is_done));
-        }))
+        })))
     }
 
     /// The first argument, an array that is not too long.
@@ -89,7 +76,7 @@ impl Call {
     }
 
     /// An array of tasks.
-    fn reply_many(&self, tasks: &[Tuple]) -> Values {
+    pub(super) fn reply_many(&self, tasks: &[Tuple]) -> Values {
         Values::one(|out| {
             write_array(out, tasks.len());
             tasks.iter().for_each(|task| self.tube.write(task, None, out));

@@ -3,6 +3,9 @@
 //! Each is one transaction; `take` is one for each look at the tube, with waits between them. A tube that is dropped
 //! while a call waits answers what a later call will get: the procedure is not defined.
 //!
+//! The first look is taken at once if the caller holds the database already, see [`begin_held`]: most calls end with it,
+//! and a batch of them costs one hold of the lock.
+//!
 //! In an open transaction of a stream each is done in that one, `take` and its waits too: a look that finds nothing counts
 //! for nothing, since it is not answered, but for the last. What consumers, timers and sub-queues have to know follows when
 //! the transaction has ended.
@@ -28,22 +31,25 @@ use super::tubes::{Services, Tubes};
 use super::waiters::{Patience, Place, Waiters};
 use super::work::Work;
 use crate::db::access::{ADMIN, Privilege};
-use crate::procs::{Args, Context, Running, Values};
+use crate::db::journal::Ticket;
+use crate::db::{Database, Txn};
+use crate::instance::now;
+use crate::procs::{Args, Begun, Context, Running, Values};
 
 /// One call of a method.
 pub(super) struct Call {
     /// Who calls, of which instance.
-    pub(super) context: Context,
+    context: Context,
     /// The tubes of the instance.
-    pub(super) tubes: Arc<Tubes>,
+    tubes: Arc<Tubes>,
     /// The spaces of the queue.
-    pub(super) services: Services,
+    services: Services,
     /// The tube.
     pub(super) tube: Arc<Tube>,
-    /// The method's name; [`begin`] knows it.
-    pub(super) method: &'static str,
-    /// What it answers while the queue is not RUNNING; [`begin`] knows it.
-    pub(super) refusal: Refusal,
+    /// The method's name; [`find`] knows it.
+    method: &'static str,
+    /// What it answers while the queue is not RUNNING; [`find`] knows it.
+    refusal: Refusal,
     /// What the client sent.
     pub(super) args: Args,
 }
@@ -57,58 +63,120 @@ pub(super) enum Refusal {
     Nothing,
 }
 
-macro_rules! methods {
-    ($($name:literal $method:ident $Refusal:ident)*) => {
-        /// Begins a method; None if there is none of this name.
-        pub(super) fn begin(mut call: Call, method: &str) -> Option<Running> {
-            match method {
-                $($name => {
-                    call.method = $name;
-                    call.refusal = Refusal::$Refusal;
-                    if !call.tubes.phase.admits($name) {
-                        return Some(Box::pin(std::future::ready(Ok(call.refusal()))));
-                    }
-                    Some(Box::pin(call.$method()))
-                })*
-                _ => None,
-            }
-        }
-    };
+/// One look at the tube: the answer, or None if there is none yet.
+type Look = fn(&Call, &mut Work<'_, '_>) -> Result<Option<Values>>;
+
+/// How a method is done.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// By looks at the tube, each a transaction with the queue's rights, until one has an answer.
+    Looks(Look),
+    /// In its own way.
+    Other(fn(Call) -> Running),
 }
 
-methods! {
-    "put" put Nil
-    "take" take Nil
-    "touch" touch Nothing
-    "ack" ack Nil
-    "release" release Nil
-    "peek" peek Nil
-    "bury" bury Nil
-    "kick" kick Nil
-    "delete" delete Nil
-    "truncate" truncate Nothing
-    "release_all" release_all Nothing
-    "drop" drop_tube Nil
-    "grant" grant_user Nothing
-    "grant_role" grant_role Nothing
-    "put_many" put_many Nil
-    "take_many" take_many Nil
-    "ack_many" ack_many Nil
+/// A method.
+struct Method {
+    name: &'static str,
+    manner: Manner,
+    refusal: Refusal,
+}
+
+const fn looks(name: &'static str, look: Look, refusal: Refusal) -> Method {
+    Method { name, manner: Manner::Looks(look), refusal }
+}
+
+const fn other(name: &'static str, begin: fn(Call) -> Running, refusal: Refusal) -> Method {
+    Method { name, manner: Manner::Other(begin), refusal }
+}
+
+static METHODS: [Method; 17] = [
+    looks("put", Call::put, Refusal::Nil),
+    looks("take", Call::take, Refusal::Nil),
+    looks("ack", Call::ack, Refusal::Nil),
+    looks("release", Call::release, Refusal::Nil),
+    looks("touch", Call::touch, Refusal::Nothing),
+    other("peek", |call| Box::pin(call.peek()), Refusal::Nil),
+    looks("bury", Call::bury, Refusal::Nil),
+    looks("kick", Call::kick, Refusal::Nil),
+    looks("delete", Call::delete, Refusal::Nil),
+    looks("put_many", Call::put_many, Refusal::Nil),
+    looks("take_many", Call::take_many, Refusal::Nil),
+    looks("ack_many", Call::ack_many, Refusal::Nil),
+    looks("truncate", Call::truncate, Refusal::Nothing),
+    looks("release_all", Call::release_all, Refusal::Nothing),
+    other("drop", |call| Box::pin(call.drop_tube()), Refusal::Nil),
+    other("grant", |call| Box::pin(call.grant(false)), Refusal::Nothing),
+    other("grant_role", |call| Box::pin(call.grant(true)), Refusal::Nothing),
+];
+
+/// Finds a method and says in the call which it is; None if there is none of this name.
+fn find(call: &mut Call, name: &str) -> Option<Manner> {
+    let method = METHODS.iter().find(|method| method.name == name)?;
+    call.method = method.name;
+    call.refusal = method.refusal;
+    Some(method.manner)
+}
+
+/// Begins a method; None if there is none of this name.
+pub(super) fn begin(mut call: Call, method: &str) -> Option<Running> {
+    let manner = find(&mut call, method)?;
+    if !call.tubes.phase.admits(call.method) {
+        return Some(Box::pin(std::future::ready(Ok(call.refusal()))));
+    }
+    Some(match manner {
+        Manner::Looks(look) => Box::pin(call.look_until_answered(look)),
+        Manner::Other(begin) => begin(call),
+    })
+}
+
+/// The same for a caller who holds the database, and in no open transaction: takes the first look at once.
+pub(super) fn begin_held(mut call: Call, db: &mut Database, method: &str) -> Option<Begun> {
+    let manner = find(&mut call, method)?;
+    if !call.tubes.phase.admits(call.method) {
+        return Some(Begun::Ended(Ok(call.refusal()), Ticket::SETTLED));
+    }
+    let look = match manner {
+        Manner::Looks(look) => look,
+        Manner::Other(begin) => return Some(Begun::Running(begin(call))),
+    };
+    let patience = match call.line() {
+        Ok((_, patience)) => patience,
+        Err(error) => return Some(Begun::Ended(Err(error), Ticket::SETTLED)),
+    };
+    Some(match db.transaction(ADMIN, now(), |txn| call.look(txn, look)) {
+        Ok((Some(values), ticket)) => Begun::Ended(Ok(values), ticket),
+        Ok((None, ticket)) if patience == Patience::None => {
+            Begun::Ended(Ok(call.nothing()), ticket)
+        }
+        // Whoever waits looks again once it stands in the line.
+        Ok((None, _)) => Begun::Running(Box::pin(call.look_until_answered(look))),
+        Err(error) => {
+            call.doubt();
+            Begun::Ended(Err(error), Ticket::SETTLED)
+        }
+    })
 }
 
 impl Call {
+    /// A call of a method that has yet to be found.
+    pub(super) fn new(
+        context: Context,
+        tubes: Arc<Tubes>,
+        services: Services,
+        tube: Arc<Tube>,
+        args: Args,
+    ) -> Self {
+        Self { context, tubes, services, tube, method: "", refusal: Refusal::Nil, args }
+    }
+
     /// The connection, which is what tells queue sessions apart.
     pub(super) fn connection_id(&self) -> u64 {
         self.context.session.id
     }
 
-    /// True if tubes can be used.
-    pub(super) fn is_running(&self) -> bool {
-        self.tubes.phase.is_running()
-    }
-
     /// What the method answers while the queue is not RUNNING.
-    pub(super) fn refusal(&self) -> Values {
+    fn refusal(&self) -> Values {
         match self.refusal {
             Refusal::Nil => Values::nil(),
             Refusal::Nothing => Values::none(),
@@ -171,21 +239,29 @@ impl Call {
         if result.is_err() {
             if is_committed {
                 self.tube.rolled_back();
-            } else if self.is_wide() {
-                self.tubes.doubt();
             } else {
-                self.tube.doubt();
+                self.doubt();
             }
         }
         result
     }
 
-    /// The same with the queue's own rights.
-    pub(super) async fn run<T: Send>(
-        &self,
-        body: impl FnOnce(&mut Work<'_, '_>) -> Result<T> + Send,
-    ) -> Result<T> {
-        self.run_as(ADMIN, body).await
+    /// One look in a transaction that is nobody else's.
+    fn look(&self, txn: &mut Txn<'_>, look: Look) -> Result<Option<Values>> {
+        if !self.tubes.is_current(txn.db(), &self.tube) {
+            return Err(self.gone());
+        }
+        let values = look(self, &mut Work::new(txn, &self.tubes, &self.tube, &self.services))?;
+        self.tube.trust();
+        Ok(values)
+    }
+
+    /// A transaction has failed in which the method was at work.
+    fn doubt(&self) {
+        match self.is_wide() {
+            true => self.tubes.doubt(),
+            false => self.tube.doubt(),
+        }
     }
 
     /// The tube was dropped since the call began.
@@ -193,80 +269,22 @@ impl Call {
         err!(NO_SUCH_PROC, format!("queue.tube.{}:{}", self.tube.name, self.method))
     }
 
-    /// Tries again and again, in one transaction each, until there is something or the patience ends. Between tries the
-    /// call stands in a line. In an open transaction it tries once more when the patience has ended, to answer for what it
-    /// sees then.
-    pub(super) async fn wait_for<T: Send>(
-        &self,
-        line: &Waiters,
-        patience: Patience,
-        attempt: impl Fn(&mut Work<'_, '_>) -> Result<Option<T>> + Send + Sync,
-    ) -> Result<Option<T>> {
-        let mut place: Option<Place<'_>> = None;
-        let mut is_last = patience == Patience::None;
-        loop {
-            if !self.is_running() {
-                return Ok(None);
+    /// Where the call stands and for how long, while its looks have no answer.
+    fn line(&self) -> Result<(&Waiters, Patience)> {
+        let patience = match self.method {
+            "take" => self.patience(0)?,
+            "take_many" => self.patience(1)?,
+            "put" | "put_many" if self.tube.capacity().is_some() => {
+                let timeout_sec = times::timeout_sec(self.args.get(1))?;
+                return Ok((&self.tube.producers, Patience::new(Some(timeout_sec))));
             }
-            let mut is_empty = false;
-            let tried = self.run(|work| {
-                let task = attempt(work)?;
-                is_empty = task.is_none();
-                match (&task, &mut place) {
-                    (Some(_), Some(place)) => place.serve(),
-                    (None, _) if is_last => {}
-                    (None, Some(place)) => place.stand_again(),
-                    (None, None) => place = Some(line.stand()),
-                    (Some(_), None) => {}
-                }
-                if task.is_none() && !is_last {
-                    work.txn.forget_reads();
-                }
-                Ok(task)
-            });
-            match tried.await {
-                Ok(Some(task)) => return Ok(Some(task)),
-                Ok(None) => {}
-                // The journal could not write what others did; whoever has found nothing has nothing to lose.
-                Err(_) if is_empty => {}
-                Err(error) => return Err(error),
-            }
-            let Some(place) = place.as_mut().filter(|_| !is_last) else { return Ok(None) };
-            if !place.turn(patience.until()).await {
-                if self.context.open_transaction().is_none() {
-                    return Ok(None);
-                }
-                is_last = true;
-            }
-        }
-    }
-
-    /// `put(data, options)`: `[id, 'r', data]`, or nil if there was no room in time.
-    async fn put(self) -> Result<Values> {
-        let (data, options) = (self.args.get(0), self.args.get(1));
-        let patience = match self.tube.capacity() {
-            Some(_) => Patience::new(Some(times::timeout_sec(options)?)),
-            None => Patience::None,
+            _ => Patience::None,
         };
-        let put = |work: &mut Work<'_, '_>| operations::put(work, data, options);
-        let task = self.wait_for(&self.tube.producers, patience, put).await?;
-        Ok(task.map_or_else(Values::nil, |task| self.tube.reply(&task, None)))
-    }
-
-    /// `take(timeout)`: `[id, 't', data]`, or no value if no task came in time.
-    async fn take(self) -> Result<Values> {
-        let patience = self.patience(0)?;
-        let take = |work: &mut Work<'_, '_>| operations::take(work, self.connection_id());
-        let task = self.wait_for(&self.tube.waiters, patience, take).await?;
-        Ok(match task {
-            Some(task) => self.tube.reply(&task, None),
-            None if !self.is_running() => self.refusal(),
-            None => Values::none(),
-        })
+        Ok((&self.tube.waiters, patience))
     }
 
     /// How long an argument says to wait: none and nil mean for ever.
-    pub(super) fn patience(&self, at: usize) -> Result<Patience> {
+    fn patience(&self, at: usize) -> Result<Patience> {
         match self.args.token(at) {
             Token::Nil => Ok(Patience::new(None)),
             _ => match self.args.get(at).and_then(times::number) {
@@ -276,38 +294,138 @@ impl Call {
         }
     }
 
+    /// What the method answers if no look had an answer.
+    fn nothing(&self) -> Values {
+        match self.method {
+            "take" | "take_many" if !self.tubes.phase.is_running() => self.refusal(),
+            "take" => Values::none(),
+            "take_many" => self.reply_many(&[]),
+            _ => Values::nil(),
+        }
+    }
+
+    /// Looks again and again, in one transaction each, until there is an answer or the patience ends. Between looks the
+    /// call stands in a line. In an open transaction it looks once more when the patience has ended, to answer for what it
+    /// sees then.
+    async fn look_until_answered(self, look: Look) -> Result<Values> {
+        let (line, patience) = self.line()?;
+        let mut place: Option<Place<'_>> = None;
+        let mut is_last = patience == Patience::None;
+        while self.tubes.phase.is_running() {
+            let mut is_empty = false;
+            let looked = self.run_as(ADMIN, |work| {
+                let values = look(&self, work)?;
+                is_empty = values.is_none();
+                match (&values, &mut place) {
+                    (Some(_), Some(place)) => place.serve(),
+                    (None, _) if is_last => {}
+                    (None, Some(place)) => place.stand_again(),
+                    (None, None) => place = Some(line.stand()),
+                    (Some(_), None) => {}
+                }
+                if values.is_none() && !is_last {
+                    work.txn.forget_reads();
+                }
+                Ok(values)
+            });
+            match looked.await {
+                Ok(Some(values)) => return Ok(values),
+                Ok(None) => {}
+                // The journal could not write what others did; whoever has found nothing has nothing to lose.
+                Err(_) if is_empty => {}
+                Err(error) => return Err(error),
+            }
+            let Some(place) = place.as_mut().filter(|_| !is_last) else { break };
+            if !place.turn(patience.until()).await {
+                if self.context.open_transaction().is_none() {
+                    break;
+                }
+                is_last = true;
+            }
+        }
+        Ok(self.nothing())
+    }
+
+    /// `put(data, options)`: `[id, 'r', data]`, or nil if there was no room in time.
+    fn put(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
+        let task = operations::put(work, self.args.get(0), self.args.get(1))?;
+        Ok(task.map(|task| self.tube.reply(&task, None)))
+    }
+
+    /// `take(timeout)`: `[id, 't', data]`, or no value if no task came in time.
+    fn take(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
+        let task = operations::take(work, self.connection_id())?;
+        Ok(task.map(|task| self.tube.reply(&task, None)))
+    }
+
     /// `touch(id, delta)`: `[id, 't', data]`, or no value if there is nothing to add.
-    async fn touch(self) -> Result<Values> {
+    fn touch(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
         let delta = match self.args.token(1) {
-            Token::Nil => return Ok(Values::none()),
+            Token::Nil => return Ok(Some(Values::none())),
             _ => self.args.get(1).and_then(times::number),
         };
         let Some(delta) = delta else {
             return Err(err!(PROC_LUA, "attempt to compare delta with number"));
         };
         if delta <= 0.0 || delta.is_nan() {
-            return Ok(Values::none());
+            return Ok(Some(Values::none()));
         }
-        let id = self.args.get(0);
-        let touched = self.run(|work| operations::touch(work, id, delta, self.connection_id()));
-        let task = touched.await?;
-        Ok(self.tube.reply(&task, None))
+        let task = operations::touch(work, self.args.get(0), delta, self.connection_id())?;
+        Ok(Some(self.tube.reply(&task, None)))
     }
 
     /// `ack(id)`: `[id, '-', data]`.
-    async fn ack(self) -> Result<Values> {
-        let id = self.args.get(0);
-        let task = self.run(|work| operations::ack(work, id, self.connection_id())).await?;
-        Ok(self.tube.reply(&task, Some(State::Done)))
+    fn ack(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
+        let task = operations::ack(work, self.args.get(0), self.connection_id())?;
+        Ok(Some(self.tube.reply(&task, Some(State::Done))))
     }
 
     /// `release(id, options)`: `[id, 'r', data]`; the state is another if that was the last attempt on the task.
-    async fn release(self) -> Result<Values> {
+    fn release(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
         let (id, options) = (self.args.get(0), self.args.get(1));
-        let released =
-            self.run(|work| operations::release(work, id, options, self.connection_id()));
-        let Outcome { task, state } = released.await?;
-        Ok(self.tube.reply(&task, state))
+        let Outcome { task, state } =
+            operations::release(work, id, options, self.connection_id())?;
+        Ok(Some(self.tube.reply(&task, state)))
+    }
+
+    /// `bury(id)`: `[id, '!', data]`.
+    fn bury(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
+        let task = operations::bury(work, self.args.get(0))?;
+        Ok(Some(self.tube.reply(&task, None)))
+    }
+
+    /// `kick(count)`: how many tasks were kicked.
+    fn kick(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
+        let count = match self.args.token(0) {
+            Token::Nil => 1.0,
+            _ => match self.args.get(0).and_then(times::number) {
+                Some(count) => count,
+                None => return Err(err!(PROC_LUA, "'for' limit must be a number")),
+            },
+        };
+        // The cast takes the fraction off and stops at the ends.
+        Ok(Some(Values::from(operations::kick(work, count as u64)?)))
+    }
+
+    /// `delete(id)`: `[id, '-', data]`.
+    fn delete(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
+        let task = operations::delete(work, self.args.get(0))?;
+        Ok(Some(self.tube.reply(&task, Some(State::Done))))
+    }
+
+    /// `truncate()`: no value.
+    fn truncate(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
+        let db = work.txn.db();
+        let def = &db.space(work.tube.space_id)?.def;
+        db.check_space(self.context.session.uid(), def, Privilege::WRITE)?;
+        operations::truncate(work)?;
+        Ok(Some(Values::none()))
+    }
+
+    /// `release_all()`: no value.
+    fn release_all(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
+        operations::release_all(work)?;
+        Ok(Some(Values::none()))
     }
 
     /// `peek(id)`: `[id, state, data]`.
@@ -322,52 +440,6 @@ impl Call {
         Ok(self.tube.reply(&task, None))
     }
 
-    /// `bury(id)`: `[id, '!', data]`.
-    async fn bury(self) -> Result<Values> {
-        let id = self.args.get(0);
-        let task = self.run(|work| operations::bury(work, id)).await?;
-        Ok(self.tube.reply(&task, None))
-    }
-
-    /// `kick(count)`: how many tasks were kicked.
-    async fn kick(self) -> Result<Values> {
-        let count = match self.args.token(0) {
-            Token::Nil => 1.0,
-            _ => match self.args.get(0).and_then(times::number) {
-                Some(count) => count,
-                None => return Err(err!(PROC_LUA, "'for' limit must be a number")),
-            },
-        };
-        // The cast takes the fraction off and stops at the ends.
-        let kicked = self.run(|work| operations::kick(work, count as u64)).await?;
-        Ok(Values::from(kicked))
-    }
-
-    /// `delete(id)`: `[id, '-', data]`.
-    async fn delete(self) -> Result<Values> {
-        let id = self.args.get(0);
-        let task = self.run(|work| operations::delete(work, id)).await?;
-        Ok(self.tube.reply(&task, Some(State::Done)))
-    }
-
-    /// `truncate()`: no value.
-    async fn truncate(self) -> Result<Values> {
-        let uid = self.context.session.uid();
-        let truncated = self.run(|work| {
-            let db = work.txn.db();
-            db.check_space(uid, &db.space(work.tube.space_id)?.def, Privilege::WRITE)?;
-            operations::truncate(work)
-        });
-        truncated.await?;
-        Ok(Values::none())
-    }
-
-    /// `release_all()`: no value.
-    async fn release_all(self) -> Result<Values> {
-        self.run(operations::release_all).await?;
-        Ok(Values::none())
-    }
-
     /// `drop()`: true.
     async fn drop_tube(self) -> Result<Values> {
         let dropped = self.run_as(self.context.session.uid(), |work| {
@@ -380,18 +452,8 @@ impl Call {
         Ok(Values::from(true))
     }
 
-    /// `grant(user, options)`: no value.
-    async fn grant_user(self) -> Result<Values> {
-        self.grant(false).await
-    }
-
-    /// `grant_role(role, options)`: no value.
-    async fn grant_role(self) -> Result<Values> {
-        self.grant(true).await
-    }
-
-    /// Grants what is needed to use the tube.
-    async fn grant(&self, is_role: bool) -> Result<Values> {
+    /// `grant(user, options)`, `grant_role(role, options)`: no value.
+    async fn grant(self, is_role: bool) -> Result<Values> {
         let grantee = grant::Grantee { name: self.args.str(0).unwrap_or("nil"), is_role };
         let options = GrantOptions::parse(self.args.get(1));
         let granted =

@@ -68,12 +68,16 @@ use std::sync::{Arc, OnceLock};
 use lycosa_proto::error::Result;
 use tokio::task::AbortHandle;
 
-use super::{Args, Context, Module, Running, Session};
+use super::{Args, Begun, Context, Module, Running, Session};
+use crate::db::Database;
 use crate::db::access::ADMIN;
 use crate::instance::Instance;
 use clock::Clock;
 use phase::Phase;
 use tubes::Tubes;
+
+/// What the names of a tube's methods begin with.
+const TUBE: &str = "queue.tube.";
 
 /// The queue of an instance.
 pub struct Queue {
@@ -177,11 +181,32 @@ impl Module for Queue {
             return api::begin(api::Call { context, tubes, services, args }, name);
         };
         let (name, method) = name.rsplit_once(':')?;
-        let known = tubes.known(name);
-        let tube = known.or_else(|| tubes.find(&context.instance.read(), name))?;
-        let refusal = methods::Refusal::Nil;
-        let call = methods::Call { context, tubes, services, tube, method: "", refusal, args };
-        methods::begin(call, method)
+        let tube = tubes.known(name).or_else(|| tubes.find(&context.instance.read(), name))?;
+        methods::begin(methods::Call::new(context, tubes, services, tube, args), method)
+    }
+
+    fn is_short(&self, name: &str) -> bool {
+        name.starts_with(TUBE)
+    }
+
+    fn call_held(
+        &self,
+        db: &mut Database,
+        context: &Context,
+        name: &str,
+        args: Args,
+    ) -> Option<Begun> {
+        let (context, tubes) = (context.clone(), self.tubes.clone());
+        let Some(services) = tubes.services().copied() else {
+            return self.call(&context, name, args).map(Begun::Running);
+        };
+        let (name, method) = name.strip_prefix(TUBE)?.rsplit_once(':')?;
+        let tube = tubes.known(name).or_else(|| tubes.find(db, name))?;
+        methods::begin_held(methods::Call::new(context, tubes, services, tube, args), db, method)
+    }
+
+    fn on_rollback(&self) {
+        self.tubes.rolled_back();
     }
 
     fn on_disconnect(&self, instance: &Arc<Instance>, session: &Arc<Session>) {
