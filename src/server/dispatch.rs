@@ -450,6 +450,7 @@ impl<'a> Run<'a> {
             name: &name,
         });
         db.access().check_call(uid, &name, function.as_ref())?;
+        self.session.set_sync(header.sync);
         // A procedure may write: the lock must be free when it is polled.
         self.release();
         let args = body.tuple.unwrap_or(&[0x90]);
