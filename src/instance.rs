@@ -13,6 +13,7 @@ mod credentials;
 mod define;
 mod lock;
 mod schedule;
+mod sessions;
 mod settings;
 
 use std::path::PathBuf;
@@ -32,11 +33,11 @@ pub use self::define::Building;
 use self::lock::Shared;
 pub use self::lock::WriteGuard;
 pub use self::schedule::Schedule;
-pub use self::settings::Settings;
-use crate::config::{Config, TxnIsolation, WalMode};
+pub use self::sessions::{Sessions, Socket};
+pub use self::settings::{Settings, TxnDefaults};
+use crate::config::{Config, WalMode};
 use crate::db::access::ADMIN;
 use crate::db::journal::Vclock;
-use crate::db::mvcc::Isolation;
 use crate::db::schema::space_def::Engine;
 use crate::db::schema::{bootstrap, sequence, space_id};
 use crate::db::space::Space;
@@ -110,20 +111,12 @@ pub struct Instance {
     stat: Stat,
     /// The addresses that are listened on, as text.
     listen: OnceLock<Vec<String>>,
-    txn_defaults: TxnDefaults,
+    /// The sessions that are open.
+    sessions: Sessions,
     /// When the process became ready.
     started: std::time::Instant,
     /// Held for as long as the instance lives.
     _locks: Vec<DirLock>,
-}
-
-/// What BEGIN means where it does not say.
-#[derive(Clone, Copy, Debug)]
-pub struct TxnDefaults {
-    /// The isolation level.
-    pub isolation: Isolation,
-    /// The time after which a transaction is aborted.
-    pub timeout: Duration,
 }
 
 /// Seconds since the epoch.
@@ -194,17 +187,11 @@ impl Instance {
             schedule: Schedule::new(&config.snapshot.by),
             stat: Stat::default(),
             listen: OnceLock::new(),
-            txn_defaults: TxnDefaults {
-                isolation: match config.database.txn_isolation {
-                    TxnIsolation::BestEffort => Isolation::BestEffort,
-                    TxnIsolation::ReadCommitted => Isolation::ReadCommitted,
-                    TxnIsolation::ReadConfirmed => Isolation::ReadConfirmed,
-                },
-                timeout: config.database.txn_timeout,
-            },
+            sessions: Sessions::default(),
             started: std::time::Instant::now(),
             _locks: locks,
         };
+        instance.set_too_long_threshold(config.fiber.too_long_threshold.as_secs_f64());
         instance.write_blocking(|txn| credentials::apply(txn, &config.credentials.users))?;
         Ok(instance)
     }
@@ -249,9 +236,41 @@ impl Instance {
         self.started.elapsed()
     }
 
-    /// What interactive transactions have unless they say otherwise.
-    pub fn txn_defaults(&self) -> TxnDefaults {
-        self.txn_defaults
+    /// The sessions that are open.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Allows or forbids changes of what is neither temporary nor local, and tells those who watch it.
+    pub fn set_read_only(&self, is_read_only: bool) {
+        let mut db = self.write();
+        if db.is_read_only() == is_read_only {
+            return;
+        }
+        db.set_read_only(is_read_only);
+        broadcast::read_only(&self.shared.watchable, &db);
+        match is_read_only {
+            true => tracing::info!("box switched to read-only - box.cfg.read_only is true"),
+            false => tracing::info!("box switched to rw"),
+        }
+    }
+
+    /// Changes how many bytes of rows may wait for the journal; 0 is no limit.
+    pub fn set_wal_queue_max_size(&self, bytes: u64) {
+        self.settings.set_wal_queue_max_size(bytes);
+        self.journal.set_queue_max_bytes(match bytes {
+            0 => usize::MAX,
+            bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+        });
+    }
+
+    /// Changes the time that a write of the journal may take before a warning is logged, seconds.
+    pub fn set_too_long_threshold(&self, seconds: f64) {
+        self.settings.set_too_long_threshold(seconds);
+        // What is no time is endless, or over at once.
+        let longest = if seconds < 0.0 { Duration::ZERO } else { Duration::MAX };
+        let threshold = Duration::try_from_secs_f64(seconds).unwrap_or(longest);
+        self.journal.set_too_long_threshold(threshold);
     }
 
     /// The database, to read.
@@ -341,6 +360,19 @@ impl Instance {
             Err(error) => tracing::error!("can't remove old files: {error}"),
         }
         Ok(path)
+    }
+
+    /// True while a checkpoint is being written.
+    pub fn is_checkpointing(&self) -> bool {
+        self.is_checkpointing.load(Ordering::Acquire)
+    }
+
+    /// The vclocks of the snapshots that are kept, oldest first. Reads the heads of the files.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn checkpoints(&self) -> wal::Result<Vec<Vclock>> {
+        checkpoint::list(&*self.disk, &self.snap_dir)
     }
 
     /// True if a checkpoint should be written now, by time or by what was written since the last one.

@@ -38,7 +38,15 @@ impl Counter {
     pub const STREAM_BEGUN: Self = Self(7);
     /// Streams that have ended, those of closed connections among them.
     pub const STREAM_ENDED: Self = Self(8);
-    const FIRST_REQUEST: usize = 9;
+    /// Requests of streams that had to wait for a procedure of theirs.
+    pub const QUEUED: Self = Self(9);
+    /// Those of them whose turn has come, or whose connection was closed.
+    pub const UNQUEUED: Self = Self(10);
+    /// Bytes that the buffers of connections have grown by.
+    pub const BUFFERS_GROWN: Self = Self(11);
+    /// Bytes that the buffers of connections have shrunk by.
+    pub const BUFFERS_SHRUNK: Self = Self(12);
+    const FIRST_REQUEST: usize = 13;
     /// Requests of the types that are not counted each for itself.
     pub const OTHER_REQUEST: Self = Self(Self::FIRST_REQUEST + Self::REQUEST_TYPE_MAX);
     /// Request types below this are counted each for itself.
@@ -95,6 +103,25 @@ impl Totals {
     pub fn in_progress(&self) -> u64 {
         self.get(Counter::CALL_BEGUN).saturating_sub(self.get(Counter::CALL_ENDED))
     }
+
+    /// Requests of streams that wait for a procedure of theirs.
+    pub fn in_stream_queue(&self) -> u64 {
+        self.get(Counter::QUEUED).saturating_sub(self.get(Counter::UNQUEUED))
+    }
+
+    /// Bytes of the buffers of connections.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.get(Counter::BUFFERS_GROWN).saturating_sub(self.get(Counter::BUFFERS_SHRUNK))
+    }
+
+    /// What was counted after `before`.
+    #[must_use]
+    pub fn since(mut self, before: &Self) -> Self {
+        for (number, before) in self.0.iter_mut().zip(&before.0) {
+            *number = number.saturating_sub(*before);
+        }
+        self
+    }
 }
 
 /// The counters of all threads.
@@ -103,6 +130,8 @@ pub struct Stat {
     threads: Mutex<Vec<Arc<Counters>>>,
     /// Totals of the last seconds, oldest first.
     past: Mutex<VecDeque<(Instant, Totals)>>,
+    /// What was counted when somebody asked to begin anew; None if nobody has.
+    reset: Mutex<Option<Totals>>,
 }
 
 impl Stat {
@@ -122,6 +151,23 @@ impl Stat {
             }
         }
         totals
+    }
+
+    /// What was counted since the start, or since [`Self::reset`].
+    pub fn since_reset(&self) -> Totals {
+        let totals = self.totals();
+        match &*self.reset.lock() {
+            Some(reset) => totals.since(reset),
+            None => totals,
+        }
+    }
+
+    /// Begins to count anew, as far as [`Self::since_reset`] and rates tell. What is open or at work stays known.
+    ///
+    /// Source: Tarantool `src/box/lua/stat.c` lbox_stat_reset.
+    pub fn reset(&self) {
+        *self.reset.lock() = Some(self.totals());
+        self.past.lock().clear();
     }
 
     /// Takes note of the totals at `now`. To be called about once a second.

@@ -351,8 +351,8 @@ def test_options_are_changed_as_tarantools(both):
                 assert answer(ours, line) == as_in_3(answer(theirs, line)), line
         options = ours.call("box.cfg")[0]
         assert (options["checkpoint_count"], options["checkpoint_interval"]) == (3, 7200)
-        refused = answer(ours, 'box.cfg [{"checkpoint_count": 5, "net_msg_max": 5}]')
-        assert refused == (58, "Can't set option 'net_msg_max' dynamically")
+        refused = answer(ours, 'box.cfg [{"checkpoint_count": 5, "iproto_threads": 5}]')
+        assert refused == (58, "Can't set option 'iproto_threads' dynamically")
         assert ours.call("box.cfg")[0]["checkpoint_count"] == 3
 
 
@@ -402,3 +402,46 @@ def test_a_session_becomes_another_user(server):
         finally:
             conn.call("box.schema.user.drop", "plain")
             conn.call("box.schema.func.drop", "box.session.user", {"if_exists": True})
+
+
+def test_a_read_only_instance_aborts_who_has_written(server):
+    """Open transactions that have written are aborted; readers and temporary spaces go on."""
+    refused = "Can't modify data on a read-only instance"
+    with server.connect() as admin, server.connect() as client:
+        for name, options in (("t", {}), ("tt", {"type": "temporary"})):
+            admin.call("box.schema.space.create", name, options)
+            admin.call(f"box.space.{name}:create_index", "pk")
+        space_id = admin.call("box.space._space.index.name:get", "t")[0][0]
+        writer, reader = client.stream(1), client.stream(2)
+        writer.begin()
+        reader.begin()
+        writer.replace(space_id, [1])
+        reader.select(space_id)
+        admin.call("box.cfg", {"read_only": True})
+        with pytest.raises(ServerError) as error:
+            writer.commit()
+        assert (error.value.code, error.value.message) == (7, refused)
+        reader.commit()
+        reply = client.exchange(Type.REPLACE, {Key.SPACE_ID: space_id, Key.TUPLE: [1]})
+        assert reply.message == refused + " - box.cfg.read_only is true"
+        assert admin.call("box.space.tt:replace", [1]) == [[1]]
+        admin.call("box.cfg", {"read_only": False})
+        assert client.replace(space_id, [1]) == [[1]]
+
+
+def test_statistics_begin_anew(server):
+    with server.connect() as client:
+        client.call("box.info")
+        client.call("box.stat.reset")
+        net = client.call("box.stat.net")[0]
+        assert net["REQUESTS"]["total"] == 1
+        assert net["CONNECTIONS"]["current"] >= 1
+        assert client.call("box.stat")[0]["CALL"]["total"] == 2
+        assert client.call("box.info.memory")[0]["net"] > 0
+        own = client.call("box.session.id")[0]
+        assert client.call("box.session.exists", own) == [True]
+        assert client.call("box.session.exists", own + 1) == [False]
+        with server.connect() as other:
+            theirs = other.call("box.session.id")[0]
+            peer = other.call("box.session.peer")
+            assert client.call("box.session.peer", theirs) == peer

@@ -26,6 +26,8 @@ options! {
         snapshot: Snapshot;
         /// The in-memory engine.
         memtx: Memtx;
+        /// What requests may take.
+        fiber: Fiber;
         /// What the server says about itself.
         log: Log;
         /// The process.
@@ -93,6 +95,12 @@ options! {
         memory: u64 = "268435456" [33554432 to 9223372036854775807 "bytes"], hostile "33554432";
         /// Greatest size of a tuple.
         max_tuple_size: u64 = "1048576" [64 to 2147483648 "bytes"], hostile "64";
+    }
+
+    /// What requests may take.
+    struct Fiber {
+        /// Time that a write of the journal may take before a warning is logged.
+        too_long_threshold: Duration = "0.5" [0 to 3153600000 "seconds"], hostile "0.001";
     }
 
     /// What the server says about itself.

@@ -93,6 +93,8 @@ pub struct Database {
     pub replicaset_uuid: Uuid,
     /// The longest tuple, bytes (`memtx_max_tuple_size`).
     pub tuple_bytes_max: usize,
+    /// `read_only`: see [`Self::set_read_only`].
+    is_read_only: bool,
     /// Takes committed transactions. None during bootstrap and recovery.
     pub(super) journal: Option<Arc<dyn Journal>>,
     /// The newest ticket given.
@@ -132,6 +134,7 @@ impl Database {
             instance_uuid: Uuid::nil(),
             replicaset_uuid: Uuid::nil(),
             tuple_bytes_max: TUPLE_BYTES_MAX,
+            is_read_only: false,
             journal: None,
             ticket: Ticket(0),
             unsettled: VecDeque::new(),
@@ -179,6 +182,66 @@ impl Database {
     #[inline]
     pub(super) fn has_interactive(&self) -> bool {
         !self.manager.is_empty()
+    }
+
+    /// True if only what is temporary or local may change.
+    pub fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    /// Allows or forbids changes of all that is neither temporary nor local. When they are forbidden, open transactions that
+    /// have made some are aborted.
+    ///
+    /// Source: Tarantool `src/box/box.cc` box_update_ro_summary.
+    pub fn set_read_only(&mut self, is_read_only: bool) {
+        self.is_read_only = is_read_only;
+        if is_read_only {
+            self.manager.abort_writers();
+        }
+    }
+
+    /// Checks a tuple, a well-formed MsgPack array, against the format and the constraints of a space.
+    ///
+    /// # Errors
+    /// Those of the format and of constraints.
+    #[inline]
+    pub fn check_tuple(&self, space: &Space, data: &[u8]) -> Result<()> {
+        match space.def.has_constraints {
+            true => constraint::check(self, space, data),
+            false => space.format.check(data, &space.def),
+        }
+    }
+
+    /// Checks that the instance may be written to.
+    ///
+    /// # Errors
+    /// READONLY.
+    #[inline]
+    pub(super) fn check_writable(&self) -> Result<()> {
+        match self.is_read_only {
+            true => Err(err!(READONLY, " - box.cfg.read_only is true", "config")),
+            false => Ok(()),
+        }
+    }
+
+    /// Checks that rows of a space may be written. What rows of `_space`, `_index` and `_truncate` are about is known later
+    /// only, to their triggers.
+    ///
+    /// # Errors
+    /// READONLY.
+    ///
+    /// Source: Tarantool `src/box/box.cc` box_process1.
+    #[inline]
+    pub(super) fn check_writable_space(&self, space: &SpaceDef) -> Result<()> {
+        use schema::space_id::{INDEX, SPACE, TRUNCATE};
+        if !self.is_read_only
+            || space.is_temporary
+            || space.is_local
+            || matches!(space.id, SPACE | INDEX | TRUNCATE)
+        {
+            return Ok(());
+        }
+        self.check_writable()
     }
 
     /// The id of this instance in `_cluster`; 0 if it is not registered.

@@ -61,6 +61,13 @@ pub struct Selected {
     pub position: Option<String>,
 }
 
+impl Selected {
+    /// Tuples without a position.
+    pub fn of(count: u32) -> Self {
+        Self { count, position: None }
+    }
+}
+
 /// Tuples that one SELECT may walk over under the lock. Longer ones walk over a read view.
 pub const WALK_MAX: u32 = 4096;
 

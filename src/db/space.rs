@@ -10,6 +10,7 @@ use lycosa_proto::msgpack::cropped;
 
 use super::format::Format;
 use super::index::Index;
+use super::json_path::JsonPath;
 use super::schema::index_def::IndexDef;
 use super::schema::space_def::SpaceDef;
 use super::tuple::Tuple;
@@ -30,12 +31,14 @@ pub struct Space {
 }
 
 /// A sequence at work in a space.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AttachedSequence {
     /// Its id.
     pub id: u32,
     /// The field that it fills, zero-based.
     pub field_no: u32,
+    /// What it fills inside of the field; None for the field itself.
+    pub path: Option<Arc<JsonPath>>,
     /// It was made for this space: the rights on the space are enough.
     pub is_generated: bool,
 }

@@ -12,6 +12,9 @@ use triomphe::ThinArc;
 pub struct Tuple(ThinArc<(), u8>);
 
 impl Tuple {
+    /// Bytes before the data: the reference count and the length.
+    pub const HEADER_BYTES: usize = 2 * size_of::<usize>();
+
     /// Copies `data`, one well-formed MsgPack array.
     pub fn new(data: &[u8]) -> Self {
         debug_assert!(msgpack::check_all(data).is_ok());
@@ -22,6 +25,11 @@ impl Tuple {
     #[inline]
     pub fn data(&self) -> &[u8] {
         &self.0.slice
+    }
+
+    /// Bytes of memory that the tuple takes: its data, and its length and reference count before it.
+    pub fn memory(&self) -> usize {
+        (Self::HEADER_BYTES + self.data().len()).next_multiple_of(size_of::<usize>())
     }
 
     /// The number of fields.

@@ -197,6 +197,7 @@ impl<'db> Txn<'db> {
     fn space_for_write(&self, space_id: u32) -> Result<&Space> {
         let space = self.db.space(space_id)?;
         if self.origin == Origin::Request {
+            self.db.check_writable_space(&space.def)?;
             self.db.check_space(self.uid, &space.def, Privilege::WRITE)?;
             if space.is_frozen() {
                 return Err(err!(
@@ -288,10 +289,10 @@ impl<'db> Txn<'db> {
     /// Checks a tuple against format and constraints.
     #[inline]
     fn check_format(&self, space: &Space, data: &[u8]) -> Result<()> {
-        if space.def.has_constraints && self.origin == Origin::Request {
-            return constraint::check(self.db, space, data);
+        match self.origin {
+            Origin::Request => self.db.check_tuple(space, data),
+            Origin::Recovery => space.format.check(data, &space.def),
         }
-        space.format.check(data, &space.def)
     }
 
     #[inline]

@@ -20,9 +20,15 @@ pub const SHUTDOWN: &[u8] = b"box.shutdown";
 pub(super) fn all(watchable: &Watchable, db: &Database) {
     watchable.broadcast(b"box.id", Some(&id(db)));
     watchable.broadcast(b"box.status", Some(&status(db)));
-    watchable.broadcast(b"box.election", Some(&election()));
+    watchable.broadcast(b"box.election", Some(&election(db)));
     watchable.broadcast(b"box.wal_error", Some(&[0x80]));
     schema(watchable, db.schema_version());
+}
+
+/// Tells that the instance became read-only, or may be written to again.
+pub(super) fn read_only(watchable: &Watchable, db: &Database) {
+    watchable.broadcast(b"box.status", Some(&status(db)));
+    watchable.broadcast(b"box.election", Some(&election(db)));
 }
 
 /// Tells that the schema has changed.
@@ -83,7 +89,7 @@ fn status(db: &Database) -> Vec<u8> {
     write_map(&mut out, 4);
     for name in ["is_ro", "is_ro_cfg"] {
         write_str(&mut out, name);
-        write_bool(&mut out, false);
+        write_bool(&mut out, db.is_read_only());
     }
     write_str(&mut out, "status");
     write_str(&mut out, "running");
@@ -104,7 +110,7 @@ fn dd_version(db: &Database) -> String {
     format!("{}.{}.{}", number(1), number(2), number(3))
 }
 
-fn election() -> Vec<u8> {
+fn election(db: &Database) -> Vec<u8> {
     let mut out = Vec::new();
     write_map(&mut out, 4);
     write_str(&mut out, "term");
@@ -112,7 +118,7 @@ fn election() -> Vec<u8> {
     write_str(&mut out, "role");
     write_str(&mut out, "follower");
     write_str(&mut out, "is_ro");
-    write_bool(&mut out, false);
+    write_bool(&mut out, db.is_read_only());
     write_str(&mut out, "leader");
     write_uint(&mut out, 0);
     out

@@ -20,6 +20,8 @@ pub struct Session {
     /// The salt of its greeting.
     pub salt: [u8; SALT_BYTES],
     uid: AtomicU32,
+    /// The sync of its newest CALL.
+    sync: AtomicU64,
     /// What its newest IPROTO_ID said that the client can: bit N is feature N.
     features: AtomicU64,
     /// What `_session_settings` shows.
@@ -34,6 +36,7 @@ impl Session {
             peer,
             salt,
             uid: AtomicU32::new(GUEST),
+            sync: AtomicU64::new(0),
             features: AtomicU64::new(0),
             settings: Mutex::default(),
         }
@@ -48,6 +51,17 @@ impl Session {
     /// Makes it another user's, after AUTH.
     pub fn set_uid(&self, uid: u32) {
         self.uid.store(uid, Ordering::Relaxed);
+    }
+
+    /// The sync of the CALL that begins.
+    pub fn sync(&self) -> u64 {
+        self.sync.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of the sync of a CALL that is about to begin.
+    #[inline]
+    pub fn set_sync(&self, sync: u64) {
+        self.sync.store(sync, Ordering::Relaxed);
     }
 
     /// True if the client has said that it can this.

@@ -34,7 +34,7 @@ pub struct BeginOptions {
 impl BeginOptions {
     /// Those of an instance.
     pub fn defaults(instance: &Instance) -> Self {
-        let defaults = instance.txn_defaults();
+        let defaults = instance.settings().txn_defaults();
         let timeout_sec = defaults.timeout.as_secs_f64();
         Self { isolation: defaults.isolation, timeout_sec, is_sync: false }
     }

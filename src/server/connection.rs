@@ -15,6 +15,7 @@
 //! is gone, as in Tarantool: its calls are dropped, replies that wait are not sent.
 
 use std::future::Future;
+use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +31,7 @@ use tokio::net::TcpStream;
 use super::Shared;
 use super::dispatch::{CallEnd, CallKind, PendingWrite, Run, finish_call};
 use super::streams::Streams;
-use crate::instance::VERSION;
+use crate::instance::{Socket, VERSION};
 use crate::procs::{Running, Session};
 use crate::stat::{Counter, Counters};
 use crate::watcher::Watcher;
@@ -102,10 +103,16 @@ pub(super) async fn serve_moving(
         Ok(connection) => serve(connection).await,
         Err(_) => {
             shared.counters[no].add(Counter::CONNECTION_CLOSED, 1);
-            shared.registry.on_disconnect(&shared.instance, &session);
+            closed(shared, &session);
             None
         }
     }
+}
+
+/// Tells that a session has ended.
+fn closed(shared: &Shared, session: &Arc<Session>) {
+    shared.instance.sessions().closed(session.id);
+    shared.registry.on_disconnect(&shared.instance, session);
 }
 
 async fn serve(mut connection: Connection<'_>) -> Option<(usize, Moving)> {
@@ -135,7 +142,7 @@ async fn serve(mut connection: Connection<'_>) -> Option<(usize, Moving)> {
     // Its procedures end first: what they hold is free when the applications hear of it.
     drop(calls);
     drop(streams);
-    shared.registry.on_disconnect(&shared.instance, &session);
+    closed(shared, &session);
     None
 }
 
@@ -216,6 +223,33 @@ struct Connection<'a> {
     streak: u32,
     /// How much of a batch writer it is.
     writer_score: u32,
+    /// The memory of the two buffers.
+    buffers: CountedBytes<'a>,
+}
+
+/// Bytes that are counted for as long as this lives.
+struct CountedBytes<'a> {
+    counters: &'a Counters,
+    bytes: usize,
+}
+
+impl CountedBytes<'_> {
+    /// Says how many there are now.
+    #[inline]
+    fn set(&mut self, bytes: usize) {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        if bytes > before {
+            self.counters.add(Counter::BUFFERS_GROWN, (bytes - before) as u64);
+        } else if bytes < before {
+            self.counters.add(Counter::BUFFERS_SHRUNK, (before - bytes) as u64);
+        }
+    }
+}
+
+impl Drop for CountedBytes<'_> {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 impl<'a> Connection<'a> {
@@ -230,6 +264,9 @@ impl<'a> Connection<'a> {
         let session = Arc::new(Session::new(id, stream.peer_addr()?, salt));
         let moving = Moving { stream, session, input: Vec::new(), watcher: None, writer_score: 0 };
         let mut connection = Self::resume(shared, worker, moving)?;
+        let peer = connection.session.peer.to_string().into();
+        let socket = Socket { peer, fd: connection.stream.as_raw_fd() };
+        shared.instance.sessions().opened(id, socket);
         connection.counters.add(Counter::CONNECTION_OPENED, 1);
         connection.out.extend(greeting(VERSION, &shared.instance.uuid(), &salt));
         Ok(connection)
@@ -252,6 +289,7 @@ impl<'a> Connection<'a> {
             is_broken: false,
             streak: 0,
             writer_score: moving.writer_score,
+            buffers: CountedBytes { counters: &shared.counters[worker], bytes: 0 },
         })
     }
 
@@ -297,12 +335,13 @@ impl<'a> Connection<'a> {
 
     /// True if calls may begin.
     fn has_room(&self) -> bool {
-        self.calls.len() + self.streams.waiting() < self.shared.limits.in_flight
+        self.calls.len() + self.streams.waiting() < self.shared.instance.settings().net_msg_max()
     }
 
     /// Waits for something to do: bytes, or a call that ends.
     async fn wait(&mut self) -> Result<(), End> {
         self.shrink();
+        self.buffers.set(self.input.capacity() + self.out.capacity());
         let wants_input = self.has_room() && !self.is_broken;
         if wants_input {
             self.make_room();
@@ -374,7 +413,7 @@ impl<'a> Connection<'a> {
         // Who has not spoken yet costs little.
         let wanted = match self.input.capacity() {
             0 => FIRST_READ_BYTES,
-            _ => self.shared.limits.readahead,
+            _ => self.shared.instance.settings().readahead(),
         };
         if self.input.capacity() - self.input.len() < wanted {
             self.input.reserve(wanted);
@@ -384,7 +423,7 @@ impl<'a> Connection<'a> {
     /// Executes whole requests of the input. True if it did something.
     fn execute(&mut self) -> bool {
         let (mut weight, mut count, was_broken) = (0, 0, self.is_broken);
-        let in_flight_max = self.shared.limits.in_flight;
+        let in_flight_max = self.shared.instance.settings().net_msg_max();
         let mut run = Run::new(
             self.shared,
             &self.session,

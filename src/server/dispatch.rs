@@ -470,6 +470,7 @@ impl<'a> Run<'a> {
             name: &name,
         });
         db.access().check_call(uid, &name, function.as_ref())?;
+        self.session.set_sync(header.sync);
         let args = body.tuple.unwrap_or(&[0x90]);
         let plain = match body.has(key::TUPLE_FORMATS) {
             true => tuple_extension::plain(args),

@@ -86,10 +86,6 @@ struct Limits {
     connections: usize,
     /// Bytes of a packet.
     packet_bytes: u64,
-    /// Bytes that are read at once.
-    readahead: usize,
-    /// Procedures of one connection that may be running.
-    in_flight: usize,
 }
 
 /// A server that accepts connections.
@@ -114,8 +110,6 @@ impl Server {
         let limits = Limits {
             connections: usize::try_from(config.connections_max).unwrap_or(usize::MAX),
             packet_bytes: config.packet_bytes_max,
-            readahead: usize::try_from(config.readahead).unwrap_or(usize::MAX),
-            in_flight: usize::try_from(config.net_msg_max).unwrap_or(usize::MAX),
         };
         let threads = config.threads.0.max(1);
         let (jobs, receivers): (Vec<_>, Vec<_>) =

@@ -144,6 +144,7 @@ impl Streams {
         if stream.is_calling {
             stream.waiting.push_back(packet.into());
             self.waiting += 1;
+            self.counters.add(Counter::QUEUED, 1);
         }
         stream.is_calling
     }
@@ -171,6 +172,7 @@ impl Streams {
             let packet = if stream.is_calling { None } else { stream.waiting.pop_front() };
             let Some(packet) = packet else { continue };
             self.waiting -= 1;
+            self.counters.add(Counter::UNQUEUED, 1);
             if !stream.waiting.is_empty() {
                 self.ready.push_front(stream_id);
             }
@@ -184,6 +186,7 @@ impl Streams {
 impl Drop for Streams {
     fn drop(&mut self) {
         self.counters.add(Counter::STREAM_ENDED, self.open.len() as u64);
+        self.counters.add(Counter::UNQUEUED, self.waiting as u64);
         let open = self.open.values().map(|stream| &stream.transaction);
         if open.clone().any(|transaction| transaction.id().is_some()) {
             let mut db = self.instance.write();

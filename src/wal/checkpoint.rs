@@ -135,6 +135,12 @@ pub fn write<T: AsRef<[u8]>>(
     checkpoint.finish().map(Some)
 }
 
+/// The vclocks of the snapshots in `dir`, oldest first.
+pub fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<Vclock>> {
+    let snapshots = scan::paths(disk, dir, FileType::Snap)?;
+    snapshots.iter().map(|path| Ok(scan::read_meta(disk, path, FileType::Snap)?.vclock)).collect()
+}
+
 /// Removes snapshots but the newest `keep`, and the journals that none of those needs. Returns what was removed.
 ///
 /// Needed are the newest journal that begins at or before the oldest snapshot kept, and all after it. `keep` is

@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use lycosa_proto::error;
 use parking_lot::{Condvar, Mutex};
@@ -96,7 +97,9 @@ pub struct Journal {
 /// What connections and the thread share.
 struct Shared {
     mode: Mode,
-    queue_max_bytes: usize,
+    queue_max_bytes: AtomicUsize,
+    /// The longest write that is not worth a warning, nanoseconds.
+    too_long_nsec: AtomicU64,
     queue: Mutex<Queue>,
     /// Signalled in mode fsync when the queue gets its first row, and at the end.
     has_work: Condvar,
@@ -171,7 +174,8 @@ impl Journal {
         let file = JournalFile::new(disk, options, position, abort.clone());
         let shared = Arc::new(Shared {
             mode,
-            queue_max_bytes: queue_max_bytes.max(1),
+            queue_max_bytes: AtomicUsize::new(queue_max_bytes.max(1)),
+            too_long_nsec: AtomicU64::new(u64::MAX),
             queue: Mutex::default(),
             has_work: Condvar::new(),
             writer: Mutex::new(BatchWriter { file, batch: Queue::default() }),
@@ -239,7 +243,19 @@ impl Journal {
     /// Whether writers have to wait before they may append, see [`Journal::ready`].
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.shared.pending_bytes.load(Ordering::Relaxed) >= self.shared.queue_max_bytes
+        let Shared { pending_bytes, queue_max_bytes, .. } = &*self.shared;
+        pending_bytes.load(Ordering::Relaxed) >= queue_max_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many bytes of rows may wait until writers have to. Tarantool's `wal_queue_max_size`.
+    pub fn set_queue_max_bytes(&self, bytes: usize) {
+        self.shared.queue_max_bytes.store(bytes.max(1), Ordering::Relaxed);
+    }
+
+    /// Changes the time that a write may take before a warning is logged. Tarantool's `too_long_threshold`.
+    pub fn set_too_long_threshold(&self, threshold: Duration) {
+        let nsec = u64::try_from(threshold.as_nanos()).unwrap_or(u64::MAX);
+        self.shared.too_long_nsec.store(nsec, Ordering::Relaxed);
     }
 
     /// Waits until there is room in the queue. Await it before taking the database lock to write.
@@ -365,7 +381,10 @@ impl Shared {
             queue.is_over = writer.batch.is_over;
         }
         let batch = &mut writer.batch;
-        match writer.file.write(&mut batch.blocks, &batch.vclock) {
+        let begun = Instant::now();
+        let written = writer.file.write(&mut batch.blocks, &batch.vclock);
+        self.warn_if_too_long(begun.elapsed(), batch);
+        match written {
             Ok(()) => {
                 self.written_bytes.fetch_add(batch.row_bytes as u64, Ordering::Relaxed);
                 self.settle(batch.last, batch.row_bytes);
@@ -378,6 +397,19 @@ impl Shared {
             }
         }
         writer.batch.clear();
+    }
+
+    /// Source: Tarantool `src/box/txn.c` txn_on_journal_write.
+    #[inline]
+    fn warn_if_too_long(&self, elapsed: Duration, batch: &Queue) {
+        if elapsed.as_nanos() > u128::from(self.too_long_nsec.load(Ordering::Relaxed)) {
+            tracing::warn!(
+                "too long WAL write: {} transactions up to LSN {}: {:.3} sec",
+                batch.last - batch.first + 1,
+                batch.vclock.signature(),
+                elapsed.as_secs_f64()
+            );
+        }
     }
 
     /// Cuts off what a failed write has left in the file.

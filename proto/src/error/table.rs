@@ -13,7 +13,7 @@ errors! {
     4 TUPLE_NOT_FOUND "Tuple doesn't exist in index '{}' in space '{}'" ""
     5 UNSUPPORTED "{} does not support {}" ""
     6 NONMASTER "Can't modify data on a replication slave. My master is: {}" ""
-    7 READONLY "Can't modify data on a read-only instance" ""
+    7 READONLY "Can't modify data on a read-only instance{}" "reason"
     8 INJECTION "Error injection '{details}'" ""
     9 CREATE_SPACE "Failed to create space '{space}': {details}" ""
     10 SPACE_EXISTS "Space '{space}' already exists" ""

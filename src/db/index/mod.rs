@@ -84,6 +84,17 @@ impl Index {
         }
     }
 
+    /// Bytes of memory that the index takes beside the tuples. Visits its nodes.
+    pub fn bsize(&self) -> usize {
+        match &self.entries {
+            Entries::Ordered(ordered) => ordered.bsize(),
+            Entries::Rtree(rtree) => rtree.bsize(),
+            Entries::Bitset(bitset) => bitset.bsize(),
+            Entries::Multikey(multikey) => multikey.bsize(),
+            Entries::Disabled => 0,
+        }
+    }
+
     /// True for a functional index whose function cannot be called: it keeps nothing.
     #[inline]
     pub fn is_disabled(&self) -> bool {
@@ -279,7 +290,7 @@ pub enum Walk<'a> {
 
 impl Walk<'_> {
     /// The number of the item whose key brought the last tuple, see [`KeyDef`].
-    fn multikey_no(&self) -> u32 {
+    pub fn multikey_no(&self) -> u32 {
         match self {
             Self::Multikey(walk) => walk.multikey_no(),
             _ => 0,

@@ -111,6 +111,10 @@ impl<E: Entry> Ordered<E> {
         self.tree.len()
     }
 
+    pub(super) fn bsize(&self) -> usize {
+        self.tree.node_bytes()
+    }
+
     pub(super) fn clear(&mut self) {
         self.tree = Tree::default();
     }

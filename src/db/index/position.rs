@@ -94,6 +94,19 @@ impl Index {
         self.check_pagination(space, engine)
     }
 
+    /// The position of a tuple, a well-formed MsgPack array that need not be in the space, as clients get it.
+    ///
+    /// # Errors
+    /// As [`Self::unpack`]; UNSUPPORTED in a functional index.
+    ///
+    /// Source: Tarantool `src/box/index.cc` box_iterator_position_from_tuple.
+    pub fn tuple_position(&self, data: &[u8]) -> Result<String> {
+        if self.is_disabled() {
+            return Err(err!(UNSUPPORTED, "Functional index", "position by tuple"));
+        }
+        Ok(STANDARD_NO_PAD.encode(self.unpack(After::Tuple(data))?.0))
+    }
+
     /// Checks that this index has positions.
     ///
     /// # Errors

@@ -190,6 +190,19 @@ enum Grown<T> {
     Split((u64, T), Node<T>),
 }
 
+/// Bytes of a node and of those below it.
+fn bytes_below<T>(node: &Node<T>) -> usize {
+    /// The reference count that stands before a shared node.
+    const COUNT_BYTES: usize = size_of::<usize>();
+    match node {
+        Node::Leaf(_) => COUNT_BYTES + size_of::<Leaf<T>>(),
+        Node::Inner(inner) => {
+            let below: usize = inner.children.iter().map(bytes_below).sum();
+            COUNT_BYTES + size_of::<Inner<T>>() + below
+        }
+    }
+}
+
 impl<T: Clone> Tree<T> {
     /// The number of items.
     pub fn len(&self) -> usize {
@@ -199,6 +212,11 @@ impl<T: Clone> Tree<T> {
     /// True without items.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Bytes of memory that the nodes take. Visits all inner nodes.
+    pub fn node_bytes(&self) -> usize {
+        bytes_below(&self.root)
     }
 
     /// The item that compares equal. `tie` tells how an item of this hint stands to what is sought.

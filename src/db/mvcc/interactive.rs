@@ -26,6 +26,8 @@ pub(super) enum Abort {
     Yield,
     /// Its time was over.
     Timeout,
+    /// It has written, and the instance may not be written to any more.
+    ReadOnly,
 }
 
 impl Abort {
@@ -34,6 +36,7 @@ impl Abort {
             Self::Conflict => err!(TRANSACTION_CONFLICT),
             Self::Yield => err!(TRANSACTION_YIELD),
             Self::Timeout => err!(TRANSACTION_TIMEOUT),
+            Self::ReadOnly => err!(READONLY, ""),
         }
     }
 }
@@ -96,6 +99,16 @@ impl Interactive {
         }
     }
 
+    /// True if it has rows for the journal that are not of this instance alone.
+    pub(super) fn has_global_rows(&self) -> bool {
+        !self.writes.rows().is_fully_local()
+    }
+
+    /// Bytes of the rows that wait for its end.
+    pub(super) fn row_bytes(&self) -> usize {
+        self.writes.rows().bytes()
+    }
+
     /// True if replies to its reads wait until the journal has what they show.
     pub(super) fn waits_for_journal(&self) -> bool {
         match self.isolation {
@@ -135,6 +148,7 @@ impl Interactive {
         statement: &Statement<'_>,
     ) -> Result<Option<Tuple>> {
         let space = txn.db().space(statement.space_id)?;
+        txn.db().check_writable_space(&space.def)?;
         txn.db().check_space(txn.uid(), &space.def, Privilege::WRITE)?;
         if matches!(self.status, Status::InReadView(_)) {
             // What it would write could not be committed: it has seen what is no more.

@@ -116,6 +116,13 @@ impl Manager {
         self.open.is_empty()
     }
 
+    /// Aborts the transactions that have written what is not of this instance alone.
+    pub(in crate::db) fn abort_writers(&mut self) {
+        for transaction in self.open.values_mut().filter(|open| open.has_global_rows()) {
+            transaction.abort(Abort::ReadOnly);
+        }
+    }
+
     fn take(&mut self, id: TxnId) -> Result<Box<Interactive>> {
         self.open.remove(&id).ok_or_else(|| err!(NO_TRANSACTION))
     }
@@ -263,6 +270,11 @@ impl Database {
         let mut txn = self.begin(ADMIN, now);
         txn.replay(writes)?;
         Ok(txn.commit())
+    }
+
+    /// Bytes of the rows that each open interactive transaction has gathered.
+    pub fn interactive_row_bytes(&self) -> impl Iterator<Item = usize> {
+        self.manager.open.values().map(|open| open.row_bytes())
     }
 
     /// Rolls an interactive transaction back: it is gone.

@@ -33,16 +33,23 @@ pub(super) fn on_space(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
     }
 }
 
-/// The row of a statement about a space of type `temporary` is not logged.
-pub(super) fn set_scope_of(txn: &mut Txn<'_>, space: &SpaceDef) {
+/// The row of a statement about a space of type `temporary` is not logged; one about any other is a write.
+///
+/// # Errors
+/// READONLY.
+///
+/// Source: Tarantool `src/box/alter.cc` filter_temporary_ddl_stmt.
+pub(super) fn filter_temporary_ddl(txn: &mut Txn<'_>, space: &SpaceDef) -> Result<()> {
     if space.is_type_temporary {
         txn.set_scope(RowScope::Nowhere);
+        return Ok(());
     }
+    if txn.is_recovery() { Ok(()) } else { txn.db().check_writable() }
 }
 
 fn create_space(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
     let def = SpaceDef::parse(new, false, &txn.db().collations)?;
-    set_scope_of(txn, &def);
+    filter_temporary_ddl(txn, &def)?;
     check_ddl(txn, &def, Privilege::CREATE)?;
     if def.engine == Engine::Service && def.id != space_id::SESSION_SETTINGS {
         return Err(err!(UNSUPPORTED, "Tarantool", "non-system space with 'service' engine."));
@@ -66,7 +73,7 @@ fn create_space(txn: &mut Txn<'_>, new: &Row<'_>) -> Result<()> {
 fn alter_space(txn: &mut Txn<'_>, old: &Row<'_>, new: &Row<'_>) -> Result<()> {
     let space = txn.db().space(old.uint32(0)?)?.clone();
     let refuse = |details: &str| Err(named_error(kind::ALTER_SPACE, &space.def.name, details));
-    set_scope_of(txn, &space.def);
+    filter_temporary_ddl(txn, &space.def)?;
     if space.def.is_view {
         return refuse("view can not be altered");
     }
@@ -149,7 +156,7 @@ pub(super) fn check_not_referenced(
 fn drop_space(txn: &mut Txn<'_>, old: &Row<'_>) -> Result<()> {
     let id = old.uint32(0)?;
     let space = txn.db().space(id)?.clone();
-    set_scope_of(txn, &space.def);
+    filter_temporary_ddl(txn, &space.def)?;
     check_ddl(txn, &space.def, Privilege::DROP)?;
     let refuse = |details: &str| Err(named_error(kind::DROP_SPACE, &space.def.name, details));
     if !space.indexes().is_empty() {
@@ -200,7 +207,12 @@ pub(super) fn on_truncate(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
         Err(_) if txn.is_recovery() => return Ok(()),
         Err(error) => return Err(error),
     };
-    set_scope_of(txn, &space.def);
+    if !(txn.is_recovery() || space.def.is_temporary || space.def.is_local) {
+        txn.db().check_writable()?;
+    }
+    if space.def.is_type_temporary {
+        txn.set_scope(RowScope::Nowhere);
+    }
     if change.new.is_none() {
         return Ok(());
     }

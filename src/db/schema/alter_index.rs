@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lycosa_proto::err;
 use lycosa_proto::error::{Result, kind};
 
-use super::alter::{check_ddl, check_not_referenced, install, set_scope_of};
+use super::alter::{check_ddl, check_not_referenced, filter_temporary_ddl, install};
 use super::index_def::IndexDef;
 use super::space_def::{Engine, named_error};
 use super::{Change, func_index, is_system, views};
@@ -23,7 +23,7 @@ pub(super) fn on_index(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
     let Some(row) = change.new.or(change.old) else { return Ok(()) };
     let space = txn.db().space(row.uint32(0)?)?.clone();
     let index_id = row.uint32(1)?;
-    set_scope_of(txn, &space.def);
+    filter_temporary_ddl(txn, &space.def)?;
     if space.def.is_view {
         return Err(named_error(kind::ALTER_SPACE, &space.def.name, "can not add index on a view"));
     }

@@ -6,8 +6,6 @@
 //!
 //! Source: schema.md §5, types-and-indexes.md §10.1; Tarantool `src/box/sequence.c`, `alter.cc`.
 
-use std::borrow::Cow;
-
 use lycosa_proto::err;
 use lycosa_proto::error::{ErrorKind, Result, kind};
 use lycosa_proto::msgpack::{self, Token, write_array, write_int, write_uint};
@@ -22,7 +20,7 @@ use crate::db::field_type::FieldType;
 use crate::db::json_path::JsonPath;
 use crate::db::key_def::Part;
 use crate::db::space::{AttachedSequence, Space};
-use crate::db::tuple::Tuple;
+use crate::db::tuple::{Fields, Tuple};
 use crate::db::txn::Txn;
 
 /// A row of `_sequence`.
@@ -116,39 +114,37 @@ pub(in crate::db) fn fill(
     space_id: u32,
     data: &[u8],
 ) -> Result<Option<Vec<u8>>> {
-    match txn.db().space(space_id)?.sequence {
+    match &txn.db().space(space_id)?.sequence {
         None => Ok(None),
-        Some(attached) => fill_field(txn, attached, data),
+        Some(attached) => {
+            let attached = attached.clone();
+            fill_field(txn, &attached, data)
+        }
     }
 }
 
 fn fill_field(
     txn: &mut Txn<'_>,
-    attached: AttachedSequence,
+    attached: &AttachedSequence,
     data: &[u8],
 ) -> Result<Option<Vec<u8>>> {
     let def = SequenceDef::find(txn.db(), attached.id)?;
     if !txn.is_recovery() && !attached.is_generated {
         txn.db().access.check(txn.uid(), &def.object(), Privilege::WRITE)?;
     }
-    let field_no = attached.field_no as usize;
     let last = txn.db().sequences.get(&def.id).copied();
-    let field =
-        msgpack::items(data).nth(field_no).and_then(|field| msgpack::read(&mut { field }).ok());
-    let given = match field {
-        None => return Ok(None),
-        Some(Token::Nil) if txn.is_recovery() => return Ok(None),
-        Some(Token::Nil) => {
+    let Some(filled) = filled(attached, data) else { return Ok(None) };
+    let given = match msgpack::read(&mut { filled }) {
+        Ok(Token::Nil) if txn.is_recovery() => return Ok(None),
+        Ok(Token::Nil) => {
             let next = def.next(last).ok_or_else(|| err!(SEQUENCE_OVERFLOW, &*def.name))?;
             txn.db_mut().sequences.insert(def.id, next);
-            let mut generated = Vec::new();
-            write_int(&mut generated, next);
-            return Ok(Some(with_field(data, field_no, &generated)));
+            return Ok(Some(with_value(data, filled, next)));
         }
         // What is beyond the values of sequences moves none.
-        Some(Token::Uint(given)) => i64::try_from(given).ok(),
-        Some(Token::Int(given)) => Some(given),
-        Some(_) => None,
+        Ok(Token::Uint(given)) => i64::try_from(given).ok(),
+        Ok(Token::Int(given)) => Some(given),
+        _ => None,
     };
     let Some(given) = given else { return Ok(None) };
     let is_ahead = match last {
@@ -162,15 +158,24 @@ fn fill_field(
     Ok(None)
 }
 
-/// The array with one field replaced.
-fn with_field(data: &[u8], field_no: usize, value: &[u8]) -> Vec<u8> {
-    let fields: Vec<Cow<'_, [u8]>> = msgpack::items(data)
-        .enumerate()
-        .map(|(no, field)| Cow::Borrowed(if no == field_no { value } else { field }))
-        .collect();
-    let mut out = Vec::with_capacity(data.len() + value.len());
-    write_array(&mut out, fields.len());
-    fields.iter().for_each(|field| out.extend_from_slice(field));
+/// What a sequence fills of a tuple: the rest of `data` from there on. None if the tuple has no such place.
+fn filled<'a>(attached: &AttachedSequence, data: &'a [u8]) -> Option<&'a [u8]> {
+    let field = Fields::new(data).seek(attached.field_no)?;
+    match &attached.path {
+        None => Some(field),
+        Some(path) => path.find(field, 0),
+    }
+}
+
+/// The array with a number in place of the nil that `rest`, the end of `data`, begins with.
+fn with_value(data: &[u8], rest: &[u8], value: i64) -> Vec<u8> {
+    let mut fields = data;
+    let count = msgpack::read_array(&mut fields).unwrap_or(0);
+    let mut out = Vec::with_capacity(data.len() + size_of::<i64>());
+    write_array(&mut out, count as usize);
+    out.extend_from_slice(&fields[..fields.len() - rest.len()]);
+    write_int(&mut out, value);
+    out.extend_from_slice(&rest[1..]);
     out
 }
 
@@ -332,7 +337,10 @@ pub(super) fn on_space_sequence(txn: &mut Txn<'_>, change: Change<'_>) -> Result
         Some(new) => Some(attach(&space, &new, def.id)?),
     };
     let is_taken = |other: &Space| {
-        other.sequence.is_some_and(|attached| attached.id == def.id && attached.is_generated)
+        other
+            .sequence
+            .as_ref()
+            .is_some_and(|attached| attached.id == def.id && attached.is_generated)
     };
     if change.new.is_some() && txn.db().spaces().any(is_taken) {
         let details = "can not attach generated sequence";
@@ -351,26 +359,28 @@ fn attach(space: &Space, row: &Row<'_>, id: u32) -> Result<AttachedSequence> {
     let refuse =
         |details: &str| Err(err!(MODIFY_INDEX, &*primary.def.name, &*space.def.name, details));
     let parts = primary.def.key_def.parts();
-    let field_no = match row.token(3) {
-        Token::Uint(_) => row.uint32(3)?,
-        _ => parts[0].field_no,
-    };
     let path = JsonPath::parse(row.str(4).as_bytes());
-    let is_at = |part: &&Part| {
+    let is_at = |part: &&Part, field_no: u32| {
         part.field_no == field_no
             && path.as_ref().is_some_and(|path| match &part.path {
                 Some(own) => **own == *path,
                 None => path.is_empty(),
             })
     };
-    let Some(part) = parts.iter().find(is_at) else {
+    let part = match row.token(3) {
+        Token::Uint(_) => {
+            let field_no = row.uint32(3)?;
+            parts.iter().find(|part| is_at(part, field_no))
+        }
+        // A row of a version that knew no fields.
+        _ => parts.first(),
+    };
+    let Some(part) = part else {
         return refuse("sequence field must be a part of the index");
     };
-    if part.path.is_some() {
-        return Err(super::unsupported("sequences on JSON paths"));
-    }
     if !matches!(part.field_type, FieldType::Unsigned | FieldType::Integer) {
         return refuse("sequence cannot be used with a non-integer key");
     }
-    Ok(AttachedSequence { id, field_no, is_generated: row.bool(2) })
+    let (field_no, path) = (part.field_no, part.path.clone());
+    Ok(AttachedSequence { id, field_no, path, is_generated: row.bool(2) })
 }

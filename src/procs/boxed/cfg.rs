@@ -10,6 +10,7 @@ use rmpv::Value;
 
 use super::params::{self, type_name};
 use crate::config::LogLevel;
+use crate::db::mvcc::Isolation;
 use crate::instance::Instance;
 use crate::procs::{Args, Context, Values};
 
@@ -81,7 +82,13 @@ const ROWS: &[Row] = &[
     fixed("wal_mode", "string", |instance| instance.config().wal.mode.name().into()),
     fixed("wal_dir", "string", |instance| path(&instance.config().wal.dir)),
     fixed("wal_max_size", "number", |instance| instance.config().wal.max_size.into()),
-    fixed("wal_queue_max_size", "number", |instance| instance.config().wal.queue_max_size.into()),
+    dynamic(
+        "wal_queue_max_size",
+        "number",
+        |instance| instance.settings().wal_queue_max_size().into(),
+        |_, value| at_least(value, 0.0, "wal_queue_max_size must be >= 0"),
+        |instance, value| instance.set_wal_queue_max_size(bytes(value)),
+    ),
     fixed("memtx_dir", "string", |instance| path(&instance.config().snapshot.dir)),
     dynamic(
         "checkpoint_count",
@@ -111,8 +118,23 @@ const ROWS: &[Row] = &[
         |_, value| at_least(value, 0.0, "the value must not be negative"),
         |instance, value| instance.schedule().change(|rules| rules.wal_size = bytes(value)),
     ),
-    fixed("net_msg_max", "number", |instance| instance.config().iproto.net_msg_max.into()),
-    fixed("readahead", "number", |instance| instance.config().iproto.readahead.into()),
+    dynamic(
+        "net_msg_max",
+        "number",
+        |instance| (instance.settings().net_msg_max() as u64).into(),
+        |_, value| at_least(value, 2.0, "minimal value is 2"),
+        |instance, value| instance.settings().set_net_msg_max(bytes(value)),
+    ),
+    dynamic(
+        "readahead",
+        "number",
+        |instance| (instance.settings().readahead() as u64).into(),
+        |_, value| match value.as_f64() {
+            Some(bytes) if READAHEAD_BYTES.contains(&bytes) => Ok(()),
+            _ => Err("specified value is out of bounds".into()),
+        },
+        |instance, value| instance.settings().set_readahead(bytes(value)),
+    ),
     fixed("iproto_threads", "number", |instance| {
         (instance.config().iproto.threads.0 as u64).into()
     }),
@@ -139,8 +161,81 @@ const ROWS: &[Row] = &[
             level(value).into_iter().for_each(|level| instance.settings().set_log_level(level));
         },
     ),
-    fixed("read_only", "boolean", |_| false.into()),
+    dynamic(
+        "read_only",
+        "boolean",
+        |instance| instance.read().is_read_only().into(),
+        |_, _| Ok(()),
+        |instance, value| instance.set_read_only(*value == Value::Boolean(true)),
+    ),
+    dynamic(
+        "too_long_threshold",
+        "number",
+        |instance| instance.settings().too_long_threshold().into(),
+        |_, _| Ok(()),
+        |instance, value| instance.set_too_long_threshold(value.as_f64().unwrap_or_default()),
+    ),
+    dynamic(
+        "txn_timeout",
+        "number",
+        |instance| instance.settings().txn_defaults().timeout.as_secs_f64().into(),
+        |_, value| match value.as_f64() {
+            Some(seconds) if seconds > 0.0 => Ok(()),
+            _ => Err("the value must be greather than 0".into()),
+        },
+        |instance, value| {
+            let timeout = value.as_f64().map(Duration::try_from_secs_f64);
+            let timeout = timeout.and_then(std::result::Result::ok).unwrap_or(Duration::MAX);
+            instance.settings().change_txn_defaults(|defaults| defaults.timeout = timeout);
+        },
+    ),
+    dynamic(
+        "txn_isolation",
+        "string, number",
+        |instance| isolation_name(instance.settings().txn_defaults().isolation).into(),
+        |_, value| isolation(value).map(|_| ()),
+        |instance, value| {
+            if let Ok(isolation) = isolation(value) {
+                instance.settings().change_txn_defaults(|defaults| defaults.isolation = isolation);
+            }
+        },
+    ),
 ];
+
+/// What `readahead` may be.
+const READAHEAD_BYTES: std::ops::RangeInclusive<f64> = 128.0..=2_147_483_647.0;
+
+/// The levels that may be the default, each with its number.
+const ISOLATIONS: [(u64, &str, Isolation); 3] = [
+    (1, "read-committed", Isolation::ReadCommitted),
+    (2, "read-confirmed", Isolation::ReadConfirmed),
+    (3, "best-effort", Isolation::BestEffort),
+];
+
+fn isolation_name(isolation: Isolation) -> &'static str {
+    let found = ISOLATIONS.iter().find(|(_, _, known)| *known == isolation);
+    found.map_or("linearizable", |(_, name, _)| name)
+}
+
+/// A level by number or name, which may have the form of a constant, `READ_COMMITTED`.
+fn isolation(value: &Value) -> std::result::Result<Isolation, String> {
+    let name = value.as_str().map(|name| match name.contains(char::is_uppercase) {
+        true => name.to_lowercase().replace('_', "-"),
+        false => name.to_owned(),
+    });
+    let is_named = |number: u64, known: &str| match &name {
+        Some(name) => *name == known,
+        None => value.as_f64() == Some(number as f64),
+    };
+    for (number, refused) in [(0, "default"), (4, "linearizable")] {
+        if is_named(number, refused) {
+            return Err(format!("cannot set default transaction isolation to '{refused}'"));
+        }
+    }
+    let found = ISOLATIONS.iter().find(|(number, known, _)| is_named(*number, known));
+    let wanted = "must be one of box.txn_isolation_level (keys or values)";
+    found.map(|(_, _, isolation)| *isolation).ok_or_else(|| wanted.into())
+}
 
 /// A number of bytes, or of anything that is counted.
 fn bytes(value: &Value) -> u64 {

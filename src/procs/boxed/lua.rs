@@ -94,6 +94,11 @@ impl<'a> SearchKey<'a> {
         Self { bytes, is_scalar }
     }
 
+    /// True without parts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.key().part_count == 0
+    }
+
     /// The key.
     pub(super) fn key(&self) -> Key<'_> {
         if self.is_scalar {

@@ -3,8 +3,8 @@
 //! ```text
 //! table      every name, and what it stands for        path       the name of a call, cut as Tarantool cuts it
 //! methods    what methods are called on                commit     transactions of the caller
-//! read write what the methods do                       schema     changes of the schema as rows
-//! session info cfg stat transaction                    the other procedures
+//! read write measure frommap                           what the methods do
+//! schema     changes of the schema as rows             session info memory cfg stat transaction   the other procedures
 //! lua params options                                   arguments as Lua would pass them on
 //! ```
 //!
@@ -17,8 +17,11 @@
 
 mod cfg;
 mod commit;
+mod frommap;
 mod info;
 mod lua;
+mod measure;
+mod memory;
 mod methods;
 mod options;
 mod params;

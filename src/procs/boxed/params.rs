@@ -71,6 +71,14 @@ pub(super) fn id(args: &Args, at: usize, name: &str) -> Result<u32> {
     }
 }
 
+/// An argument that is an integer; None if it is none.
+pub(super) fn number(args: &Args, at: usize) -> Option<rmpv::Integer> {
+    match value(args, at) {
+        Value::Integer(number) => Some(number),
+        _ => None,
+    }
+}
+
 /// A number as an id; the greatest, which nothing has, if it cannot be one.
 pub(super) fn as_id(value: &Value) -> u32 {
     value.as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or(u32::MAX)

@@ -1,55 +1,105 @@
 //! Methods that read: what the caller may not read is refused.
 //!
-//! Source: Tarantool `src/box/lua/schema.lua` base_index_mt, `src/box/index.cc` box_index_get, box_index_min, box_index_len,
-//! box_index_count.
+//! Source: Tarantool `src/box/lua/schema.lua` base_index_mt, `src/box/index.cc` box_index_get, box_index_min,
+//! box_index_tuple_position.
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
-use lycosa_proto::msgpack::{Token, write_array};
+use lycosa_proto::msgpack::{self, Token, write_array, write_nil, write_str};
 
-use super::lua::SearchKey;
-use super::methods::Target;
+use super::lua::{self, SearchKey};
+use super::methods::{Place, Target};
 use super::options::Options;
 use crate::db::access::Privilege;
-use crate::db::index::Index;
+use crate::db::index::After;
 use crate::db::schema::index_def::IndexType;
 use crate::db::schema::space_def::Engine;
-use crate::db::space::Space;
-use crate::db::{Database, Key, Select};
+use crate::db::select::{Page, Selected};
+use crate::db::{Select, Tuple};
 use crate::procs::{Args, Tuples, Values};
 
-/// `select(key, options)`: one value, an array of tuples.
+/// `select(key, options)`: one value, an array of tuples; with `fetch_pos` the position of the last one too, or nil.
 ///
 /// # Errors
-/// Those of SELECT; ITERATOR_TYPE.
+/// Those of SELECT; ITERATOR_TYPE; ITERATOR_POSITION.
 pub(super) fn select(target: &Target<'_>, args: &Args) -> Result<Values> {
     target.index()?;
     let key = SearchKey::new(args.get(0));
-    let options = Options::parse(args.get(1), key.key().part_count == 0)?;
+    let options = Options::parse(args.get(1), key.is_empty())?;
     let key = key.array();
-    let select = to_select(target, &options, &key);
-    let mut outcome = Ok(0);
-    let values = Values::one(|out| {
+    let select = to_select(target, options.iterator, options.offset, options.limit, &key);
+    let after = options.after.map(Start::new).transpose()?;
+    let page = Page { after: after.as_ref().map(Start::after), fetch_position: options.fetch_pos };
+    let mut outcome = Ok(Selected::default());
+    let mut values = Values::one(|out| {
         out.push(0x90);
-        outcome =
-            target.db.select(target.uid, &select, |tuple| out.extend_from_slice(tuple.data()));
-        if let Ok(count) = outcome {
-            set_array_len(out, count);
+        let each = |tuple: &Tuple| out.extend_from_slice(tuple.data());
+        outcome = match page.is_whole() {
+            true => target.db.select(target.uid, &select, each).map(Selected::of),
+            false => target.db.select_page(target.uid, &select, &page, each),
+        };
+        if let Ok(selected) = &outcome {
+            set_array_len(out, selected.count);
         }
     });
-    outcome.map(|_| values.with_tuples(Tuples::Listed(select.space_id)))
+    let position = outcome?.position;
+    if options.fetch_pos {
+        values.push(|out| match &position {
+            Some(position) => write_str(out, position),
+            None => write_nil(out),
+        });
+    }
+    Ok(values.with_tuples(Tuples::Listed(select.space_id)))
 }
 
-fn to_select<'a>(target: &Target<'_>, options: &Options, key: &'a [u8]) -> Select<'a> {
-    Select {
-        space_id: target.place.space.def.id,
-        index_id: target.place.index_id,
-        iterator: options.iterator,
-        offset: options.offset,
-        limit: options.limit,
-        key,
+/// What a selection begins after, as Lua passes it on.
+enum Start<'a> {
+    /// A position.
+    Position(&'a [u8]),
+    /// A tuple.
+    Tuple(Vec<u8>),
+}
+
+impl<'a> Start<'a> {
+    /// From the option `after`.
+    ///
+    /// # Errors
+    /// TUPLE_NOT_ARRAY for a map.
+    fn new(option: &'a [u8]) -> Result<Self> {
+        match msgpack::read(&mut { option }) {
+            Ok(Token::Str(position) | Token::Bin(position)) => Ok(Self::Position(position)),
+            _ => lua::array(Some(option)).map(Self::Tuple),
+        }
     }
+
+    fn after(&self) -> After<'_> {
+        match self {
+            Self::Position(position) => After::Position(position),
+            Self::Tuple(tuple) => After::Tuple(tuple),
+        }
+    }
+}
+
+/// `tuple_pos(tuple)`: the position of a tuple, which need not be in the space.
+///
+/// # Errors
+/// TUPLE_NOT_ARRAY; ITERATOR_POSITION; UNSUPPORTED.
+pub(super) fn tuple_pos(target: &Target<'_>, args: &Args) -> Result<Values> {
+    let tuple = lua::array(args.get(0))?;
+    Ok(Values::from(&*target.index()?.tuple_position(&tuple)?))
+}
+
+/// A SELECT of what a method is called on.
+pub(super) fn to_select<'a>(
+    target: &Target<'_>,
+    iterator: u32,
+    offset: u32,
+    limit: u32,
+    key: &'a [u8],
+) -> Select<'a> {
+    let Place { space, index_id } = target.place;
+    Select { space_id: space.def.id, index_id, iterator, offset, limit, key }
 }
 
 /// Makes the array that begins `out`, written as an empty one, say its length in the shortest form.
@@ -91,10 +141,9 @@ pub(super) fn get(target: &Target<'_>, args: &Args) -> Result<Values> {
 
 /// The first tuple of a selection.
 fn first(target: &Target<'_>, kind: Kind, key: &SearchKey<'_>) -> Result<Values> {
-    let options = Options { iterator: kind as u32, offset: 0, limit: 1 };
     let key = key.array();
     let mut values = Values::none();
-    target.db.select(target.uid, &to_select(target, &options, &key), |tuple| {
+    target.db.select(target.uid, &to_select(target, kind as u32, 0, 1, &key), |tuple| {
         values.push(|out| out.extend_from_slice(tuple.data()));
     })?;
     Ok(values.with_tuples(Tuples::Each(target.place.space.def.id)))
@@ -125,60 +174,6 @@ fn extreme(target: &Target<'_>, args: &Args, kind: Kind, feature: &str) -> Resul
     first(target, kind, &SearchKey::new(args.get(0)))
 }
 
-/// `len()`: the number of tuples; 0 for a space without indexes.
-///
-/// # Errors
-/// ACCESS_DENIED; UNSUPPORTED_INDEX_FEATURE for a view.
-pub(super) fn len(target: &Target<'_>, _: &Args) -> Result<Values> {
-    let space = target.place.space;
-    let Ok(index) = target.index() else { return Ok(Values::from(0)) };
-    target.db.check_space(target.uid, &space.def, Privilege::READ)?;
-    if space.def.engine != Engine::Memtx {
-        return Err(index.unsupported(&space.def.name, space.def.engine.name(), "size()"));
-    }
-    target.db.space(space.def.id)?;
-    Ok(Values::from(index.len() as u64))
-}
-
-/// Checks the right to read a space, for methods that work on a read view of it.
-///
-/// # Errors
-/// ACCESS_DENIED; UNSUPPORTED_INDEX_FEATURE for a view.
-pub(super) fn check(db: &Database, uid: u32, space: &Space) -> Result<()> {
-    db.check_space(uid, &space.def, Privilege::READ)?;
-    match space.primary() {
-        Ok(index) if space.def.engine != Engine::Memtx => {
-            Err(index.unsupported(&space.def.name, space.def.engine.name(), "size()"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// `bsize()`: the bytes of all tuples.
-///
-/// # Errors
-/// None.
-pub(super) fn bsize(space: &Space, _: u32, _: &Args) -> Result<Values> {
-    let tuples = space.primary().into_iter().flat_map(Index::iter);
-    Ok(Values::from(tuples.map(|tuple| tuple.data().len() as u64).sum::<u64>()))
-}
-
-/// `random(seed)`: some tuple, the same for the same seed and data; without a seed, any. No value from an empty index.
-///
-/// # Errors
-/// NO_SUCH_INDEX_ID.
-pub(super) fn random(space: &Space, index_id: u32, args: &Args) -> Result<Values> {
-    let index = space.index(index_id)?;
-    let seed = match args.token(0) {
-        Token::Uint(seed) => seed,
-        Token::Int(seed) => seed.unsigned_abs(),
-        _ => rand::random(),
-    };
-    let Some(at) = seed.checked_rem(index.len() as u64) else { return Ok(Values::none()) };
-    let tuple = index.iter().nth(usize::try_from(at).unwrap_or(0));
-    Ok(Values::found(space.def.id, tuple))
-}
-
 /// `pairs()`: an iterator is no value that can be sent.
 ///
 /// # Errors
@@ -203,24 +198,4 @@ pub(super) fn stat(target: &Target<'_>, _: &Args) -> Result<Values> {
 pub(super) fn compact(target: &Target<'_>, _: &Args) -> Result<Values> {
     target.db.check_space(target.uid, &target.place.space.def, Privilege::READ)?;
     Ok(Values::none())
-}
-
-/// `count(key, options)`: the number of tuples that `select` would give without offset and limit.
-///
-/// # Errors
-/// As [`select`].
-pub(super) fn count(target: &Target<'_>, args: &Args) -> Result<Values> {
-    let Ok(index) = target.index() else { return Ok(Values::from(0)) };
-    let key = SearchKey::new(args.get(0));
-    let is_all = key.key().part_count == Key::EMPTY.part_count;
-    let options = Options::parse(args.get(1), is_all)?;
-    let is_known = is_all && target.place.space.def.engine == Engine::Memtx;
-    // A limit of 0 leaves nothing but the checks.
-    let options = Options { offset: 0, limit: if is_known { 0 } else { u32::MAX }, ..options };
-    let key = key.array();
-    let count = target.db.select(target.uid, &to_select(target, &options, &key), |_| {})?;
-    if is_known {
-        target.db.space(target.place.space.def.id)?;
-    }
-    Ok(Values::from(if is_known { index.len() as u64 } else { u64::from(count) }))
 }

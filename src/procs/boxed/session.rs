@@ -2,11 +2,10 @@
 //!
 //! Source: Tarantool `src/box/lua/session.c`.
 
-use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::msgpack::Token;
 
-use super::params::illegal;
+use super::params::{self, illegal};
+use crate::instance::Socket;
 use crate::procs::{Args, Context, Values};
 
 /// `box.session.id()`.
@@ -33,22 +32,62 @@ pub(super) fn user(context: &Context, _: &Args) -> Result<Values> {
     Ok(Values::from(&*db.access().user(context.session.uid())?.name))
 }
 
-/// `box.session.peer(id)`: the client's address; of other sessions than the caller's nothing is known here.
+/// `box.session.sync()`: the sync of the request.
 ///
 /// # Errors
-/// ILLEGAL_PARAMS for another session; PROC_LUA for what is no number.
-pub(super) fn peer(context: &Context, args: &Args) -> Result<Values> {
-    match args.token(0) {
-        Token::Nil => {}
-        Token::Uint(id) if id == context.session.id => {}
-        Token::Uint(_) | Token::Int(_) | Token::Float(_) | Token::Double(_) => {
-            return Err(illegal("session.peer(): session does not exist"));
-        }
-        other => {
-            let kind = other.kind();
-            let text = format!("bad argument #1 to '?' (number expected, got {kind})");
-            return Err(err!(PROC_LUA, text));
-        }
+/// None.
+pub(super) fn sync(context: &Context, _: &Args) -> Result<Values> {
+    Ok(Values::from(context.session.sync()))
+}
+
+/// The session that the only argument is the number of, which may be none; the caller's without one.
+///
+/// # Errors
+/// ILLEGAL_PARAMS for more arguments, and for what is no number.
+fn given(context: &Context, args: &Args, method: &str) -> Result<Option<u64>> {
+    if args.iter().nth(1).is_some() {
+        return Err(illegal(format!("session.{method}(sid): bad arguments")));
     }
-    Ok(Values::from(&*context.session.peer.to_string()))
+    match params::number(args, 0) {
+        None if args.get(0).is_none() => Ok(Some(context.session.id)),
+        // The texts of two functions that read numbers.
+        None if method == "peer" => Err(illegal("expected integer as 1 argument")),
+        None => Err(illegal("expected int64_t as -1 argument")),
+        Some(number) => Ok(number.as_u64()),
+    }
+}
+
+/// The socket of the session that an argument says.
+///
+/// # Errors
+/// Those of [`given`]; ILLEGAL_PARAMS if there is no such session.
+fn socket(context: &Context, args: &Args, method: &str) -> Result<Socket> {
+    let found = given(context, args, method)?;
+    let found = found.and_then(|id| context.instance.sessions().find(id));
+    found.ok_or_else(|| illegal(format!("session.{method}(): session does not exist")))
+}
+
+/// `box.session.exists(id)`: whether there is such a session.
+///
+/// # Errors
+/// Those of [`given`].
+pub(super) fn exists(context: &Context, args: &Args) -> Result<Values> {
+    let id = given(context, args, "exists")?;
+    Ok(Values::from(id.is_some_and(|id| context.instance.sessions().find(id).is_some())))
+}
+
+/// `box.session.fd(id)`: the number of the socket.
+///
+/// # Errors
+/// Those of [`socket`].
+pub(super) fn fd(context: &Context, args: &Args) -> Result<Values> {
+    Values::of(&socket(context, args, "fd")?.fd)
+}
+
+/// `box.session.peer(id)`: the client's address.
+///
+/// # Errors
+/// Those of [`socket`].
+pub(super) fn peer(context: &Context, args: &Args) -> Result<Values> {
+    Ok(Values::from(&*socket(context, args, "peer")?.peer))
 }

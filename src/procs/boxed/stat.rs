@@ -30,10 +30,10 @@ const REQUESTS: [(&str, &[u64]); 14] = [
     ("ROLLBACK", &[request_type::ROLLBACK]),
 ];
 
-/// What was counted since the start, and how much of it in a second.
+/// What was counted since the last reset, and how much of it in a second.
 fn counted(context: &Context) -> (Totals, Totals) {
     let stat = context.instance.stat();
-    (stat.totals(), stat.rates(Instant::now()))
+    (stat.since_reset(), stat.rates(Instant::now()))
 }
 
 /// `box.stat()`: one map, `total` and `rps` of each kind of request and of errors.
@@ -64,18 +64,33 @@ pub(super) fn stat(context: &Context, _: &Args) -> Result<Values> {
 /// None.
 pub(super) fn net(context: &Context, _: &Args) -> Result<Values> {
     let (totals, rates) = counted(context);
-    let bytes = |counter: Counter| {
-        map([("total", totals.get(counter).into()), ("rps", rates.get(counter).into())])
+    let now = context.instance.stat().totals();
+    let both = |count: &dyn Fn(&Totals) -> u64| {
+        [("total", count(&totals).into()), ("rps", count(&rates).into())]
     };
-    let with_current = |total: u64, rate: u64, current: u64| {
-        map([("total", total.into()), ("rps", rate.into()), ("current", current.into())])
+    let bytes = |counter: Counter| map(both(&|totals| totals.get(counter)));
+    let with_current = |count: &dyn Fn(&Totals) -> u64, current: u64| {
+        let [total, rate] = both(count);
+        map([total, rate, ("current", current.into())])
     };
-    let (opened, begun) = (Counter::CONNECTION_OPENED, Counter::STREAM_BEGUN);
+    let of = |counter: Counter| move |totals: &Totals| totals.get(counter);
+    let in_work = now.in_progress() + now.in_stream_queue();
     Values::of(&map([
         ("SENT", bytes(Counter::BYTES_SENT)),
         ("RECEIVED", bytes(Counter::BYTES_RECEIVED)),
-        ("CONNECTIONS", with_current(totals.get(opened), rates.get(opened), totals.connections())),
-        ("STREAMS", with_current(totals.get(begun), rates.get(begun), totals.streams())),
-        ("REQUESTS", with_current(totals.requests(), rates.requests(), totals.in_progress())),
+        ("CONNECTIONS", with_current(&of(Counter::CONNECTION_OPENED), now.connections())),
+        ("STREAMS", with_current(&of(Counter::STREAM_BEGUN), now.streams())),
+        ("REQUESTS", with_current(&Totals::requests, in_work)),
+        ("REQUESTS_IN_PROGRESS", with_current(&Totals::requests, now.in_progress())),
+        ("REQUESTS_IN_STREAM_QUEUE", with_current(&of(Counter::QUEUED), now.in_stream_queue())),
     ]))
+}
+
+/// `box.stat.reset()`: no value; totals and rates begin anew.
+///
+/// # Errors
+/// None.
+pub(super) fn reset(context: &Context, _: &Args) -> Result<Values> {
+    context.instance.stat().reset();
+    Ok(Values::none())
 }

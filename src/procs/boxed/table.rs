@@ -7,7 +7,7 @@ use lycosa_proto::error::Result;
 
 use super::methods::{Change, Target};
 use super::schema::{functions, grants, indexes, sequences, spaces, users};
-use super::{cfg, info, read, session, stat, transaction, write};
+use super::{cfg, frommap, info, measure, memory, read, session, stat, transaction, write};
 use crate::db::space::Space;
 use crate::db::{Database, Txn};
 use crate::procs::{Args, Context, Running, Session, Values};
@@ -64,17 +64,28 @@ fn method(method: SequenceMethod) -> SequenceMethod {
 
 /// A method that counts or picks on a read view.
 fn view(run: fn(&Space, u32, &Args) -> Result<Values>) -> Method {
-    Method::View(read::check, run)
+    Method::View(measure::check_read, run)
+}
+
+/// The same of what everybody may know.
+fn free_view(run: fn(&Space, u32, &Args) -> Result<Values>) -> Method {
+    Method::View(measure::check_nothing, run)
 }
 
 procedures! {
     /// A procedure by its whole name.
     function, FUNCTIONS: Function {
         "box.info" Function::Tell => info::info, "(): one map";
+        "box.info.memory" Function::Wait => memory::memory, "(): one map, bytes by what takes them";
+        "box.info.gc" Function::Tell => info::gc, "(): one map, the snapshots that are kept";
+        "box.info.replication_anon" Function::Tell => info::replication_anon, "(): an empty map";
         "box.cfg" Function::Tell => cfg::cfg, "(): one map, the options; (options): no value, once they are changed";
         "box.snapshot" Function::Wait => info::snapshot, "(): 'ok' once a snapshot is written";
         "box.stat" Function::Tell => stat::stat, "(): one map, requests by kind";
         "box.stat.net" Function::Tell => stat::net, "(): one map, bytes, connections, streams, requests";
+        "box.stat.reset" Function::Tell => stat::reset, "(): no value; totals and rates begin anew";
+        "box.stat.memtx" Function::Wait => memory::memtx, "(): one map, bytes of tuples, indexes, transactions";
+        "box.stat.memtx.tx" Function::Tell => memory::memtx_tx, "(): its member `tx`";
         "box.begin" Function::Tell => transaction::begin, "(options): no value; error 30 outside of a stream, as a transaction ends with its call there";
         "box.commit" Function::Wait => transaction::commit, "(options): no value";
         "box.rollback" Function::Tell => transaction::roll_back, "(): no value";
@@ -88,6 +99,9 @@ procedures! {
         "box.session.euid" Function::Tell => session::uid, "(): as uid";
         "box.session.effective_user" Function::Tell => session::user, "(): as user";
         "box.session.euser" Function::Tell => session::user, "(): as user";
+        "box.session.sync" Function::Tell => session::sync, "(): the sync of the request";
+        "box.session.exists" Function::Tell => session::exists, "(id): whether there is such a session";
+        "box.session.fd" Function::Tell => session::fd, "(id): the number of the client's socket";
         "box.session.peer" Function::Tell => session::peer, "(id): the client's address";
         "box.session.su" Function::Transact => users::su, "(user): no value; the session is that user's from now on";
         "box.schema.space.create" Function::Transact => spaces::create, "(name, options): the space, 'created' or 'not created'";
@@ -125,11 +139,15 @@ procedures! {
     }
     /// A method of spaces.
     of_space, OF_SPACES: Method {
-        "select" Method::Read => read::select, "(key, options): one value, an array of the tuples";
+        "select" Method::Read => read::select, "(key, options): one value, an array of the tuples; with `fetch_pos` a second, the position";
         "get" Method::Read => read::get, "(key): the tuple, or no value";
-        "len" Method::Read => read::len, "(): the number of tuples";
-        "count" Method::Read => read::count, "(key, options): the number of tuples selected";
-        "bsize" view => read::bsize, "(): the bytes of all tuples";
+        "len" Method::Read => measure::len, "(): the number of tuples";
+        "count" Method::Read => measure::count, "(key, options): the number of tuples selected";
+        "offset_of" Method::Read => measure::offset_of, "(key, options): the number of tuples before those selected";
+        "quantile" view => measure::quantile, "(level, begin key, end key): the key below which a share of the tuples stands, or nil";
+        "bsize" free_view => measure::bsize, "(): the bytes of all tuples";
+        "stat" free_view => measure::space_stat, "(): one map, what the memory of the tuples is made of";
+        "frommap" Method::Read => frommap::frommap, "(map, options): the tuple with these fields; nil and a text";
         "pairs" Method::Read => read::pairs, "(): error 32, as an iterator cannot be sent";
         "insert" Method::Write => write::insert, "(tuple): the new tuple";
         "replace" Method::Write => write::replace, "(tuple): the new tuple";
@@ -147,13 +165,17 @@ procedures! {
     }
     /// A method of indexes.
     of_index, OF_INDEXES: Method {
-        "select" Method::Read => read::select, "(key, options): one value, an array of the tuples";
+        "select" Method::Read => read::select, "(key, options): one value, an array of the tuples; with `fetch_pos` a second, the position";
         "get" Method::Read => read::get, "(key): the tuple, or no value";
         "min" Method::Read => read::min, "(key): the first tuple that matches, or no value";
         "max" Method::Read => read::max, "(key): the last tuple that matches, or no value";
-        "random" view => read::random, "(seed): some tuple, or no value";
-        "len" Method::Read => read::len, "(): the number of tuples";
-        "count" Method::Read => read::count, "(key, options): the number of tuples selected";
+        "random" view => measure::random, "(seed): some tuple, or no value";
+        "len" Method::Read => measure::len, "(): the number of tuples";
+        "count" Method::Read => measure::count, "(key, options): the number of tuples selected";
+        "offset_of" Method::Read => measure::offset_of, "(key, options): the number of tuples before those selected";
+        "quantile" view => measure::quantile, "(level, begin key, end key): the key below which a share of the tuples stands, or nil";
+        "tuple_pos" Method::Read => read::tuple_pos, "(tuple): its position, for the option `after`";
+        "bsize" view => measure::index_bsize, "(): the bytes of memory that the index takes";
         "pairs" Method::Read => read::pairs, "(): error 32, as an iterator cannot be sent";
         "stat" Method::Read => read::stat, "(): an empty map";
         "compact" Method::Read => read::compact, "(): no value";
@@ -187,6 +209,13 @@ pub(super) fn is_table(name: &str) -> bool {
             | "box.space"
             | "box.sequence"
             | "box.session"
+            | "box.session.settings"
+            | "box.index"
+            | "box.info.vclock"
+            | "box.info.replication"
+            | "box.info.replicaset"
+            | "box.info.cluster"
+            | "box.info.election"
             | "box.schema"
             | "box.schema.space"
             | "box.schema.index"

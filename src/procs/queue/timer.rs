@@ -137,6 +137,11 @@ pub(super) async fn run(instance: Weak<Instance>, tubes: Arc<Tubes>) {
             continue;
         }
         let Some(instance) = instance.upgrade() else { return };
+        if instance.read().is_read_only() {
+            drop(instance);
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
         let done = run_batch(&instance, &tubes).await;
         if let Err(looked_after) = done {
             drop(instance);

@@ -108,6 +108,7 @@ impl Run<'_> {
     pub(super) fn vote(&mut self, header: &Header<'_>) {
         let db = self.db();
         let (version, vclock) = (db.schema_version(), db.vclock().clone());
+        let is_read_only = db.is_read_only();
         let instance = self.shared.instance.uuid().to_string();
         let out = &mut *self.out;
         let reply = Reply::start(out, 0, header.sync, version);
@@ -119,8 +120,8 @@ impl Run<'_> {
             write_bool(out, value);
         };
         // is_ro_cfg, is_ro, is_anon, is_booted, vclock, gc_vclock, can_lead, leader's uuid, registered uuids
-        flag(out, 1, false);
-        flag(out, 4, false);
+        flag(out, 1, is_read_only);
+        flag(out, 4, is_read_only);
         flag(out, 5, false);
         flag(out, 6, true);
         for name in [2, 3] {

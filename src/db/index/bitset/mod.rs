@@ -54,6 +54,10 @@ impl Bitset {
         self.places.len()
     }
 
+    pub(super) fn bsize(&self) -> usize {
+        self.pages.bsize() + self.places.node_bytes()
+    }
+
     pub(super) fn clear(&mut self) {
         (self.pages, self.places) = (Pages::default(), Tree::default());
     }

@@ -139,6 +139,17 @@ pub(super) struct Pages {
 }
 
 impl Pages {
+    /// Bytes of memory of all pages.
+    pub(super) fn bsize(&self) -> usize {
+        let pages = self.blocks.iter().flat_map(|block| block.iter());
+        let page_bytes = |page: &Arc<Page>| {
+            size_of::<Page>()
+                + page.slots.capacity() * size_of::<Slot>()
+                + page.columns.capacity() * size_of::<Column>()
+        };
+        pages.map(page_bytes).sum()
+    }
+
     /// A page; None beyond the last.
     pub(super) fn page(&self, no: usize) -> Option<&Page> {
         let block = self.blocks.get(no / BLOCK_PAGES)?;

@@ -54,6 +54,10 @@ impl Rtree {
         self.len
     }
 
+    pub(super) fn bsize(&self) -> usize {
+        self.root.bsize()
+    }
+
     pub(super) fn clear(&mut self) {
         (self.root, self.height, self.len) = (Arc::new(Node::default()), 1, 0);
     }

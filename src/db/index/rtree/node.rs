@@ -71,6 +71,14 @@ impl Node {
         self.children.len()
     }
 
+    /// Bytes of memory of this node and of those below it.
+    pub(super) fn bsize(&self) -> usize {
+        let vectors = self.rects.capacity() * size_of::<f64>()
+            + self.children.capacity() * size_of::<Child>();
+        let below = (0..self.len()).filter_map(|at| self.node(at)).map(Self::bsize).sum::<usize>();
+        size_of::<Self>() + vectors + below
+    }
+
     /// The rectangle of a branch.
     pub(super) fn rect(&self, at: usize) -> &[f64] {
         let coords = self.rects.len() / self.children.len();

@@ -189,3 +189,88 @@ async fn the_caller_must_have_the_right_to_read() {
         assert_eq!(server.call_as(USER, &name, "[1]").await, wanted, "{name}");
     }
 }
+
+#[tokio::test]
+async fn pages_follow_one_another() {
+    let (_dir, server) = server().await;
+    for (name, args, wanted) in [
+        (
+            "t:select",
+            r#"[null,{"limit":2,"fetch_pos":true}]"#,
+            r#"[[[1, "v1"], [2, "v2"]], "kQI"]"#,
+        ),
+        ("t:select", r#"[null,{"after":"kQI"}]"#, r#"[[[3, "v3"]]]"#),
+        ("t:select", r#"[null,{"after":[2],"fetch_pos":true}]"#, r#"[[[3, "v3"]], "kQM"]"#),
+        ("t:select", r#"[null,{"after":"","limit":1}]"#, r#"[[[1, "v1"]]]"#),
+        ("t:select", r#"[9,{"fetch_pos":true}]"#, "[[], null]"),
+        ("t:select", r#"[null,{"after":null,"fetch_pos":false,"limit":0}]"#, "[[]]"),
+        ("t:select", r#"[null,{"after":"!"}]"#, "247: Iterator position is invalid"),
+        ("t:select", r#"[null,{"after":7}]"#, "247: Iterator position is invalid"),
+        ("t:select", r#"[null,{"after":{}}]"#, "22: Tuple/Key must be MsgPack array"),
+        ("t.index.pk:tuple_pos", "[[2]]", r#"["kQI"]"#),
+        ("t.index.pk:tuple_pos", "[[2.0, 5]]", r#"["kQI"]"#),
+        ("t.index.pk:tuple_pos", r#"[["x"]]"#, "247: Iterator position is invalid"),
+        ("t.index.pk:tuple_pos", "[[]]", "247: Iterator position is invalid"),
+        ("t.index.pk:tuple_pos", "[2]", "22: Tuple/Key must be MsgPack array"),
+        (
+            "h:select",
+            r#"[null,{"fetch_pos":true}]"#,
+            "112: Index 'pk' (HASH) of space 'h' (memtx) does not support pagination",
+        ),
+    ] {
+        server.check(&format!("box.space.{name}"), args, wanted).await;
+    }
+}
+
+#[tokio::test]
+async fn places_in_an_index_are_told() {
+    let (_dir, server) = server().await;
+    let usage = "1: Usage: index:quantile(level[, begin_key, end_key])";
+    for (name, args, wanted) in [
+        ("t:offset_of", "[2]", "[1]"),
+        ("t:offset_of", r#"[2,{"iterator":"gt"}]"#, "[2]"),
+        ("t:offset_of", r#"[2,"req"]"#, "[1]"),
+        ("t:offset_of", "[]", "[0]"),
+        ("noindex:offset_of", "[]", "[0]"),
+        ("two.index.sk:offset_of", "[0]", "[2]"),
+        ("t:quantile", "[0.5]", "[[2]]"),
+        ("t:quantile", "[0.01]", "[[1]]"),
+        ("t:quantile", "[0.99]", "[[3]]"),
+        ("t:quantile", "[0.99,1,3]", "[[2]]"),
+        ("t:quantile", "[0.5,9]", "[null]"),
+        ("two.index.sk:quantile", "[0.9]", "[[0]]"),
+        ("t:quantile", "[]", usage),
+        ("t:quantile", r#"["x"]"#, "1: level must be a number"),
+        ("t:quantile", "[1]", "1: level must be > 0 and < 1"),
+        ("t:quantile", "[0.5,3,1]", "1: begin_key must be < end_key"),
+        (
+            "h.index.pk:quantile",
+            "[0.5]",
+            "112: Index 'pk' (HASH) of space 'h' (memtx) does not support quantile()",
+        ),
+        ("t:count", r#"[2,{"iterator":"GE","limit":"x"}]"#, "[2]"),
+        ("_vspace:bsize", "[]", "[0]"),
+        ("_vspace.index.primary:bsize", "[]", "[0]"),
+    ] {
+        server.check(&format!("box.space.{name}"), args, wanted).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tuple_is_made_from_a_map() {
+    let (_dir, server) = server().await;
+    let c = r#"{"name":"c","type":"unsigned","is_nullable":true}"#;
+    server.check("box.space.t:format", &format!(r#"[[["a"],["b"],{c}]]"#), "[]").await;
+    let usage = "32: Usage: space:frommap(map, opts)";
+    for (args, wanted) in [
+        (r#"[{"b":"x","a":1.0}]"#, r#"[[1, "x"]]"#),
+        (r#"[{"a":1,"c":3,"b":null}]"#, "[[1, null, 3]]"),
+        (r#"[{"a":1,"b":2},{"table":true}]"#, "[[1, 2]]"),
+        (r#"[{"z":1}]"#, r#"[null, "Unknown field 'z'"]"#),
+        ("[[1]]", r#"[null, "Unknown field '1'"]"#),
+        ("[1]", usage),
+        (r#"[{"a":1},{"table":1}]"#, usage),
+    ] {
+        server.check("box.space.t:frommap", args, wanted).await;
+    }
+}

@@ -130,3 +130,28 @@ async fn a_write_waits_for_room_in_the_journal() {
     let texts = [first, second, third].map(|ended| text(&ended.expect("a good call")));
     assert_eq!(texts, ["[[9]]", "[[10]]", r#"[[1, "v1"]]"#]);
 }
+
+#[tokio::test]
+async fn a_sequence_fills_what_is_below_a_path_and_goes_on_after_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::open(dir.path()).await;
+    server.call_as(ADMIN, "box.schema.space.create", r#"["p"]"#).await;
+    let parts = r#"[{"field":2,"type":"unsigned","path":"a.b"}]"#;
+    let args = format!(r#"["pk",{{"parts":{parts},"sequence":true}}]"#);
+    server.call_as(ADMIN, "box.space.p:create_index", &args).await;
+    for (args, wanted) in [
+        (r#"[["x",{"a":{"b":null},"c":1},"y"]]"#, r#"[["x", {"a": {"b": 1}, "c": 1}, "y"]]"#),
+        (r#"[["x",{"a":{"b":7}}]]"#, r#"[["x", {"a": {"b": 7}}]]"#),
+        (r#"[["x",{"a":{"b":null}}]]"#, r#"[["x", {"a": {"b": 8}}]]"#),
+    ] {
+        server.check("box.space.p:insert", args, wanted).await;
+    }
+    server.check("box.space.p:insert", r#"[["x",{"a":1}]]"#, NO_PATH).await;
+    drop(server);
+    let server = Server::open_on(Arc::new(OsDisk), dir.path());
+    let wanted = r#"[["x", {"a": {"b": 9}}]]"#;
+    server.check("box.space.p:insert", r#"[["x",{"a":{"b":null}}]]"#, wanted).await;
+}
+
+/// The answer to a tuple whose field ends before the path does.
+const NO_PATH: &str = r#"23: Tuple field [2]["a"] type does not match one required by operation: expected map, got unsigned"#;
