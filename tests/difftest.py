@@ -32,7 +32,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=1 << 30)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after")
     parser.add_argument("--length", type=int, default=60, help="requests of a round")
-    parser.add_argument("--without", default="", help="kinds, paths, collations, sequences")
+    parser.add_argument("--without", default="", help="kinds, paths, collations, sequences, access")
     parser.add_argument(
         "--pass", action="append", default=[], dest="passed", help="pattern, as in known.py"
     )

@@ -324,3 +324,13 @@ def gone(tube, task):
     except ServerError as e:
         return e.message.endswith(f"Task {task} not found")
     return False
+
+
+def test_a_consumer_that_sends_no_packet_waits_no_longer_than_it_is_there(server, tube):
+    t = tube()
+    with server.connect() as consumer:
+        body = {Key.FUNCTION_NAME: f"queue.tube.{t.name}:take", Key.TUPLE: []}
+        consumer.send(request(Type.CALL, body, sync=1) + b"\xc1")
+        assert consumer.receive(SOON).code == Err.INVALID_MSGPACK
+    t.put("task")
+    assert t.take(SOON) == [[0, "t", "task"]]

@@ -1,4 +1,4 @@
-//! Names and arguments of procedures: any call of `box` or of the queue ends in values, an error, or a wait.
+//! Names and arguments of procedures: any call of `box`, the queue or the accounts ends in values, an error, or a wait.
 //!
 //! Input: the name, a zero byte, the arguments as a MsgPack array.
 
@@ -13,6 +13,7 @@ use libfuzzer_sys::fuzz_target;
 use lycosa::config::{Config, WalMode};
 use lycosa::db::access::ADMIN;
 use lycosa::instance::Instance;
+use lycosa::procs::authman::AuthmanModule;
 use lycosa::procs::boxed::BoxModule;
 use lycosa::procs::queue::Queue;
 use lycosa::procs::{Args, Context, Registry, Session};
@@ -32,7 +33,7 @@ struct Server {
 
 impl Server {
     fn new() -> Self {
-        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         // Only the directory is made; the files are in memory.
         let dir = std::env::temp_dir().join("lycosa-fuzz-call");
         let mut config = Config::default();
@@ -44,7 +45,15 @@ impl Server {
         let mut registry = Registry::default();
         registry.add(Arc::new(BoxModule));
         registry.add(Arc::new(Queue::new()));
-        runtime.block_on(registry.start(&instance)).expect("the queue starts");
+        let authman = &mut config.roles_cfg.authman;
+        // Where nobody listens.
+        for provider in [&mut authman.facebook, &mut authman.google, &mut authman.vk] {
+            let nowhere = || Some("http://127.0.0.1:1/".into());
+            provider.endpoints.token_url = nowhere();
+            provider.endpoints.profile_url = nowhere();
+        }
+        registry.add(Arc::new(AuthmanModule::new(authman).expect("what makes requests")));
+        runtime.block_on(registry.start(&instance)).expect("they start");
         Self { runtime, instance, registry, calls: 0 }
     }
 

@@ -15,7 +15,8 @@ fuzz_target!(|data: &[u8]| {
     let Some(path) = JsonPath::parse(text) else { return };
     assert!(path.steps().len() <= STEP_MAX);
     let again: String = path.steps().iter().map(ToString::to_string).collect();
-    if !text.contains(&b'"') {
+    // A message shows what is no UTF-8 as something else.
+    if !text.contains(&b'"') && std::str::from_utf8(text).is_ok() {
         let again = JsonPath::parse(again.as_bytes());
         assert_eq!(again.as_ref(), Some(&path), "one path, two spellings");
     }

@@ -1,7 +1,8 @@
-//! The start of an instance from a journal with any rows: it starts, or says in a line why not; and what it has read it
+//! The start of an instance from a directory with any rows: it starts, or says in a line why not; and what it has read it
 //! can write as a snapshot.
 //!
-//! Input: the rows of one block. They come after a good snapshot of a fresh instance, in a file whose checksums are right.
+//! Input: a byte that says where the rows are, and the rows of one block. They follow the rows of a fresh instance, in
+//! its journal or in its snapshot, in a file whose checksums are right.
 
 #![no_main]
 
@@ -12,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 use lycosa::config::Config;
 use lycosa::instance::Instance;
 use lycosa::wal::disk::faults::MemoryDisk;
-use lycosa::wal::xlog::Blocks;
+use lycosa::wal::xlog::{Blocks, END_MARKER};
 
 /// The files of an instance that has stopped at once, its empty journal last.
 static FRESH: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
@@ -38,7 +39,8 @@ fn config() -> Config {
     config
 }
 
-fuzz_target!(|rows: &[u8]| {
+fuzz_target!(|data: &[u8]| {
+    let Some((&choice, rows)) = data.split_first() else { return };
     if rows.is_empty() {
         return;
     }
@@ -46,10 +48,16 @@ fuzz_target!(|rows: &[u8]| {
     for (path, bytes) in FRESH.iter() {
         disk.put(path, bytes);
     }
-    let (journal, begin) = FRESH.last().expect("a journal");
     let mut blocks = Blocks::default();
     blocks.push(rows);
-    disk.put(journal, &[begin, blocks.seal()].concat());
+    if choice & 1 == 0 {
+        let (journal, begin) = FRESH.last().expect("a journal");
+        disk.put(journal, &[begin, blocks.seal()].concat());
+    } else {
+        let (snapshot, whole) = FRESH.first().expect("a snapshot");
+        let begin = whole.strip_suffix(&END_MARKER).expect("an end");
+        disk.put(snapshot, &[begin, blocks.seal(), &END_MARKER].concat());
+    }
     match Instance::open(&config(), Arc::new(disk)) {
         Ok(instance) => {
             instance.checkpoint().expect("what was read can be written");

@@ -136,21 +136,33 @@ fn compare_decimal_double(left: &Decimal, right: f64) -> Ordering {
 
 /// A 64-bit hash that grows by the values of a key.
 ///
-/// FNV-1a over words with a final mix. Values that compare equal give equal hashes, but for decimals: a decimal hashes
-/// as itself, so decimal 1 and integer 1 live side by side in a HASH index, as in Tarantool.
+/// FNV-1a over words with a final mix. Values that compare equal give equal hashes, but for decimals: a decimal and a
+/// number of another kind hash differently.
 #[derive(Clone, Copy)]
-pub struct KeyHash(u64);
+pub struct KeyHash {
+    hash: u64,
+    /// Extensions hash as their bytes, equal values of different bytes differently.
+    by_bytes: bool,
+}
 
 impl KeyHash {
     /// The hash of no value.
     pub fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
+        Self { hash: 0xcbf2_9ce4_8422_2325, by_bytes: false }
+    }
+
+    /// The same for the entries of a HASH index. There extensions hash as their bytes: the decimals 1 and 1.0, or two
+    /// datetimes of one moment in different zones, live side by side.
+    ///
+    /// Source: Tarantool `src/box/tuple_hash.cc` tuple_hash_field.
+    pub fn of_bytes() -> Self {
+        Self { by_bytes: true, ..Self::new() }
     }
 
     /// Adds eight bytes.
     #[inline]
     pub(super) fn word(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+        self.hash = (self.hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     }
 
     /// Adds a string by its bytes.
@@ -177,6 +189,7 @@ impl KeyHash {
             Token::Bool(value) => self.word(0xb001 + u64::from(value)),
             Token::Str(bytes) => self.bytes(bytes),
             Token::Bin(bytes) => self.tagged(0xb1, bytes),
+            Token::Ext(kind, payload) if self.by_bytes => self.tagged(kind as u64, payload),
             Token::Ext(ext_type::DATETIME, payload) => {
                 let (seconds, nsec) = datetime_point(payload);
                 self.word(seconds as u64);
@@ -206,7 +219,7 @@ impl KeyHash {
 
     /// The hash.
     pub fn finish(self) -> u64 {
-        let mixed = (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.hash ^ (self.hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ (mixed >> 29)
     }
 }

@@ -13,9 +13,11 @@ use lycosa_proto::error::{Error, Result};
 use lycosa_proto::msgpack::{self, Token};
 
 use super::field_type::FieldType;
+use super::json_path::Step;
 use super::schema::index_def::IndexDef;
 use super::schema::space_def::SpaceDef;
 use tree::FieldTree;
+pub use tree::Node;
 
 /// What a value must be.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +77,9 @@ impl Format {
         let count_min =
             rules.iter().rposition(|rule| !rule.is_nullable).map_or(0, |no| no as u32 + 1);
         let tree = tree.has_paths().then(|| Box::new(tree.finish()));
-        Ok(Self { rules, count_min, count_exact: space.exact_field_count, tree })
+        // Where nothing is said of any field, Tarantool does not look at a tuple at all.
+        let count_exact = if rules.is_empty() { 0 } else { space.exact_field_count };
+        Ok(Self { rules, count_min, count_exact, tree })
     }
 
     /// Checks a tuple, a well-formed MsgPack array.
@@ -120,8 +124,39 @@ impl Format {
         error.with("tuple", tuple)
     }
 
-    /// The declared type of a field, for the results of arithmetic.
-    pub fn field_type(&self, field_no: u32) -> FieldType {
-        self.rules.get(field_no as usize).map_or(FieldType::Any, |rule| rule.field_type)
+    /// The place of a field, for the results of arithmetic; None if nothing names it.
+    pub fn place(&self, field_no: u32) -> Option<Place<'_>> {
+        let field_no = field_no as usize;
+        match &self.tree {
+            Some(tree) => tree.field(field_no).map(Place::Node),
+            None => self.rules.get(field_no).map(|rule| Place::Field(rule.field_type)),
+        }
+    }
+}
+
+/// What a format says of a field or of a value below one.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// A field below which nothing is named.
+    Field(FieldType),
+    /// A field or a value in a format with paths.
+    Node(&'a Node),
+}
+
+impl<'a> Place<'a> {
+    /// The declared type.
+    pub fn field_type(self) -> FieldType {
+        match self {
+            Self::Field(field_type) => field_type,
+            Self::Node(node) => node.field_type(),
+        }
+    }
+
+    /// The place one step below; None if nothing names it.
+    pub fn below(self, step: &Step<'_>) -> Option<Self> {
+        match self {
+            Self::Field(_) => None,
+            Self::Node(node) => node.below(step).map(Self::Node),
+        }
     }
 }

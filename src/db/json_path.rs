@@ -24,83 +24,148 @@ pub enum Step<'a> {
 }
 
 /// Cuts a path into steps; an error is the one-based place of the symbol that is wrong.
+#[derive(Clone, Copy, Debug)]
 pub struct Lexer<'a> {
     path: &'a [u8],
     /// Bytes read.
     at: usize,
+    /// Symbols read: characters, not bytes; those that are no UTF-8 do not count.
+    symbols: usize,
     failed: bool,
 }
 
 impl<'a> Lexer<'a> {
     /// Begins at the front of `path`.
     pub fn new(path: &'a [u8]) -> Self {
-        Self { path, at: 0, failed: false }
+        Self { path, at: 0, symbols: 0, failed: false }
     }
 
-    /// The symbols (not bytes) read so far.
+    /// The symbols read so far.
     pub fn symbols(&self) -> usize {
-        self.place_of(self.at) - 1
+        self.symbols
     }
 
-    /// The one-based place in symbols of byte `at`.
-    fn place_of(&self, at: usize) -> usize {
-        String::from_utf8_lossy(&self.path[..at.min(self.path.len())]).chars().count() + 1
+    /// True if no step is left.
+    pub fn is_end(&self) -> bool {
+        self.at == self.path.len()
     }
 
-    fn byte(&self) -> Option<u8> {
-        self.path.get(self.at).copied()
+    /// What is not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        &self.path[self.at..]
     }
 
-    fn bracket(&mut self) -> Result<Step<'a>, usize> {
-        self.at += 1;
-        let step = match self.byte() {
-            Some(quote @ (b'"' | b'\'')) => {
-                let start = self.at + 1;
-                let len = self.path[start..].iter().position(|byte| *byte == quote);
-                let len = len.ok_or_else(|| self.place_of(self.path.len()))?;
-                if len == 0 {
-                    return Err(self.place_of(start));
-                }
-                let key = &self.path[start..start + len];
-                if let Err(fault) = std::str::from_utf8(key) {
-                    return Err(self.place_of(start + fault.valid_up_to()));
-                }
-                self.at = start + len + 1;
-                Step::Key(key)
+    /// The same, with nothing left to read.
+    pub fn at_end(self) -> Self {
+        Self { at: self.path.len(), ..self }
+    }
+
+    /// What this has still to read before `later`, a later state of it, goes on.
+    pub fn until(self, later: &Self) -> Self {
+        Self { path: &self.path[..later.at], ..self }
+    }
+
+    /// Passes over bytes without reading them.
+    pub fn pass(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
+    /// The next symbol. Bytes that are no UTF-8 are passed over, and are an error.
+    fn symbol(&mut self) -> Result<char, usize> {
+        let rest = self.rest();
+        let chunk = rest[..rest.len().min(4)].utf8_chunks().next();
+        let Some(chunk) = chunk else { return Err(self.symbols + 1) };
+        match chunk.valid().chars().next() {
+            Some(symbol) => {
+                self.at += symbol.len_utf8();
+                self.symbols += 1;
+                Ok(symbol)
             }
+            None => {
+                self.at += chunk.invalid().len();
+                Err(self.symbols + 1)
+            }
+        }
+    }
+
+    /// Takes the next byte if it is this one.
+    fn takes(&mut self, byte: u8) -> bool {
+        let is_next = self.rest().first() == Some(&byte);
+        if is_next {
+            self.at += 1;
+            self.symbols += 1;
+        }
+        is_next
+    }
+
+    fn step(&mut self) -> Result<Step<'a>, usize> {
+        let before = *self;
+        match self.symbol()? {
+            '[' => self.bracket(),
+            '.' if self.is_end() => Err(self.symbols + 1),
+            '.' => self.identifier(),
+            _ if before.at == 0 => {
+                *self = before;
+                self.identifier()
+            }
+            _ => Err(self.symbols),
+        }
+    }
+
+    /// What comes after `[`, up to the closing bracket.
+    fn bracket(&mut self) -> Result<Step<'a>, usize> {
+        let step = match self.rest().first() {
+            None => return Err(self.symbols),
+            Some(quote @ (b'"' | b'\'')) => self.string(char::from(*quote))?,
             Some(b'*') => {
-                self.at += 1;
+                self.takes(b'*');
                 Step::Any
             }
-            Some(b'0'..=b'9') => {
-                let start = self.at;
-                let mut number = 0u64;
-                while let Some(digit @ b'0'..=b'9') = self.byte() {
-                    number = number.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
-                    self.at += 1;
-                }
-                Step::Index(number.checked_sub(1).ok_or_else(|| self.place_of(start))?)
-            }
-            _ => return Err(self.place_of(self.at)),
+            Some(_) => self.integer()?,
         };
-        if self.byte() != Some(b']') {
-            return Err(self.place_of(self.at));
-        }
-        self.at += 1;
-        Ok(step)
+        if self.takes(b']') { Ok(step) } else { Err(self.symbols + 1) }
+    }
+
+    fn string(&mut self, quote: char) -> Result<Step<'a>, usize> {
+        self.symbol()?;
+        let start = self.at;
+        while self.symbol()? != quote {}
+        let key = &self.path[start..self.at - 1];
+        if key.is_empty() { Err(self.symbols) } else { Ok(Step::Key(key)) }
+    }
+
+    /// A number, which Tarantool keeps in 32 bits: greater ones begin anew.
+    fn integer(&mut self) -> Result<Step<'a>, usize> {
+        let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit());
+        let (len, number) = digits.fold((0, 0i32), |(len, number), digit| {
+            (len + 1, number.wrapping_mul(10).wrapping_add(i32::from(digit - b'0')))
+        });
+        let Ok(index) = u64::try_from(i64::from(number) - 1) else {
+            return Err(self.symbols + 1);
+        };
+        self.at += len;
+        self.symbols += len;
+        Ok(Step::Index(index))
     }
 
     fn identifier(&mut self) -> Result<Step<'a>, usize> {
         let start = self.at;
-        let Ok(text) = std::str::from_utf8(&self.path[start..]) else {
-            return Err(self.place_of(start));
-        };
-        let is_in_name = |c: char| c.is_alphanumeric() || c == '_';
-        let len = text.find(|c| !is_in_name(c)).unwrap_or(text.len());
-        if len == 0 || text.starts_with(|c: char| c.is_numeric()) {
-            return Err(self.place_of(start));
+        let first = self.symbol()?;
+        if first != '_' && (!first.is_alphabetic() || first.is_numeric()) {
+            return Err(self.symbols);
         }
-        self.at = start + len;
+        loop {
+            let before = *self;
+            match self.symbol() {
+                Ok(symbol) if symbol.is_alphanumeric() || symbol == '_' => {}
+                Ok(_) => {
+                    *self = before;
+                    break;
+                }
+                // Bytes that are no UTF-8 belong to the name, and end it.
+                Err(_) => break,
+            }
+        }
         Ok(Step::Key(&self.path[start..self.at]))
     }
 }
@@ -109,19 +174,10 @@ impl<'a> Iterator for Lexer<'a> {
     type Item = Result<Step<'a>, usize>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
+        if self.failed || self.is_end() {
             return None;
         }
-        let is_first = self.at == 0;
-        let step = match self.byte()? {
-            b'[' => self.bracket(),
-            b'.' => {
-                self.at += 1;
-                self.identifier()
-            }
-            _ if is_first => self.identifier(),
-            _ => Err(self.place_of(self.at)),
-        };
+        let step = self.step();
         self.failed = step.is_err();
         Some(step)
     }

@@ -228,17 +228,35 @@ impl KeyDef {
 
     /// The hash of the key of a tuple.
     pub fn hash(&self, tuple: &Tuple) -> u64 {
+        self.add_tuple(KeyHash::new(), tuple)
+    }
+
+    /// The hash of a full search key.
+    pub fn key_hash(&self, key: &Key<'_>) -> u64 {
+        self.add_key(KeyHash::new(), key)
+    }
+
+    /// The hash of the key of a tuple that orders a HASH index.
+    pub fn bytes_hash(&self, tuple: &Tuple) -> u64 {
+        self.add_tuple(KeyHash::of_bytes(), tuple)
+    }
+
+    /// The hash of a full search key that orders a HASH index.
+    pub fn key_bytes_hash(&self, key: &Key<'_>) -> u64 {
+        self.add_key(KeyHash::of_bytes(), key)
+    }
+
+    #[inline]
+    fn add_tuple(&self, mut hash: KeyHash, tuple: &Tuple) -> u64 {
         let mut fields = tuple.fields();
-        let mut hash = KeyHash::new();
         for part in &self.parts {
             add_to_hash(part, &part.token(&mut fields, 0), &mut hash);
         }
         hash.finish()
     }
 
-    /// The hash of a full search key.
-    pub fn key_hash(&self, key: &Key<'_>) -> u64 {
-        let mut hash = KeyHash::new();
+    #[inline]
+    fn add_key(&self, mut hash: KeyHash, key: &Key<'_>) -> u64 {
         let mut rest = key.parts;
         for part in self.parts.iter().take(key.part_count as usize) {
             add_to_hash(part, &msgpack::read(&mut rest).unwrap_or(Token::Nil), &mut hash);

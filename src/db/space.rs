@@ -157,6 +157,16 @@ impl Space {
         Ok(())
     }
 
+    /// The fields that every tuple has, by what the definition and the indexes say of single fields.
+    ///
+    /// Source: Tarantool `src/box/tuple_format.c` tuple_format_min_field_count.
+    pub fn min_field_count(&self) -> u32 {
+        let by_format = self.def.fields.iter().rposition(|field| !field.is_nullable);
+        let parts = self.indexes.iter().flat_map(|index| index.def.key_def.parts());
+        let by_parts = parts.filter(|part| !part.is_nullable).map(|part| part.field_no + 1);
+        by_parts.max().unwrap_or(0).max(by_format.map_or(0, |no| no as u32 + 1))
+    }
+
     /// An index by id, to fill it.
     pub(super) fn index_mut(&mut self, id: u32) -> Option<&mut Index> {
         self.indexes.iter_mut().find(|index| index.def.id == id)

@@ -1,5 +1,6 @@
 //! The engine through its interface.
 
+mod below;
 mod builds;
 mod constraints;
 mod definitions;

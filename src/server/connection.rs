@@ -342,7 +342,12 @@ impl<'a> Connection<'a> {
     async fn wait(&mut self) -> Result<(), End> {
         self.shrink();
         self.buffers.set(self.input.capacity() + self.out.capacity());
-        let wants_input = self.has_room() && !self.is_broken;
+        if self.is_broken {
+            // Nothing more is looked at, but that the peer leaves must be seen.
+            self.input.clear();
+            self.done = 0;
+        }
+        let wants_input = self.is_broken || self.has_room();
         if wants_input {
             self.make_room();
             // What is there already is taken at once, but a client that never stops must let others have their turn.

@@ -40,7 +40,7 @@ class Fresh:
         """Starts another in its place if it has ended, which is printed unless `quietly`; says whether it had."""
         try:
             # A process that is going down closes its connections first.
-            self.server.process.wait(0.1)
+            self.server.process.wait(0.5)
         except subprocess.TimeoutExpired:
             return False
         if not quietly:

@@ -28,6 +28,17 @@ fn header_fault_keeps_the_sync_that_came_before_it() {
 }
 
 #[test]
+fn a_request_type_is_cut_to_32_bits() {
+    let mut packet = Vec::new();
+    write_map(&mut packet, 1);
+    write_uint(&mut packet, key::REQUEST_TYPE);
+    write_uint(&mut packet, (1 << 32) + request_type::PING);
+    packet.push(0x80);
+    let header = Header::decode(&packet).expect("good");
+    assert_eq!(header.request_type, request_type::PING);
+}
+
+#[test]
 fn every_known_body_key_is_type_checked() {
     let mut bytes = Vec::new();
     write_map(&mut bytes, 3);

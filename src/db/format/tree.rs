@@ -13,13 +13,13 @@ use lycosa_proto::msgpack::{self, Token};
 
 use super::Rule;
 use crate::db::field_type::FieldType;
-use crate::db::json_path::{JsonPath, OwnedStep};
+use crate::db::json_path::{JsonPath, OwnedStep, Step};
 use crate::db::key_def::Part;
 use crate::db::schema::space_def::SpaceDef;
 
 /// A value of a tuple: a field or something below one.
 #[derive(Clone, Debug)]
-struct Node {
+pub struct Node {
     /// The step that leads here from the parent; for a field its number.
     step: OwnedStep,
     rule: Rule,
@@ -75,6 +75,23 @@ impl Node {
             OwnedStep::Index(no) if self.label.is_empty() => space.field_label(*no as u32),
             _ => self.label.to_string(),
         }
+    }
+
+    /// The declared type.
+    pub(super) fn field_type(&self) -> FieldType {
+        self.rule.field_type
+    }
+
+    /// The value that lies one step below, if something is said of it.
+    pub(super) fn below(&self, step: &Step<'_>) -> Option<&Self> {
+        if self.is_multikey() {
+            return self.children.first();
+        }
+        self.children.iter().find(|child| match (&child.step, step) {
+            (OwnedStep::Index(own), Step::Index(index)) => own == index,
+            (OwnedStep::Key(own), Step::Key(key)) => **own == **key,
+            _ => false,
+        })
     }
 
     /// Makes this the parent of a step: gives it the type of a container.
@@ -245,6 +262,11 @@ impl FieldTree {
         }
         self.required.sort_by_key(|(_, leaf)| leaf.id);
         self
+    }
+
+    /// What is said of a field, if something is.
+    pub(super) fn field(&self, field_no: usize) -> Option<&Node> {
+        self.fields.get(field_no)
     }
 
     /// True if there are rules for values below fields.

@@ -54,12 +54,12 @@ impl Order {
         if self.has_exclusions && !self.key_def.includes(tuple) {
             return None;
         }
-        Some(if self.is_hash { self.key_def.hash(tuple) } else { self.key_def.hint(tuple) })
+        Some(if self.is_hash { self.key_def.bytes_hash(tuple) } else { self.key_def.hint(tuple) })
     }
 
     #[inline]
     fn key_hint(&self, key: &Key<'_>) -> u64 {
-        if self.is_hash { self.key_def.key_hash(key) } else { self.key_def.key_hint(key) }
+        if self.is_hash { self.key_def.key_bytes_hash(key) } else { self.key_def.key_hint(key) }
     }
 
     /// The hint of the key of an item. None if it is not for this index.

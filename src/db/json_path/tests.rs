@@ -32,9 +32,26 @@ fn a_fault_names_its_place() {
     check("a.", &Err(3));
     check("a[*", &Err(4));
     check("a[0]", &Err(3));
+    check("a[", &Err(2));
+    check("a.b[", &Err(4));
+    check("a['']", &Err(4));
+    check("a[2147483648]", &Err(3));
     check("a[1", &Err(4));
     check("a.1", &Err(3));
     check("a b", &Err(2));
+}
+
+#[test]
+fn numbers_are_of_32_bits() {
+    check("[4294967297]", &Ok(vec![Step::Index(0)]));
+}
+
+#[test]
+fn bytes_that_are_no_utf_8_end_a_name() {
+    let steps = |path: &'static [u8]| Lexer::new(path).collect::<Vec<_>>();
+    assert_eq!(steps(b"a\xff.b"), [Ok(Step::Key(b"a\xff")), Ok(Step::Key(b"b"))]);
+    assert_eq!(steps(b"a\xffb"), [Ok(Step::Key(b"a\xff")), Err(2)]);
+    assert_eq!(steps(b"\xff"), [Err(1)]);
 }
 
 #[test]

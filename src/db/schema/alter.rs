@@ -97,14 +97,14 @@ fn alter_space(txn: &mut Txn<'_>, old: &Row<'_>, new: &Row<'_>) -> Result<()> {
     txn.check_no_build(&space)?;
     def.check_fields()?;
     constraint_def::check(txn, &def)?;
-    if def.is_temporary != space.def.is_temporary && !space.is_empty() {
-        return refuse("can not change data-temporariness on a non-empty space");
-    }
     let id = def.id;
     let is_checked = !txn.is_recovery() && !def.admits(&space.def);
     let mut changed = space.clone();
     changed.def = Arc::new(def);
     changed.rebuild_format()?;
+    if changed.def.is_temporary != space.def.is_temporary && !space.is_empty() {
+        return refuse("can not change data-temporariness on a non-empty space");
+    }
     if is_checked && changed.def.has_constraints {
         // Constraints look at other spaces, which only a hold of the whole database keeps still.
         space.tuples().try_for_each(|tuple| constraint::check(txn.db(), &changed, tuple.data()))?;

@@ -129,7 +129,10 @@ fn with_indexes(txn: &mut Txn<'_>, space: &Space, defs: Vec<Arc<IndexDef>>) -> R
         let primary = (def.id != 0).then_some(&primary);
         changed.put_index(Index::new(def, primary));
     }
-    changed.rebuild_format_for(&ids)?;
+    // An alter that changes how many fields tuples have makes the other indexes anew too, in their order.
+    let is_created = ids.iter().all(|id| space.index(*id).is_err());
+    let is_last = is_created || changed.min_field_count() == space.min_field_count();
+    changed.rebuild_format_for(if is_last { &ids } else { &[] })?;
     txn.build(space, &mut changed, ids)?;
     Ok(changed)
 }

@@ -24,7 +24,7 @@ pub(super) fn statement(txn: &mut Txn<'_>, text: &str) -> Result<Option<Tuple>> 
 
 /// Runs statements, each a transaction; each line is `statement => result`, where the result is the tuple, `-` for none, or
 /// code and text of the error. A line without result must succeed.
-fn check(db: &mut Database, script: &str) {
+pub(super) fn check(db: &mut Database, script: &str) {
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (text, expected) = line.split_once(" => ").unwrap_or((line, ""));
         let got = match run(db, |txn| statement(txn, text)) {

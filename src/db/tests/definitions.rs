@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::constraints::statement;
+use super::constraints::{check, statement};
 use super::*;
 use crate::db::access::{ObjectType, Privilege};
 
@@ -130,4 +130,44 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn of_two_indexes_that_do_not_agree_the_new_one_is_at_fault() {
+    let mut db = fresh();
+    check(
+        &mut db,
+        r#"insert 280 [512,1,"t","memtx",0,{},[{"name":"a","type":"unsigned"},{"name":"b","type":"string"}]]
+        insert 288 [512,0,"pk","tree",{},[[0,"unsigned"]]]
+        insert 288 [512,2,"i2","tree",{},[[1,"string"]]]
+        insert 288 [512,1,"i1","tree",{},[[1,"integer"]]] => 24 Field 2 (b) has type 'string' in one index, but type 'integer' in another
+        insert 288 [512,3,"i3","tree",{},[{"field":2,"type":"string","is_nullable":true}]]
+        insert 288 [512,4,"i4","tree",{},[{"field":4,"type":"string","is_nullable":true}]]
+        insert 288 [512,1,"i1","tree",{},[[4,"integer"]]] => 24 Field 5 has type 'string' in one index, but type 'integer' in another
+        replace 288 [512,3,"i3","tree",{},[[4,"integer"]]] => 24 Field 5 has type 'integer' in one index, but type 'string' in another
+        replace 288 [512,2,"i2","tree",{},[[1,"integer"]]] => 27 Field 2 (b) has type 'string' in space format, but type 'integer' in index definition
+        insert 280 [513,1,"u","memtx",0,{},[]]
+        insert 288 [513,0,"pk","tree",{},[[0,"unsigned"]]]
+        insert 288 [513,2,"i2","tree",{},[{"field":1,"type":"string","is_nullable":true}]]
+        insert 288 [513,1,"i1","tree",{},[[1,"integer"]]] => 24 Field 2 has type 'string' in one index, but type 'integer' in another"#,
+    );
+}
+
+#[test]
+fn rows_are_checked_in_tarantools_order() {
+    let mut db = fresh();
+    check(
+        &mut db,
+        r#"replace 304 [101,1,"","odd",{}] => 43 Failed to create user '': unknown user type
+        replace 304 [101,1,"r","role",{"chap-sha1":1}] => 84 Failed to create role 'r': authentication data can not be set for a role
+        insert 304 [103,1,"r","role",{}]
+        insert 312 [1,103,"role",103,0] => 87 Granting role 'r' to role 'r' would create a loop
+        insert 280 [512,1,"t","memtx",0,{},[{"name":"a","type":"unsigned"}]]
+        insert 288 [512,0,"pk","tree",{},[[0,"unsigned"]]]
+        insert 512 [1]
+        replace 280 [512,1,"t","memtx",0,{"temporary":true},[{"name":"a","type":"string"}]] => 27 Field 1 (a) has type 'string' in space format, but type 'unsigned' in index definition
+        replace 280 [512,1,"t","memtx",0,{"temporary":true},[{"name":"a","type":"unsigned"}]] => 12 Can't modify space 't': can not change data-temporariness on a non-empty space
+        insert 280 [513,1,"u","memtx",4,{},[]]
+        insert 513 [1] => 35 No index #0 is defined in space 'u'"#,
+    );
 }

@@ -60,3 +60,22 @@ fn an_rtree_over_what_is_no_rectangle_is_not_made() {
     assert_eq!(refused.map_err(|error| error.code()).err(), Some(101));
     assert_eq!(states(&db)[0].len(), 3);
 }
+
+#[test]
+fn a_hash_index_takes_decimals_by_their_bytes() {
+    // [1], [decimal 1], [decimal 1.0]
+    let keys: [&[u8]; 3] = [b"\x91\x01", b"\x91\xd5\x01\x00\x1c", b"\x91\xc7\x03\x01\x01\x01\x0c"];
+    for (kind, others) in [("hash", [0, 0]), ("tree", [3, 3])] {
+        let mut db = fresh();
+        run(&mut db, |txn| {
+            txn.insert(space_id::SPACE, &mp(r#"[512,1,"t","memtx",0,{},[]]"#))?;
+            let index = format!(r#"[512,0,"pk","{kind}",{{}},[[0,"number"]]]"#);
+            txn.insert(space_id::INDEX, &mp(&index))?;
+            txn.insert(512, keys[0])
+        })
+        .expect("a space with a tuple");
+        let mut code =
+            |key: &[u8]| run(&mut db, |txn| txn.insert(512, key)).map_or_else(|e| e.code(), |_| 0);
+        assert_eq!([code(keys[1]), code(keys[2])], others, "{kind}");
+    }
+}

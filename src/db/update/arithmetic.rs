@@ -8,7 +8,7 @@ use lycosa_proto::msgpack::{
     self, Decimal, Token, ext_type, write_ext, write_f32, write_f64, write_int, write_uint,
 };
 
-use super::{Code, Op};
+use super::op::{Code, Op};
 use crate::db::field_type::FieldType;
 
 /// An integer that is not negative, however it is encoded.

@@ -102,7 +102,12 @@ impl Provider {
 
     /// Exchanges the code that the person came back with for a token.
     pub async fn exchange(&self, code: &str) -> Result<Exchanged, ProviderError> {
-        let json = self.ask(&self.def.token, Known { code, ..Known::default() }).await?;
+        self.read_exchanged(&self.ask(&self.def.token, Known { code, ..Known::default() }).await?)
+    }
+
+    /// Reads what a provider answers to a code.
+    pub fn read_exchanged(&self, body: &[u8]) -> Result<Exchanged, ProviderError> {
+        let json = read_json(body)?;
         Ok(Exchanged {
             token: Secret::new(text(&json, self.def.token_field)?),
             email: self.def.token_email_field.and_then(|field| email(&json, field)),
@@ -115,12 +120,18 @@ impl Provider {
         let access_token = match &def.refresh {
             Some(refresh) => {
                 let known = Known { token: token.expose(), ..Known::default() };
-                Secret::new(text(&self.ask(refresh, known).await?, "access_token")?)
+                let json = read_json(&self.ask(refresh, known).await?)?;
+                Secret::new(text(&json, "access_token")?)
             }
             None => token.clone(),
         };
         let known = Known { token: access_token.expose(), ..Known::default() };
-        let json = self.ask(&def.profile, known).await?;
+        self.read_person(&self.ask(&def.profile, known).await?)
+    }
+
+    /// Reads what a provider answers to a token.
+    pub fn read_person(&self, body: &[u8]) -> Result<Person, ProviderError> {
+        let (def, json) = (self.def, read_json(body)?);
         let json = json.pointer(def.profile_root).ok_or(ProviderError::Missing("profile"))?;
         let id = match &json["id"] {
             Value::Number(number) if def.id_may_be_number => number.to_string(),
@@ -133,15 +144,15 @@ impl Provider {
         Ok(Person { id, email: email(json, "email"), profile: Profile::new(&names) })
     }
 
-    async fn ask(&self, request: &Request, known: Known<'_>) -> Result<Value, ProviderError> {
+    /// The body of the answer to a request.
+    async fn ask(&self, request: &Request, known: Known<'_>) -> Result<Vec<u8>, ProviderError> {
         let url = (request.configured_url)(&self.config).unwrap_or(request.url);
         let params = self.fill(request.params, known);
         let response = match request.method {
             Method::Get => self.channel.get(url, &params).await,
             Method::Post => self.channel.post_form(url, &params).await,
         };
-        let body = response.and_then(Response::ok).map_err(ProviderError::Http)?;
-        serde_json::from_slice(&body).map_err(|_| ProviderError::NotJson)
+        response.and_then(Response::ok).map_err(ProviderError::Http)
     }
 
     fn fill<'a>(
@@ -159,6 +170,10 @@ impl Provider {
         };
         params.iter().map(|(key, slot)| (*key, value(slot))).collect()
     }
+}
+
+fn read_json(body: &[u8]) -> Result<Value, ProviderError> {
+    serde_json::from_slice(body).map_err(|_| ProviderError::NotJson)
 }
 
 /// A field that must be text and not empty.

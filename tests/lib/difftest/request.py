@@ -9,12 +9,22 @@ from ..iproto import ERROR_BIT, Iter, Key, Type, frame
 from .values import encode
 
 SPACE, INDEX, TRUNCATE, SEQUENCE, SPACE_SEQUENCE = 280, 288, 330, 284, 340
+SEQUENCE_DATA, USER, PRIV, FUNC = 285, 304, 312, 296
+VSPACE, VINDEX, VUSER, VPRIV = 281, 289, 305, 313
 SYSTEM = {
     SPACE: "_space",
     INDEX: "_index",
     TRUNCATE: "_truncate",
     SEQUENCE: "_sequence",
     SPACE_SEQUENCE: "_space_sequence",
+    SEQUENCE_DATA: "_sequence_data",
+    USER: "_user",
+    PRIV: "_priv",
+    FUNC: "_func",
+    VSPACE: "_vspace",
+    VINDEX: "_vindex",
+    VUSER: "_vuser",
+    VPRIV: "_vpriv",
 }
 
 # How the rows of two answers are compared: as they came, in any order, or only counted.

@@ -2,17 +2,25 @@
 
 from ..iproto import NO_LIMIT, Iter, Key, Type
 from .request import COUNT, EXACT, UNORDERED, Request
-from .schema import SPACE_IDS, SchemaMaker
+from .schema import SPACE_IDS
+from .users import UserMaker
 from .values import DECIMALS, JUNK, Float32
 
 ROWS_KEPT = 40
 TREE_ITERATORS = ["EQ", "EQ", "EQ", "REQ", "ALL", "LT", "LE", "GE", "GT"]
 ALL_ITERATORS = range(12)
 RECTANGLES = [[], [1, 2], [0, 0, 5, 5], [[1, 2]], [1], ["a", "b"], [0.5, 1.5], [2, 2, 1, 1]]
+RECTANGLES += [[1, 2, 3], [0, 0, 0, 5, 5, 5], [1, 2, 3, 4]]
 NO_SPACE = 700
+# Paths of UPDATE below a field.
+BELOW = {
+    "map": [".a", ".b", ".a.b", ".zz", "['c']", ".a[1]", ".a[2]", ".a.b.c", '["a"].b', ".", ".a["]
+    + ["[1]"],
+    "array": ["[1]", "[2]", "[9]", "[1][1]", "[3]", "[5]", "[0]", "[*]", "[1", ".a"],
+}
 
 
-class Generator(SchemaMaker):
+class Generator(UserMaker):
     """Draws one run of about `length` requests."""
 
     def run(self, length):
@@ -41,6 +49,8 @@ class Generator(SchemaMaker):
             (0.05, lambda: self.change_schema(space)),
             (0.02, lambda: self.malformed(space)),
             (0.01, lambda: self.emit(Type.SELECT, space_id=NO_SPACE, key=[])),
+            (0.02 if "access" not in self.without else 0, self.change_access),
+            (0.01 if "sequences" not in self.without else 0, lambda: self.change_sequence(space)),
         ]
         weights, draws = zip(*choices, strict=True)
         self.random.choices(draws, weights)[0]()
@@ -143,15 +153,18 @@ class Generator(SchemaMaker):
         field = space.fields[place]
         if not space.has_format or self.chance(0.75):
             return field, place
-        path = {"map": [".a", ".b", ".a.b", ".zz", "['c']"], "array": ["[1]", "[2]", "[9]"]}
-        deeper = self.pick(path[field.type]) if field.type in path and self.chance(0.6) else ""
-        return (None if deeper else field), field.name + deeper
+        deeper = self.pick(BELOW[field.type]) if field.type in BELOW and self.chance(0.6) else ""
+        name = f"[{place + 1}]" if self.chance(0.1) else field.name
+        return (None if deeper else field), name + deeper
 
     def arguments(self, operator, field):
         field_type = field.values if field else self.pick(["any", "unsigned", "string"])
         junk = self.chance(0.1)
         if operator in ("+", "-"):
-            numbers = [1, 2, -1, 5, 0.5, DECIMALS[1], 2**63, Float32(0.5)]
+            numbers = [1, 2, -1, 5, 0.5, 2**63, Float32(0.5)]
+            # Elsewhere the sum could meet a double, which 2.6 compares with a decimal in another way.
+            if field and field.type in ("decimal", "integer", "unsigned", "double"):
+                numbers.append(DECIMALS[1])
             return [self.pick(JUNK if junk else numbers)]
         if operator in ("&", "|", "^"):
             return [self.pick(JUNK if junk else [0, 1, 3, 255, 2**64 - 1])]
@@ -225,7 +238,9 @@ class Generator(SchemaMaker):
         if how < 0.4:
             del body[key]
         elif how < 0.9:
-            body[key] = self.pick(JUNK)
+            # Another index or iterator that there is may have another order.
+            is_choice = key in (Key.INDEX_ID, Key.ITERATOR)
+            body[key] = self.pick([x for x in JUNK if not (is_choice and x == 1)])
         else:
             body[0x7E] = 1
         order = COUNT if Key.LIMIT in body or good.type is Type.SELECT else UNORDERED

@@ -3,15 +3,17 @@
 from dataclasses import dataclass, field
 
 from ..iproto import Key, Type
-from .request import INDEX, SEQUENCE, SPACE, SPACE_SEQUENCE, TRUNCATE, Request
+from .request import INDEX, SEQUENCE, SEQUENCE_DATA, SPACE, SPACE_SEQUENCE, TRUNCATE, Request
 from .values import FIELD_TYPES, JUNK, KEY_TYPES, POOLS, WIDER, Float32
 
 SPACE_IDS = [512, 513]
 INDEX_ID_MAX = 5
 SEQUENCE_ID = 1
-PATHS = {"map": ["a", "b", "a.b", "c"], "array": ["[*]", "[1]", "[2]"]}
+PATHS = {"map": ["a", "b", "a.b", "c"], "array": ["[1]", "[2]"]}
 BITSET_TYPES = ["unsigned", "string"]
-COLLATIONS = [1, 2]
+# none, unicode, unicode_ci, binary; those of languages come now and then.
+COLLATIONS = [0, 1, 1, 2, 2, 3]
+COLLATION_ID_MAX = 276
 
 
 @dataclass
@@ -22,6 +24,9 @@ class Field:
     type: str
     is_nullable: bool
     values: str = ""
+    # Whether a path over it goes through every item, or to single ones; None before the first path. One field has paths of
+    # one kind: where tuples were put while there was a path to an item, 2.6 takes `[*]` for that (gh-5226).
+    is_multikey: bool | None = None
 
     def __post_init__(self):
         self.values = self.type
@@ -42,7 +47,10 @@ class Space:
     id: int
     fields: list
     has_format: bool
+    field_count: int = 0
     indexes: dict = field(default_factory=dict)
+    # The most fields that a tuple has for sure, by the primary keys that were asked for.
+    key_fields: int = 1 << 30
     rows: list = field(default_factory=list)
     # False once the format has changed: older tuples may be of another.
     is_steady: bool = True
@@ -55,10 +63,11 @@ class Space:
 
     def sure_count(self):
         """The number of fields that every tuple of the space has."""
-        if self.has_format and self.is_steady:
-            return 1 + max(i for i, f in enumerate(self.fields) if not f.is_nullable)
-        parts = self.indexes[0].parts if 0 in self.indexes else []
-        return 1 + max((p["field"] for p in parts), default=0)
+        # A field that a path leads into may be left out.
+        needed = [i for i, f in enumerate(self.fields) if not f.is_nullable and f.is_multikey is None]
+        if self.has_format and self.is_steady and needed:
+            return 1 + max(needed)
+        return self.key_fields if 0 in self.indexes else 1
 
     def format(self):
         if not self.has_format:
@@ -75,7 +84,7 @@ def fits_2_6(value, field_type):
 
 
 class SchemaMaker:
-    """Draws definitions. `without` holds what is left out: kinds, paths, collations, sequences."""
+    """Draws definitions. `without` holds what is left out: kinds, paths, collations, sequences, access."""
 
     def __init__(self, random, without=()):
         self.random, self.without = random, frozenset(without)
@@ -104,7 +113,9 @@ class SchemaMaker:
         fields = [Field("f0", self.pick(KEY_TYPES), False)]
         for i in range(1, count):
             fields.append(Field(f"f{i}", self.pick(FIELD_TYPES), self.chance(0.3)))
-        space = self.spaces[space_id] = Space(space_id, fields, self.chance(0.6))
+        field_count = self.pick([count, count + 1]) if self.chance(0.08) else 0
+        space = Space(space_id, fields, self.chance(0.6), field_count)
+        self.spaces[space_id] = space
         self.write_space(space, Type.INSERT)
         for index_id in range(1 + self.random.randint(0, 3)):
             self.write_index(space, index_id, Type.INSERT)
@@ -113,8 +124,17 @@ class SchemaMaker:
 
     def write_space(self, space, type_):
         space.is_steady = type_ is Type.INSERT
-        row = [space.id, 1, space.name, "memtx", 0, {}, space.format()]
+        options = {"temporary": True} if self.chance(0.03) else {}
+        row = [space.id, 1, space.name, "memtx", space.field_count, options, space.format()]
+        if self.chance(0.02):
+            self.spoil_format(row[6])
         self.emit(type_, space_id=SPACE, tuple=row)
+
+    def spoil_format(self, fields):
+        """Makes one field of a format wrong, if it is."""
+        if fields:
+            key = self.pick(["name", "type", "is_nullable", "nullable_action", "odd"])
+            self.pick(fields)[key] = self.pick([*JUNK, "f0", "unsigned", "none", "default"])
 
     def add_sequence(self, space):
         """A sequence that fills the first field of the primary key, if that takes one."""
@@ -124,6 +144,24 @@ class SchemaMaker:
         field_no = space.indexes[0].parts[0]["field"] if self.chance(0.9) else 1
         tuple_ = [space.id, SEQUENCE_ID, False, field_no, ""]
         self.emit(Type.INSERT, space_id=SPACE_SEQUENCE, tuple=tuple_)
+
+    def change_sequence(self, space):
+        """Alters the sequence, gives it another value, or parts it from its space; or looks at it."""
+        change = self.random.random()
+        if change < 0.4:
+            number = self.pick([1, 2, 5, -1])
+            ops = [["=", self.pick([3, 4, 5, 6, 7, 8]), self.pick([number, True, False])]]
+            self.emit(Type.UPDATE, space_id=SEQUENCE, key=[SEQUENCE_ID], tuple=ops)
+        elif change < 0.6:
+            row = [SEQUENCE_ID, self.pick([0, 1, 3, 50, 200, -3])]
+            self.emit(Type.REPLACE, space_id=SEQUENCE_DATA, tuple=row)
+        elif change < 0.7:
+            self.emit(Type.DELETE, space_id=SEQUENCE_DATA, key=[SEQUENCE_ID])
+        elif change < 0.8:
+            self.emit(Type.DELETE, space_id=SPACE_SEQUENCE, key=[space.id])
+        else:
+            space_id = self.pick([SEQUENCE, SEQUENCE_DATA])
+            self.emit(Type.SELECT, space_id=space_id, key=[SEQUENCE_ID], limit=1)
 
     # ---- indexes
 
@@ -151,8 +189,29 @@ class SchemaMaker:
         space.indexes[index_id] = Index(kind, parts)
         if kind != "tree":
             space.unordered.add(index_id)
-        row = [space.id, index_id, f"i{index_id}", kind, {"unique": is_unique}, written]
+        options = {"unique": is_unique}
+        if kind == "rtree" and self.chance(0.3):
+            options["dimension"] = self.pick([1, 2, 2, 3, 4])
+        if kind == "rtree" and self.chance(0.3):
+            options["distance"] = self.pick(["euclid", "manhattan"])
+        if is_primary:
+            space.key_fields = min(space.key_fields, 1 + max(p["field"] for p in parts))
+        row = [space.id, index_id, f"i{index_id}", kind, options, written]
+        if self.chance(0.02):
+            self.spoil_index(row)
         self.emit(type_, space_id=INDEX, tuple=row)
+
+    def spoil_index(self, row):
+        """Makes the definition of an index wrong, if it is."""
+        row[-1] = [part.copy() for part in row[-1]]
+        place = self.random.randrange(1, len(row) + 1)
+        if place == len(row) and isinstance(row[-1][0], dict):
+            key = self.pick(["field", "type", "collation", "is_nullable", "path", "odd"])
+            self.pick(row[-1])[key] = self.pick([*JUNK, "unsigned", "string", "[1]", 7])
+        elif place == 4:
+            row[4][self.pick(["unique", "dimension", "distance", "odd"])] = self.pick(JUNK)
+        else:
+            row[place % len(row)] = self.pick([*JUNK, "i1", "tree", 1000, [[99, "unsigned"]]])
 
     def part_of(self, space, types, otherwise):
         """A part over a field of one of these types; over any field if there is none."""
@@ -180,10 +239,13 @@ class SchemaMaker:
         field = space.fields[number]
         part = {"field": number}
         if field.type in PATHS and "paths" not in self.without and may_be_nullable:
+            if field.is_multikey is None:
+                field.is_multikey = field.type == "array" and self.chance(0.4)
             kind = (
                 self.pick(["unsigned", "string", "integer"]) if field.type == "map" else "unsigned"
             )
-            return part | {"type": kind, "path": self.pick(PATHS[field.type]), "is_nullable": True}
+            path = "[*]" if field.is_multikey else self.pick(PATHS[field.type])
+            return part | {"type": kind, "path": path, "is_nullable": True}
         if field.type in PATHS and self.chance(0.97):
             number, field = 0, space.fields[0]
             part = {"field": 0}
@@ -195,7 +257,8 @@ class SchemaMaker:
         if (field.is_nullable and may_be_nullable) or self.chance(0.02):
             part["is_nullable"] = True
         if part["type"] == "string" and "collations" not in self.without and self.chance(0.25):
-            part["collation"] = self.pick(COLLATIONS)
+            language = self.random.randint(4, COLLATION_ID_MAX)
+            part["collation"] = language if self.chance(0.15) else self.pick(COLLATIONS)
         return part
 
     # ---- changes
@@ -218,8 +281,13 @@ class SchemaMaker:
             ops = [["+", 1, 1]]
             self.emit(Type.UPSERT, space_id=TRUNCATE, tuple=[space.id, 1], ops=ops)
             space.rows.clear()
-        elif change < 0.95:
+        elif change < 0.94:
             space.has_format = not space.has_format
+            self.write_space(space, Type.REPLACE)
+        elif change < 0.96:
+            self.emit(Type.DELETE, space_id=SPACE, key=[space.id])
+        elif change < 0.98:
+            space.field_count = self.pick([0, len(space.fields), 1, 100])
             self.write_space(space, Type.REPLACE)
         else:
             name = self.pick(["renamed", space.name, "s513", ""])

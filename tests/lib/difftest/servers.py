@@ -2,13 +2,26 @@
 
 from ..fresh import Fresh
 from ..iproto import Closed, Connection, Iter, Key, Reply, Type
-from .request import INDEX, SEQUENCE, SPACE, SPACE_SEQUENCE, TRUNCATE, Answer, Request
+from .request import (
+    FUNC,
+    INDEX,
+    PRIV,
+    SEQUENCE,
+    SEQUENCE_DATA,
+    SPACE,
+    SPACE_SEQUENCE,
+    TRUNCATE,
+    USER,
+    Answer,
+    Request,
+)
 from .schema import INDEX_ID_MAX, SEQUENCE_ID, SPACE_IDS
+from .users import FUNC_IDS, NOBODY, OBJECTS, USER_IDS
 
-REPLY_SEC = 5.0
-SEQUENCE_DATA = 285
+REPLY_SEC = 30.0
 # The sync of the first request of a run.
 FIRST_SYNC = 100
+ACCESS = [USER, PRIV, FUNC]
 
 
 class Side:
@@ -17,6 +30,8 @@ class Side:
     def __init__(self, kind):
         self.fresh = Fresh(kind, wal_mode="none")
         self.kind, self.crashes = kind, 0
+        # A run may have made users, functions or rights.
+        self.has_access = False
 
     def __enter__(self):
         self.fresh.start()
@@ -27,6 +42,7 @@ class Side:
 
     def answers(self, requests):
         """Answers in the order of the requests. The list ends early with one that says how the server failed."""
+        self.has_access |= any(r.body.get(Key.SPACE_ID) in ACCESS for r in requests)
         with Connection(self.fresh.port, timeout=REPLY_SEC) as conn:
             out = self.exchange(conn, requests)
         if (
@@ -68,9 +84,17 @@ class Side:
             conn.framer.feed(more)
         return payload
 
+    @staticmethod
+    def removals_of_access():
+        rights = [(kind, on) for kind, ids in OBJECTS.items() for on in {*ids, NOBODY}]
+        requests = [removal(PRIV, [user, kind, on]) for user in USER_IDS for kind, on in rights]
+        requests += [removal(FUNC, [func_id]) for func_id in FUNC_IDS]
+        return requests + [removal(USER, [user_id]) for user_id in USER_IDS]
+
     def clean(self):
         """Drops what a run may have made; a server where that does not work is begun anew."""
-        requests = []
+        requests = self.removals_of_access() if self.has_access else []
+        self.has_access = False
         for space_id in SPACE_IDS:
             requests.append(removal(SPACE_SEQUENCE, [space_id]))
             ids = range(INDEX_ID_MAX, -1, -1)
@@ -79,10 +103,12 @@ class Side:
             requests.append(removal(SPACE, [space_id]))
         requests.append(removal(SEQUENCE_DATA, [SEQUENCE_ID]))
         requests.append(removal(SEQUENCE, [SEQUENCE_ID]))
-        body = {Key.SPACE_ID: SPACE, Key.ITERATOR: Iter.GE.value, Key.KEY: [SPACE_IDS[0]]}
-        requests.append(Request(Type.SELECT, body | {Key.LIMIT: 10}))
-        last = self.answers(requests)[-1]
-        if last.status != "ok" or last.rows:
+        for space_id, first in (SPACE, SPACE_IDS[0]), (USER, USER_IDS[0]):
+            body = {Key.SPACE_ID: space_id, Key.ITERATOR: Iter.GE.value, Key.KEY: [first]}
+            requests.append(Request(Type.SELECT, body | {Key.LIMIT: 10}))
+        left = self.answers(requests)[-2:]
+        self.has_access = False
+        if any(answer.status != "ok" or answer.rows for answer in left):
             self.fresh.renew()
 
 
