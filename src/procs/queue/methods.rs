@@ -162,22 +162,26 @@ impl Call {
             if is_open {
                 self.forget();
             }
-            let value = value?;
+            let value = value.inspect_err(|_| self.doubt())?;
             self.tube.trust();
             is_committed = true;
             Ok(value)
         });
         let result = work.await;
-        if result.is_err() {
-            if is_committed {
-                self.tube.rolled_back();
-            } else if self.is_wide() {
-                self.tubes.doubt();
-            } else {
-                self.tube.doubt();
-            }
+        if result.is_err() && is_committed {
+            // The journal has had it rolled back: tasks may be READY again that nobody was called for.
+            self.tube.call_all();
         }
         result
+    }
+
+    /// A transaction of this call has failed.
+    fn doubt(&self) {
+        if self.is_wide() {
+            self.tubes.doubt();
+        } else {
+            self.tube.doubt();
+        }
     }
 
     /// The same with the queue's own rights.

@@ -96,7 +96,6 @@ impl Queue {
     /// Makes the queue ready on an instance that can be written to.
     async fn begin(&self, instance: &Arc<Instance>) -> Result<()> {
         self.tubes.phase.set(Phase::Startup);
-        self.tubes.set_instance(instance);
         let started = instance.transaction(ADMIN, |txn| start::start(txn, &self.tubes)).await;
         self.tubes.phase.set(if started.is_ok() { Phase::Running } else { Phase::Init });
         started?;

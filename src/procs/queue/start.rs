@@ -155,12 +155,12 @@ pub(super) fn on_disconnect(instance: &Arc<Instance>, tubes: &Arc<Tubes>, connec
 fn leave(instance: &Instance, tubes: &Tubes, connection_id: u64) -> Option<Ticket> {
     let services = tubes.services()?;
     let left = instance.write().transaction(ADMIN, instance::now(), |txn| {
-        sessions::leave(txn, tubes, services, connection_id)
+        let left = sessions::leave(txn, tubes, services, connection_id);
+        left.inspect(|()| tubes.trust()).inspect_err(|_| tubes.doubt())
     });
     match left {
         Ok(((), ticket)) => Some(ticket),
         Err(error) => {
-            tubes.doubt();
             // The instance may have become read-only at this moment.
             tubes.gone.lock().push(connection_id);
             tracing::error!("queue: can't release tasks of connection {connection_id}: {error}");
@@ -176,7 +176,7 @@ async fn settle(instance: &Instance, tubes: &Tubes, connection_id: u64, mut tick
     while let Err(error) = instance.journal().wait(ticket).await {
         tracing::error!("queue: can't release tasks of connection {connection_id}: {error}");
         // What the session took last may be rolled back too.
-        tubes.rolled_back();
+        tubes.call_all();
         tokio::time::sleep(PAUSE).await;
         match leave(instance, tubes, connection_id) {
             Some(next) => ticket = next,

@@ -150,7 +150,7 @@ impl Server {
         let space = db.space_by_name(tube).expect("a space");
         let status = space.index(1).expect("the status index");
         let tube = self.queue.tubes.find(&db, tube).expect("a tube");
-        let counts = tube.counts.lock().of(status, &tube.instance, db.ticket());
+        let counts = tube.counts.lock().of(status, db.rollbacks());
         assert_eq!(counts, TaskCounts::of(status));
         let in_state = |state: &[u8]| {
             let tasks = space.primary().expect("an index").iter();
