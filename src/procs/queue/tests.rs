@@ -5,6 +5,7 @@ mod dead_letter;
 mod failures;
 mod fifottl;
 mod many;
+mod model;
 mod replies;
 mod sessions;
 mod settings;
