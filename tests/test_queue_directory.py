@@ -74,11 +74,12 @@ def lycosa(directory):
 
 def definitions(conn):
     """Rows of _space and _index of all that is the queue's, by name, without ids."""
-    spaces = {row[0]: row for row in conn.select(schema.SPACE) if row[0] >= 512}
     indexes = conn.select(schema.INDEX)
     return {
         row[2]: (row[3:], [index[1:] for index in indexes if index[0] == row[0]])
-        for row in spaces.values()
+        for row in conn.select(schema.SPACE)
+        # Debian's Tarantool loads the other rock, authman, along with the queue.
+        if row[0] >= schema.FIRST_USER_SPACE and not row[2].startswith("auth_")
     }
 
 
@@ -141,6 +142,9 @@ def test_tarantool_reads_what_is_left(directory, tmp_path):
     shutil.copytree(directory, before)
     with Tarantool(before) as server, server.connect() as conn:
         wanted = definitions(conn)
+    # Alone, as here, the rock too keeps these in memory only.
+    for name in ("_queue_taken_2", "_queue_shared_sessions"):
+        wanted[name][0][2] = {"temporary": True}
     with lycosa(directory) as server:
         with server.connect() as conn:
             assert definitions(conn) == wanted

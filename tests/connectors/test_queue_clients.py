@@ -102,8 +102,8 @@ def test_asynctnt_queue_statistics(server, tubes):
             await tube.put(i)
         await (await tube.take()).ack()
         of_tube = await tube.statistics()
-        assert of_tube == await queue.statistics("as")
-        assert (await queue.statistics())["as"] == of_tube
+        for same in (await queue.statistics("as"), (await queue.statistics())["as"]):
+            assert (same["tasks"], same["calls"]) == (of_tube["tasks"], of_tube["calls"])
         assert of_tube["tasks"]["ready"] == 2
         assert of_tube["tasks"]["done"] == of_tube["calls"]["ack"] == of_tube["calls"]["take"] == 1
 

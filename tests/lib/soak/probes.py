@@ -21,6 +21,7 @@ class Probes:
         self.port = port
         self.late = {"delay": [], "ttr": [], "ttl": []}
         self.early = []
+        self.task = 0
 
     async def run(self, until):
         """Probes one after another until a moment; those that a restart of the server ends do not count."""
@@ -35,45 +36,54 @@ class Probes:
             except (Closed, OSError, ServerError):
                 await asyncio.sleep(0.1)
 
-    def note(self, kind, earliest, latest, happened):
-        self.late[kind].append(max(0.0, happened - latest))
-        if happened < earliest:
-            self.early.append((kind, earliest - happened))
+    def note(self, kind, earliest, latest, before, after):
+        """Something was to happen from `earliest` on, and has happened between `before` and `after`."""
+        self.late[kind].append(max(0.0, before - latest))
+        if after < earliest:
+            self.early.append((kind, earliest - after))
 
     def call(self, conn, method, *args):
         return conn.call(f"queue.tube.{PROBE}:{method}", *args)
 
+    async def put(self, conn, **options):
+        """Puts a task of its own; when that was asked and answered."""
+        self.task += 1
+        before = time.monotonic()
+        await self.call(conn, "put", self.task, options)
+        return before, time.monotonic()
+
     async def taken(self, conn):
-        task = await self.call(conn, "take", 5)
-        return task[0][0], time.monotonic()
+        """Takes the task that was put last; others are what a restart has left over."""
+        while True:
+            number, _, task = (await self.call(conn, "take", 5))[0]
+            after = time.monotonic()
+            if task == self.task:
+                return number, after
+            await self.call(conn, "ack", number)
 
     async def delay(self, first, second):
-        waiting = asyncio.create_task(self.taken(second))
-        before = time.monotonic()
-        await self.call(first, "put", "delay", {"delay": AFTER_SEC})
-        after = time.monotonic()
-        number, happened = await waiting
-        self.note("delay", before + AFTER_SEC, after + AFTER_SEC, happened)
+        before, after = await self.put(first, delay=AFTER_SEC)
+        number, happened = await self.taken(second)
+        self.note("delay", before + AFTER_SEC, after + AFTER_SEC, happened, happened)
         await self.call(second, "ack", number)
 
     async def ttr(self, first, second):
-        await self.call(first, "put", "ttr", {"ttr": AFTER_SEC})
+        await self.put(first, ttr=AFTER_SEC)
         before = time.monotonic()
         _, after = await self.taken(first)
         number, happened = await self.taken(second)
-        self.note("ttr", before + AFTER_SEC, after + AFTER_SEC, happened)
+        self.note("ttr", before + AFTER_SEC, after + AFTER_SEC, happened, happened)
         await self.call(second, "ack", number)
 
     async def ttl(self, conn):
         before = time.monotonic()
-        put = await self.call(conn, "put", "ttl", {"ttl": AFTER_SEC, "delay": 0})
+        number = (await self.call(conn, "put", "ttl", {"ttl": AFTER_SEC}))[0][0]
         after = time.monotonic()
         await asyncio.sleep(AFTER_SEC - 0.005)
         while True:
             asked = time.monotonic()
             try:
-                await self.call(conn, "peek", put[0][0])
+                await self.call(conn, "peek", number)
             except ServerError:
                 break
-        # Gone at some time between asking and the answer.
-        self.note("ttl", before + AFTER_SEC - 0.001, after + AFTER_SEC, asked)
+        self.note("ttl", before + AFTER_SEC, after + AFTER_SEC, asked, time.monotonic())
