@@ -26,6 +26,7 @@ use lycosa_proto::error::Result;
 use lycosa_proto::iproto::{Body, request_type};
 use lycosa_proto::msgpack::read_uint;
 use parking_lot::RwLockReadGuard;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use self::broadcast::SHUTDOWN;
@@ -107,6 +108,8 @@ pub struct Instance {
     is_checkpointing: AtomicBool,
     /// When checkpoints are due by themselves.
     schedule: Schedule,
+    /// Whether it is read-only, for applications.
+    read_only: watch::Sender<bool>,
     /// What the network side counts.
     stat: Stat,
     /// The addresses that are listened on, as text.
@@ -185,6 +188,7 @@ impl Instance {
             uuid,
             is_checkpointing: AtomicBool::new(false),
             schedule: Schedule::new(&config.snapshot.by),
+            read_only: watch::Sender::new(false),
             stat: Stat::default(),
             listen: OnceLock::new(),
             sessions: Sessions::default(),
@@ -241,6 +245,11 @@ impl Instance {
         &self.sessions
     }
 
+    /// Tells an application when the instance becomes read-only or writable again.
+    pub fn watch_read_only(&self) -> watch::Receiver<bool> {
+        self.read_only.subscribe()
+    }
+
     /// Allows or forbids changes of what is neither temporary nor local, and tells those who watch it.
     pub fn set_read_only(&self, is_read_only: bool) {
         let mut db = self.write();
@@ -249,6 +258,7 @@ impl Instance {
         }
         db.set_read_only(is_read_only);
         broadcast::read_only(&self.shared.watchable, &db);
+        self.read_only.send_replace(is_read_only);
         match is_read_only {
             true => tracing::info!("box switched to read-only - box.cfg.read_only is true"),
             false => tracing::info!("box switched to rw"),

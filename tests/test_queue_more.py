@@ -164,3 +164,18 @@ def test_sessions_outlive_a_kill_in_replicaset_mode(make_server, tmp_path):
             assert conn.call("queue.tube.t:take", 0) == []
             assert conn.call("queue.identify", session) == [session]
             assert conn.call("queue.tube.t:ack", 0) == [[0, "-", "a"]]
+
+
+def test_the_queue_waits_while_the_instance_is_read_only(conn, make):
+    make("held")
+    conn.call("queue.tube.held:put", "a")
+    conn.call("box.cfg", {"read_only": True})
+    try:
+        until(lambda: conn.call("queue.state") == ["WAITING"])
+        assert conn.call("queue.tube.held:take", 10) == [None]
+        assert conn.call("queue.tube.held:put", "b") == [None]
+        assert conn.call("queue.tube.held:truncate") == []
+    finally:
+        conn.call("box.cfg", {"read_only": False})
+    until(lambda: conn.call("queue.state") == ["RUNNING"])
+    assert conn.call("queue.tube.held:take", 0) == [[0, "t", "a"]]

@@ -35,6 +35,8 @@ pub(crate) enum Mode {
     Run(Run),
     /// Measure two servers in turns and print the ratio.
     Compare(Compare),
+    /// Measure `take` of a queue with much else in the tube.
+    Scans(Scans),
 }
 
 /// Arguments of `run`.
@@ -49,6 +51,20 @@ pub(crate) struct Run {
     /// What to measure and for how long.
     #[command(flatten)]
     pub(crate) choice: Choice,
+}
+
+/// Arguments of `scans`.
+#[derive(Args)]
+pub(crate) struct Scans {
+    /// Server to measure, HOST:PORT.
+    #[arg(long, env = "LYCOSA_BENCH_ADDR", default_value = ADDRESS)]
+    pub(crate) addr: String,
+    /// Fill tubes with so many times fewer tasks.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) divisor: u32,
+    /// Takes that are measured in each case.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(100..))]
+    pub(crate) takes: u32,
 }
 
 /// Arguments of `compare`.

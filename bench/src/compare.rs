@@ -118,7 +118,7 @@ fn head(arguments: &Compare, a: &Server, b: &Server) -> String {
              again, up to {tries} times the rounds"
         ));
     }
-    if arguments.choice.workloads().contains(&Workload::Queue) {
+    if arguments.choice.workloads().iter().any(|workload| workload.tube_type().is_some()) {
         line(QUEUE_NOTE.to_owned());
     }
     if let Some(note) = &arguments.note {

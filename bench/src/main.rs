@@ -3,7 +3,7 @@
 //! Modules in reading order: what is asked for (`args`), what is sent and checked (`iproto`,
 //! `msgpack`, `request`, `reply`, `workload`), who is asked (`client`, `schema`, `server`,
 //! `process`), the loop itself (`connection`, `worker`, `measure`), and what is told
-//! (`histogram`, `progress`, `table`, `machine`, `run`, `compare`).
+//! (`histogram`, `progress`, `table`, `machine`, `run`, `compare`, `scans`).
 //!
 //! The driver must cost much less CPU than the server it measures: requests are built once and
 //! patched in place, one read and one write serve all requests of a wake-up, replies are parsed
@@ -28,6 +28,7 @@ mod random;
 mod reply;
 mod request;
 mod run;
+mod scans;
 mod schema;
 mod server;
 mod shape;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         None => run::canonical(&arguments),
         Some(args::Mode::Run(run)) => run::run(run),
         Some(args::Mode::Compare(compare)) => compare::compare(compare),
+        Some(args::Mode::Scans(scans)) => scans::scans(scans),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -49,6 +49,12 @@ pub(crate) fn put_map(out: &mut Vec<u8>, length: u8) {
     out.push(0x80 | length);
 }
 
+/// Appends a double.
+pub(crate) fn put_f64(out: &mut Vec<u8>, value: f64) {
+    out.push(0xcb);
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
 /// Appends a boolean.
 pub(crate) fn put_bool(out: &mut Vec<u8>, value: bool) {
     out.push(if value { 0xc3 } else { 0xc2 });

@@ -124,6 +124,12 @@ impl Builder {
         self
     }
 
+    /// A double.
+    pub(crate) fn double(mut self, value: f64) -> Self {
+        msgpack::put_f64(&mut self.bytes, value);
+        self
+    }
+
     /// A boolean.
     pub(crate) fn bool(mut self, value: bool) -> Self {
         msgpack::put_bool(&mut self.bytes, value);

@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Run) -> Result<(), Error> {
     }
     progress.clear();
     println!("{}\n{}\n\n{table}", server.greeting, choice.describe());
-    if choice.workloads().contains(&Workload::Queue) {
+    if choice.workloads().iter().any(|workload| workload.tube_type().is_some()) {
         println!("{QUEUE_NOTE}");
     }
     println!("memory: {}", memory(&server));

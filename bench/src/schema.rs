@@ -60,15 +60,19 @@ pub(crate) fn drop_all(client: &mut Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// Creates the tube anew; false if the server has no queue.
-pub(crate) fn create_tube(client: &mut Client) -> Result<bool, Error> {
-    let drop = request::call(&format!("queue.tube.{TUBE}:drop")).array(0);
-    match client.ask("CALL drop of a tube", drop) {
-        Err(error) if !error.is_no_such_procedure() => return Err(error),
-        _ => {}
-    }
-    let create = request::call("queue.create_tube").array(3).str(TUBE).str("fifo");
-    let create = create.map(1).str("if_not_exists").bool(true);
+/// Creates the tube anew, of a type and a storage mode; false if the server has no queue.
+pub(crate) fn create_tube(
+    client: &mut Client,
+    tube_type: &str,
+    mode: Option<&str>,
+) -> Result<bool, Error> {
+    drop_tube(client)?;
+    let create = request::call("queue.create_tube").array(3).str(TUBE).str(tube_type);
+    let create = match mode {
+        Some(mode) => create.map(2).str("storage_mode").str(mode),
+        None => create.map(1),
+    };
+    let create = create.str("if_not_exists").bool(true);
     match client.ask("CALL queue.create_tube", create) {
         Ok(_) => Ok(true),
         Err(error) if error.is_no_such_procedure() => Ok(false),
@@ -80,6 +84,18 @@ pub(crate) fn create_tube(client: &mut Client) -> Result<bool, Error> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Drops the tube, if it is there, with whatever is in it.
+pub(crate) fn drop_tube(client: &mut Client) -> Result<(), Error> {
+    for method in ["release_all", "truncate", "drop"] {
+        let call = request::call(&format!("queue.tube.{TUBE}:{method}")).array(0);
+        match client.ask("CALL drop of a tube", call) {
+            Err(error) if !error.is_no_such_procedure() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Creates one space in place of what has its name; returns its id.

@@ -40,18 +40,15 @@ impl Server {
 
     /// Brings the server to the state `workload` starts from; `None` if it cannot serve it.
     pub(crate) fn plan(&mut self, workload: Workload) -> Result<Option<Plan>, Error> {
-        match workload {
-            Workload::Insert => {
-                let mut client = Client::connect(&self.address)?;
-                self.spaces.insert = schema::recreate_insert_space(&mut client)?;
+        if workload == Workload::Insert {
+            let mut client = Client::connect(&self.address)?;
+            self.spaces.insert = schema::recreate_insert_space(&mut client)?;
+        }
+        if let Some(tube_type) = workload.tube_type() {
+            let mut client = Client::connect(&self.address)?;
+            if !schema::create_tube(&mut client, tube_type, None)? {
+                return Ok(None);
             }
-            Workload::Queue => {
-                let mut client = Client::connect(&self.address)?;
-                if !schema::create_tube(&mut client)? {
-                    return Ok(None);
-                }
-            }
-            _ => {}
         }
         Ok(Some(workload.plan(&self.spaces)))
     }

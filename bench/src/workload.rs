@@ -38,6 +38,12 @@ pub(crate) enum Workload {
     Call,
     /// CALL of put, take and ack of a fifo tube, one after another.
     Queue,
+    /// The same with a fifottl tube.
+    QueueFifottl,
+    /// The same with a utube, each task in a sub-queue of its own.
+    QueueUtube,
+    /// The same with a utubettl.
+    QueueUtubettl,
     /// Half SELECT, half REPLACE: the canonical mix.
     Mix,
 }
@@ -126,20 +132,39 @@ impl Workload {
                 let name = format!("box.space.{SPACE}:get");
                 vec![row("call", request::call(&name).array(1).array(1).key().finish())]
             }
-            Self::Queue => {
+            Self::Queue | Self::QueueFifottl | Self::QueueUtube | Self::QueueUtubettl => {
                 let call = |method| request::call(&format!("queue.tube.{TUBE}:{method}"));
-                let put = call("put").array(1).row().finish();
+                let has_lanes = matches!(self, Self::QueueUtube | Self::QueueUtubettl);
+                let (put, key) = match has_lanes {
+                    false => (call("put").array(1).row(), KeySource::None),
+                    true => {
+                        let options = call("put").array(2).row().map(1).str("utube");
+                        (options.key_digits(), KeySource::Growing)
+                    }
+                };
+                let put = put.finish();
                 let take = call("take").array(1).uint(0u64).finish();
                 let ack = call("ack").array(1).key().finish();
                 vec![
-                    step("put", put, KeySource::None, Expected::Row),
+                    step("put", put, key, Expected::Row),
                     step("take", take, KeySource::None, Expected::Task),
                     step("ack", ack, KeySource::Task, Expected::RowOfKey),
                 ]
             }
             Self::Mix => vec![row("select", by_key()), row("replace", replace())],
         };
-        Plan { steps, is_cycle: self == Self::Queue }
+        Plan { steps, is_cycle: self.tube_type().is_some() }
+    }
+
+    /// The type of the tube that it needs.
+    pub(crate) fn tube_type(self) -> Option<&'static str> {
+        match self {
+            Self::Queue => Some("fifo"),
+            Self::QueueFifottl => Some("fifottl"),
+            Self::QueueUtube => Some("utube"),
+            Self::QueueUtubettl => Some("utubettl"),
+            _ => None,
+        }
     }
 }
 
@@ -155,6 +180,9 @@ impl fmt::Display for Workload {
             Self::Upsert => "upsert",
             Self::Call => "call",
             Self::Queue => "queue",
+            Self::QueueFifottl => "queue-fifottl",
+            Self::QueueUtube => "queue-utube",
+            Self::QueueUtubettl => "queue-utubettl",
             Self::Mix => "mix",
         })
     }

@@ -99,6 +99,8 @@ pub struct Database {
     pub(super) journal: Option<Arc<dyn Journal>>,
     /// The newest ticket given.
     pub(super) ticket: Ticket,
+    /// How often the journal has had transactions rolled back.
+    rollbacks: u64,
     /// How to take back what the journal has not settled, oldest first.
     pub(super) unsettled: VecDeque<(Ticket, OwnLsn, Undo)>,
     /// Buffers of a transaction, kept for the next.
@@ -137,6 +139,7 @@ impl Database {
             is_read_only: false,
             journal: None,
             ticket: Ticket(0),
+            rollbacks: 0,
             unsettled: VecDeque::new(),
             scratch: Scratch::default(),
             manager: Manager::default(),
@@ -163,6 +166,11 @@ impl Database {
     /// Sets the vclock, at the end of recovery.
     pub fn set_vclock(&mut self, vclock: Vclock) {
         self.vclock = vclock;
+    }
+
+    /// How often the journal has had transactions rolled back: what was derived from rows before is to be derived again.
+    pub fn rollbacks(&self) -> u64 {
+        self.rollbacks
     }
 
     /// The newest ticket given: what a reader must wait for to see only what is durable.
@@ -376,6 +384,7 @@ impl Database {
         }
         schema::refresh_access(self);
         mvcc::abort_all(self);
+        self.rollbacks += 1;
         self.ticket
     }
 

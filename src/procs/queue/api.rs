@@ -199,10 +199,9 @@ impl Call {
             if is_open {
                 self.tubes.forget();
             }
-            session
+            session.inspect_err(|_| self.tubes.doubt())
         });
         let session = session.await.inspect_err(|_| {
-            self.tubes.doubt();
             if let Some(session) = sessions::id(self.args.token(0)) {
                 // It may be inactive again, and nobody may have been told when it ends.
                 self.tubes.timer.schedule(Due::Session(session), 0);

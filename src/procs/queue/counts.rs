@@ -4,15 +4,12 @@
 //!
 //! Changed under the database's write lock, read under its read lock.
 
-use std::sync::Weak;
-
 use lycosa_proto::iproto::Iterator as Kind;
 
 use super::freshness::Freshness;
 use super::state::State;
+use crate::db::Key;
 use crate::db::index::Index;
-use crate::db::{Key, Ticket};
-use crate::instance::Instance;
 
 /// The tasks of a tube by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,13 +62,13 @@ pub(super) struct Counts {
 
 impl Counts {
     /// A task goes from one state to another; None before it is put and after it is removed.
-    pub(super) fn change(&mut self, from: Option<State>, to: Option<State>, ticket: Ticket) {
+    pub(super) fn change(&mut self, from: Option<State>, to: Option<State>) {
         match (from, to) {
             (None, Some(_)) => self.freshness.row_put(),
             (Some(_), None) => self.freshness.row_removed(),
             _ => {}
         }
-        if self.freshness.change(ticket) {
+        if self.freshness.change() {
             if let Some(count) = self.counts.of_state(from) {
                 *count = count.wrapping_sub(1);
             }
@@ -82,15 +79,10 @@ impl Counts {
     }
 
     /// The counts for a status index, which is walked over if there is no other way.
-    pub(super) fn of(
-        &mut self,
-        status: &Index,
-        instance: &Weak<Instance>,
-        ticket: Ticket,
-    ) -> TaskCounts {
-        if !self.freshness.is_current(status.len(), instance) {
+    pub(super) fn of(&mut self, status: &Index, rollbacks: u64) -> TaskCounts {
+        if !self.freshness.is_current(status.len(), rollbacks) {
             self.counts = TaskCounts::of(status);
-            self.freshness = Freshness::new(status.len(), ticket);
+            self.freshness = Freshness::new(status.len(), rollbacks);
         }
         TaskCounts { total: status.len() as u64, ..self.counts }
     }

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::freshness::Freshness;
-use crate::db::Ticket;
 
 /// A place among ready tasks: priority and id, the smallest first.
 pub(super) type Rank = (u64, u64);
@@ -26,13 +25,13 @@ pub(super) struct Lanes {
 
 impl Lanes {
     /// Forgets everything: what follows is all there is.
-    pub(super) fn clear(&mut self, row_count: usize, ticket: Ticket) {
-        *self = Self { freshness: Freshness::new(row_count, ticket), ..Self::default() };
+    pub(super) fn clear(&mut self, row_count: usize, rollbacks: u64) {
+        *self = Self { freshness: Freshness::new(row_count, rollbacks), ..Self::default() };
     }
 
     /// Says which ready task is the first of a sub-queue; None if none can be taken.
-    pub(super) fn set(&mut self, name: &[u8], rank: Option<Rank>, ticket: Ticket) {
-        if !self.freshness.change(ticket) {
+    pub(super) fn set(&mut self, name: &[u8], rank: Option<Rank>) {
+        if !self.freshness.change() {
             return;
         }
         if self.of_name.get(name).copied() == rank {

@@ -151,10 +151,7 @@ pub(super) fn begin_held(mut call: Call, db: &mut Database, method: &str) -> Opt
         }
         // Whoever waits looks again once it stands in the line.
         Ok((None, _)) => Begun::Running(Box::pin(call.look_until_answered(look))),
-        Err(error) => {
-            call.doubt();
-            Begun::Ended(Err(error), Ticket::SETTLED)
-        }
+        Err(error) => Begun::Ended(Err(error), Ticket::SETTLED),
     })
 }
 
@@ -230,18 +227,15 @@ impl Call {
             if is_open {
                 self.forget();
             }
-            let value = value?;
+            let value = value.inspect_err(|_| self.doubt())?;
             self.tube.trust();
             is_committed = true;
             Ok(value)
         });
         let result = work.await;
-        if result.is_err() {
-            if is_committed {
-                self.tube.rolled_back();
-            } else {
-                self.doubt();
-            }
+        if result.is_err() && is_committed {
+            // The journal has had it rolled back: tasks may be READY again that nobody was called for.
+            self.tube.call_all();
         }
         result
     }
@@ -251,7 +245,8 @@ impl Call {
         if !self.tubes.is_current(txn.db(), &self.tube) {
             return Err(self.gone());
         }
-        let values = look(self, &mut Work::new(txn, &self.tubes, &self.tube, &self.services))?;
+        let values = look(self, &mut Work::new(txn, &self.tubes, &self.tube, &self.services));
+        let values = values.inspect_err(|_| self.doubt())?;
         self.tube.trust();
         Ok(values)
     }

@@ -84,6 +84,8 @@ pub struct Queue {
     tubes: Arc<Tubes>,
     /// The timer's task, once it runs.
     timer: OnceLock<AbortHandle>,
+    /// The task that follows the instance between read-only and writable, once it runs.
+    follower: OnceLock<AbortHandle>,
 }
 
 impl Queue {
@@ -94,50 +96,19 @@ impl Queue {
 
     /// The same with a clock of its own.
     fn with_clock(clock: Clock) -> Self {
-        Self { tubes: Arc::new(Tubes::new(clock)), timer: OnceLock::new() }
+        Self { tubes: Arc::new(Tubes::new(clock)), timer: OnceLock::new(), follower: OnceLock::new() }
     }
 
-    /// Makes the queue ready on an instance that can be written to.
+    /// Makes the queue ready on an instance, which can be written to.
     async fn begin(&self, instance: &Arc<Instance>) -> Result<()> {
         self.tubes.phase.set(Phase::Startup);
-        self.tubes.set_instance(instance);
         let started = instance.transaction(ADMIN, |txn| start::start(txn, &self.tubes)).await;
         self.tubes.phase.set(if started.is_ok() { Phase::Running } else { Phase::Init });
         started?;
         let timer = timer::run(Arc::downgrade(instance), self.tubes.clone());
         self.timer.get_or_init(|| tokio::spawn(timer).abort_handle());
-        Ok(())
-    }
-
-    /// Follows the instance, which has become read-only or writable.
-    ///
-    /// Read-only: consumers that wait are sent away, nothing is done to tasks. Writable again: sessions are what they were,
-    /// but for connections that have ended meanwhile, and what is overdue is done.
-    ///
-    /// # Errors
-    /// Those of the spaces, if the queue has not started yet and starts now.
-    ///
-    /// Source: queue/abstract/queue_state.lua.
-    pub async fn follow(&self, instance: &Arc<Instance>, is_read_only: bool) -> Result<()> {
-        let phase = &self.tubes.phase;
-        match (phase.get(), is_read_only) {
-            (Phase::Running, true) => {
-                phase.set(Phase::Ending);
-                self.tubes.call_all();
-                phase.set(Phase::Waiting);
-            }
-            (Phase::Waiting, false) => {
-                let gone = {
-                    let mut gone = self.tubes.gone.lock();
-                    phase.set(Phase::Running);
-                    std::mem::take(&mut *gone)
-                };
-                gone.iter().for_each(|id| start::on_disconnect(instance, &self.tubes, *id));
-                self.tubes.timer.wake();
-            }
-            (Phase::Init, false) => self.begin(instance).await?,
-            _ => {}
-        }
+        let follower = start::follow_instance(instance, self.tubes.clone());
+        self.follower.get_or_init(|| tokio::spawn(follower).abort_handle());
         Ok(())
     }
 }
@@ -150,9 +121,7 @@ impl Default for Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if let Some(timer) = self.timer.get() {
-            timer.abort();
-        }
+        self.timer.get().into_iter().chain(self.follower.get()).for_each(AbortHandle::abort);
     }
 }
 
@@ -206,7 +175,8 @@ impl Module for Queue {
     }
 
     fn on_rollback(&self) {
-        self.tubes.rolled_back();
+        // Tasks may be READY again that nobody was called for.
+        self.tubes.call_all();
     }
 
     fn on_disconnect(&self, instance: &Arc<Instance>, session: &Arc<Session>) {

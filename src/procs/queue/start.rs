@@ -4,6 +4,7 @@
 //!
 //! Source: queue/abstract.lua `method.start`, queue/abstract/queue_session.lua `on_session_start`, `disconnect`.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::dead_letter;
 use super::driver;
 use super::layout::{self, Service};
 use super::operations;
+use super::phase::Phase;
 use super::row;
 use super::sessions;
 use super::state::State;
@@ -125,6 +127,48 @@ fn warn_of_others(txn: &Txn<'_>, services: &Services) -> Result<()> {
     Ok(())
 }
 
+/// Follows an instance that becomes read-only and writable again, until it is gone.
+///
+/// Source: queue/abstract/queue_state.lua `queue_state_fiber`.
+pub(super) fn follow_instance(
+    instance: &Arc<Instance>,
+    tubes: Arc<Tubes>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let mut read_only = instance.watch_read_only();
+    let instance = Arc::downgrade(instance);
+    async move {
+        while read_only.changed().await.is_ok() {
+            let is_read_only = *read_only.borrow_and_update();
+            let Some(instance) = instance.upgrade() else { return };
+            follow(&instance, &tubes, is_read_only);
+        }
+    }
+}
+
+/// The instance has become read-only, or writable.
+///
+/// Read-only: consumers that wait are sent away, nothing is done to tasks. Writable again: sessions are what they were,
+/// but for connections that have ended meanwhile, and what is overdue is done.
+pub(super) fn follow(instance: &Arc<Instance>, tubes: &Arc<Tubes>, is_read_only: bool) {
+    match (tubes.phase.get(), is_read_only) {
+        (Phase::Running, true) => {
+            tubes.phase.set(Phase::Ending);
+            tubes.call_all();
+            tubes.phase.set(Phase::Waiting);
+        }
+        (Phase::Waiting, false) => {
+            let gone = {
+                let mut gone = tubes.gone.lock();
+                tubes.phase.set(Phase::Running);
+                std::mem::take(&mut *gone)
+            };
+            gone.iter().for_each(|id| on_disconnect(instance, tubes, *id));
+            tubes.timer.wake();
+        }
+        _ => {}
+    }
+}
+
 /// A connection has ended: it leaves its session, and the tasks of a session without connections go to whoever waits.
 ///
 /// This happens before it returns, under the write lock and without a wait. Nobody is told of the result, so nobody waits
@@ -155,12 +199,12 @@ pub(super) fn on_disconnect(instance: &Arc<Instance>, tubes: &Arc<Tubes>, connec
 fn leave(instance: &Instance, tubes: &Tubes, connection_id: u64) -> Option<Ticket> {
     let services = tubes.services()?;
     let left = instance.write().transaction(ADMIN, instance::now(), |txn| {
-        sessions::leave(txn, tubes, services, connection_id)
+        let left = sessions::leave(txn, tubes, services, connection_id);
+        left.inspect(|()| tubes.trust()).inspect_err(|_| tubes.doubt())
     });
     match left {
         Ok(((), ticket)) => Some(ticket),
         Err(error) => {
-            tubes.doubt();
             // The instance may have become read-only at this moment.
             tubes.gone.lock().push(connection_id);
             tracing::error!("queue: can't release tasks of connection {connection_id}: {error}");
@@ -176,7 +220,7 @@ async fn settle(instance: &Instance, tubes: &Tubes, connection_id: u64, mut tick
     while let Err(error) = instance.journal().wait(ticket).await {
         tracing::error!("queue: can't release tasks of connection {connection_id}: {error}");
         // What the session took last may be rolled back too.
-        tubes.rolled_back();
+        tubes.call_all();
         tokio::time::sleep(PAUSE).await;
         match leave(instance, tubes, connection_id) {
             Some(next) => ticket = next,

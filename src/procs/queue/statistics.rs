@@ -147,7 +147,7 @@ impl Snapshot {
     pub(super) fn of(db: &Database, tube: Arc<Tube>) -> Result<Self> {
         let now_us = tube.timer.clock.now_us();
         let status = db.space(tube.space_id)?.index(STATUS_INDEX)?;
-        let tasks = tube.counts.lock().of(status, &tube.instance, db.ticket());
+        let tasks = tube.counts.lock().of(status, db.rollbacks());
         let put = match tube.driver.has_times() {
             true => timed::first_put(status),
             false => {

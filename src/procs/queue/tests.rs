@@ -5,6 +5,7 @@ mod dead_letter;
 mod failures;
 mod fifottl;
 mod many;
+mod model;
 mod replies;
 mod sessions;
 mod settings;
@@ -28,7 +29,7 @@ use super::{Clock, Queue, row, timer};
 use crate::config::{self, Config};
 use crate::db::access::ADMIN;
 use crate::instance::Instance;
-use crate::procs::{Args, Context, Module, Running, Session, Values};
+use crate::procs::{Args, Begun, Context, Module, Running, Session, Values};
 use crate::wal::disk::{Disk, OsDisk};
 
 pub(super) use virtual_time::VirtualTime;
@@ -36,7 +37,7 @@ pub(super) use virtual_time::VirtualTime;
 /// An instance with a queue.
 struct Server {
     instance: Arc<Instance>,
-    queue: Queue,
+    queue: Arc<Queue>,
 }
 
 impl Server {
@@ -66,7 +67,7 @@ impl Server {
         config.snapshot.dir = dir.to_owned();
         config.roles_cfg.queue = settings;
         let instance = Arc::new(Instance::open(&config, disk).expect("a directory"));
-        let queue = Queue::with_clock(clock);
+        let queue = Arc::new(Queue::with_clock(clock));
         queue.start(&instance).await.expect("the queue starts");
         Self { instance, queue }
     }
@@ -86,14 +87,28 @@ impl Server {
         Arc::new(Session::new(id, ([127, 0, 0, 1], 3301).into(), [0; 32]))
     }
 
-    /// Begins a call of a connection; None if the procedure does not exist.
+    /// Begins a call of a connection; None if the procedure does not exist. Methods begin as they do for a connection: with
+    /// the database held.
     fn begin(&self, connection: u64, name: &str, args: &[u8]) -> Option<Running> {
-        let context = Context {
-            instance: self.instance.clone(),
-            session: self.session(connection),
-            stream: None,
-        };
-        self.queue.call(&context, name, Args::new(args))
+        let (queue, instance) = (self.queue.clone(), self.instance.clone());
+        let session = self.session(connection);
+        let context = Context { instance: instance.clone(), session, stream: None };
+        let running = queue.call(&context, name, Args::new(args))?;
+        if !queue.is_short(name) {
+            return Some(running);
+        }
+        let (name, args) = (name.to_owned(), Args::new(args));
+        Some(Box::pin(async move {
+            let begun = queue.call_held(&mut instance.write(), &context, &name, args);
+            match begun.expect("it was there just now") {
+                Begun::Running(running) => running.await,
+                Begun::Ended(result, ticket) => {
+                    let written = instance.journal().wait(ticket).await;
+                    written.inspect_err(|_| queue.on_rollback())?;
+                    result
+                }
+            }
+        }))
     }
 
     /// A call that must exist, with arguments in JSON.
@@ -150,7 +165,7 @@ impl Server {
         let space = db.space_by_name(tube).expect("a space");
         let status = space.index(1).expect("the status index");
         let tube = self.queue.tubes.find(&db, tube).expect("a tube");
-        let counts = tube.counts.lock().of(status, &tube.instance, db.ticket());
+        let counts = tube.counts.lock().of(status, db.rollbacks());
         assert_eq!(counts, TaskCounts::of(status));
         let in_state = |state: &[u8]| {
             let tasks = space.primary().expect("an index").iter();

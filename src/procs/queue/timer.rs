@@ -137,11 +137,6 @@ pub(super) async fn run(instance: Weak<Instance>, tubes: Arc<Tubes>) {
             continue;
         }
         let Some(instance) = instance.upgrade() else { return };
-        if instance.read().is_read_only() {
-            drop(instance);
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        }
         let done = run_batch(&instance, &tubes).await;
         if let Err(looked_after) = done {
             drop(instance);
@@ -168,7 +163,7 @@ pub(super) async fn run_batch(
     });
     done.await.map_err(|error| {
         tracing::error!("queue: what tasks are due for can't be written: {error}");
-        tubes.rolled_back();
+        tubes.call_all();
         looked_after
     })
 }
@@ -186,7 +181,9 @@ fn look_after(txn: &mut Txn<'_>, tubes: &Tubes, looked_after: &mut Vec<Due>) {
         let savepoint = txn.savepoint();
         let done = match due {
             Due::Tube(tube_id) => look_after_tube(txn, tubes, tube_id, &mut left),
-            Due::Session(session) => sessions::expire(txn, tubes, &session, now),
+            Due::Session(session) => {
+                sessions::expire(txn, tubes, &session, now).inspect(|()| tubes.trust())
+            }
         };
         if let Err(error) = done {
             // Left alone until its next change.
@@ -208,6 +205,8 @@ fn look_after_tube(txn: &mut Txn<'_>, tubes: &Tubes, tube_id: u64, left: &mut us
     if let Some(moment) = timed::earliest(&work)? {
         tubes.timer.schedule(Due::Tube(tube_id), moment);
     }
+    // What comes after in the transaction takes nothing of this back.
+    tube.trust();
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Its definition is a row of `_queue`; this is made from it and thrown away with it, see [`super::tubes`].
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 use lycosa_proto::msgpack::{write_array, write_uint};
 use parking_lot::Mutex;
@@ -19,7 +19,6 @@ use super::statistics::Counters;
 use super::timer::{Due, Timer};
 use super::waiters::Waiters;
 use crate::db::Tuple;
-use crate::instance::Instance;
 use crate::procs::{Tuples, Values};
 
 /// What a tube is and where its rows are.
@@ -61,8 +60,6 @@ pub(super) struct Tube {
     pub(super) producers: Waiters,
     /// Sub-queues, of types that have them and no side space.
     pub(super) lanes: Mutex<Lanes>,
-    /// The instance, which knows what became of transactions.
-    pub(super) instance: Weak<Instance>,
     /// How often what was done.
     pub(super) counters: Counters,
     /// Tasks by state.
@@ -80,7 +77,6 @@ impl Tube {
         driver: &'static dyn Driver,
         settings: Settings,
         timer: Arc<Timer>,
-        instance: Weak<Instance>,
     ) -> Self {
         Self {
             name: place.name.into(),
@@ -96,7 +92,6 @@ impl Tube {
             waiters: Waiters::default(),
             producers: Waiters::default(),
             lanes: Mutex::default(),
-            instance,
             counters: Counters::default(),
             checked_at: AtomicU64::new(0),
         }
@@ -126,12 +121,6 @@ impl Tube {
     pub(super) fn call_all(&self) {
         self.waiters.call_all();
         self.producers.call_all();
-    }
-
-    /// The journal has rolled back transactions: tasks may be READY again that nobody was called for.
-    pub(super) fn rolled_back(&self) {
-        self.forget();
-        self.call_all();
     }
 
     /// The transaction that was at work on the tube is committed.

@@ -11,7 +11,7 @@
 //! Locks: the map's is taken inside of the database's or alone, and nothing is locked while it is held.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -27,7 +27,6 @@ use super::timer::Timer;
 use super::tube::{Place, Tube};
 use crate::db::index::Index;
 use crate::db::{Database, Key, Tuple};
-use crate::instance::Instance;
 
 /// Ids of the spaces that the queue keeps for itself.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +49,6 @@ pub(super) struct Tubes {
     services: OnceLock<Services>,
     /// Tubes that were found in `_queue`.
     by_name: RwLock<HashMap<Box<str>, Arc<Tube>>>,
-    /// The instance; None until the queue starts.
-    instance: OnceLock<Weak<Instance>>,
     /// When something happens in them.
     pub(super) timer: Arc<Timer>,
     /// Settings of the queue as a whole.
@@ -68,7 +65,6 @@ impl Tubes {
         Self {
             services: OnceLock::new(),
             by_name: RwLock::default(),
-            instance: OnceLock::new(),
             timer: Arc::new(Timer::new(clock)),
             cfg: Cfg::default(),
             phase: CurrentPhase::default(),
@@ -84,11 +80,6 @@ impl Tubes {
     /// Says where the spaces of the queue are. Later calls do nothing.
     pub(super) fn set_services(&self, services: Services) -> &Services {
         self.services.get_or_init(|| services)
-    }
-
-    /// Says of which instance the tubes are. Later calls do nothing.
-    pub(super) fn set_instance(&self, instance: &Arc<Instance>) {
-        self.instance.get_or_init(|| Arc::downgrade(instance));
     }
 
     /// A tube that is known already. Whoever uses it checks it with [`Self::is_current`].
@@ -124,8 +115,7 @@ impl Tubes {
             let attempts_space_id = settings.rule.as_ref().and_then(|_| attempts());
             let id = row::uint(row, 1);
             let place = Place { name, id, space_id, side_space_id, attempts_space_id };
-            let instance = self.instance.get().cloned().unwrap_or_default();
-            Some(Tube::new(place, driver, settings, self.timer.clone(), instance))
+            Some(Tube::new(place, driver, settings, self.timer.clone()))
         });
         let mut by_name = self.by_name.write();
         let known = by_name.get(name).cloned();
@@ -147,12 +137,7 @@ impl Tubes {
         Some(tube)
     }
 
-    /// The journal has rolled back transactions that may have been at work on any tube.
-    pub(super) fn rolled_back(&self) {
-        self.by_name.read().values().for_each(|tube| tube.rolled_back());
-    }
-
-    /// Calls whoever waits at any tube.
+    /// Calls whoever waits at any tube: tasks may be READY again that nobody was called for.
     pub(super) fn call_all(&self) {
         self.by_name.read().values().for_each(|tube| tube.call_all());
     }
@@ -165,6 +150,11 @@ impl Tubes {
     /// As [`Tube::appear`], of every tube.
     pub(super) fn appear(&self) {
         self.by_name.read().values().for_each(|tube| tube.appear());
+    }
+
+    /// A transaction that may have been at work on any tube is about to be committed.
+    pub(super) fn trust(&self) {
+        self.by_name.read().values().for_each(|tube| tube.trust());
     }
 
     /// A transaction has failed that may have been at work on any tube.

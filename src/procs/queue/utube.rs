@@ -97,10 +97,7 @@ impl Utube {
         let rank = self.candidate(work, utube)?.map(|task| self.rank(&task));
         match work.tube.side_space_id {
             Some(space_id) => buffer::set(work, space_id, utube, rank)?,
-            None => {
-                let ticket = work.txn.db().ticket();
-                work.tube.lanes.lock().set(utube, rank, ticket);
-            }
+            None => work.tube.lanes.lock().set(utube, rank),
         }
         Ok(rank.is_some())
     }
@@ -115,10 +112,9 @@ impl Utube {
         if let Some(space_id) = work.tube.side_space_id {
             return buffer::first(work, space_id);
         }
-        let row_count = work.space()?.len();
-        if !work.tube.lanes.lock().freshness.is_current(row_count, &work.tube.instance) {
-            let ticket = work.txn.db().ticket();
-            work.tube.lanes.lock().clear(row_count, ticket);
+        let (row_count, rollbacks) = (work.space()?.len(), work.txn.db().rollbacks());
+        if !work.tube.lanes.lock().freshness.is_current(row_count, rollbacks) {
+            work.tube.lanes.lock().clear(row_count, rollbacks);
             for utube in self.ready_names(work)? {
                 self.refresh(work, &utube)?;
             }

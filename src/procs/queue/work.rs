@@ -166,7 +166,7 @@ impl<'a, 'db> Work<'a, 'db> {
 
     /// Counts a task that goes from one state to another.
     fn note_change(&self, from: Option<State>, to: Option<State>) {
-        self.tube.counts.lock().change(from, to, self.txn.db().ticket());
+        self.tube.counts.lock().change(from, to);
     }
 
     /// Counts an event.

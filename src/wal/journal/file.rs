@@ -88,13 +88,13 @@ impl JournalFile {
         self.close()?;
         self.join();
         if self.options.mode == Mode::None || self.vclock.signature() == 0 {
-            return Ok(());
+            return self.end();
         }
         if matches!(&self.current, Current::Reusable(file) if file.is_closed) {
             return Ok(());
         }
         self.open()?;
-        self.close()?;
+        self.end()?;
         self.join();
         Ok(())
     }
@@ -137,8 +137,13 @@ impl JournalFile {
         Ok(file)
     }
 
-    /// Ends the current file. It stays current, and can be tried again, if its marker cannot be written.
+    /// Ends the current file if it has rows. One whose first row was refused has the name that the next would have.
     fn close(&mut self) -> Result<()> {
+        if self.newest.as_ref() == Some(&self.vclock) { Ok(()) } else { self.end() }
+    }
+
+    /// Ends the current file. It stays current, and can be tried again, if its marker cannot be written.
+    fn end(&mut self) -> Result<()> {
         let Current::Open(file) = &mut self.current else { return Ok(()) };
         file.end()?;
         if let Current::Open(file) = std::mem::replace(&mut self.current, Current::Closed) {

@@ -390,6 +390,32 @@ fn files_are_rotated_and_name_the_one_before() {
 }
 
 #[test]
+fn a_file_whose_first_row_was_refused_takes_the_next() {
+    for failing_write in 1..=3 {
+        let disk = MemoryDisk::new();
+        let engine = Engine::on(&disk, Mode::Write);
+        let refuse = || {
+            disk.fail(Op::Write, failing_write, Errno::NOSPC);
+            engine.commit(10);
+            engine.journal.flush();
+            disk.heal();
+        };
+        engine.commit(10);
+        engine.journal.flush();
+        engine.journal.rotate().expect("a rotation");
+        refuse();
+        engine.journal.rotate().expect("a rotation");
+        let ticket = engine.commit(10);
+        engine.journal.flush();
+        assert_eq!(engine.code(ticket), 0, "{failing_write}");
+        engine.journal.rotate().expect("a rotation");
+        refuse();
+        engine.journal.shutdown().expect("an end");
+        assert_eq!(lsns(&disk), engine.lsns());
+    }
+}
+
+#[test]
 fn a_rotation_that_fails_can_be_tried_again() {
     let disk = MemoryDisk::new();
     let engine = Engine::on(&disk, Mode::Write);

@@ -3,6 +3,7 @@
 use lycosa_proto::msgpack::write_array;
 
 use super::*;
+use crate::procs::queue::start;
 
 const SECOND: u64 = 1_000_000;
 
@@ -187,7 +188,7 @@ async fn a_read_only_queue_answers_nothing() {
     server.call(2, "queue.tube.f:take", "[]").await.expect("a task");
     let mut waiting = server.running(3, "queue.tube.f:take", "[]");
     must_wait(&mut waiting).await;
-    server.queue.follow(&server.instance, true).await.expect("nothing is written");
+    start::follow(&server.instance, &server.queue.tubes, true);
     assert_eq!(text(&waiting.await.expect("an answer")), "[null]");
     assert_eq!(server.ok("queue.state", "[]").await, r#"["WAITING"]"#);
     for method in ["put", "take", "ack", "release", "peek", "bury", "kick", "delete", "drop"] {
@@ -204,7 +205,7 @@ async fn a_read_only_queue_answers_nothing() {
     time.pass(10 * SECOND);
     tokio::task::yield_now().await;
     assert_eq!(server.rows("f"), [r#"[0, "t", "a"]"#]);
-    server.queue.follow(&server.instance, false).await.expect("it goes on");
+    start::follow(&server.instance, &server.queue.tubes, false);
     server.do_what_is_due().await;
     assert_eq!(server.ok("queue.state", "[]").await, r#"["RUNNING"]"#);
     assert_eq!(server.rows("f"), [r#"[0, "r", "a"]"#]);

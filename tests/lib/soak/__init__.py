@@ -1,0 +1,1 @@
+"""The parts of the soak of the queue; see tests/soak_queue.py."""
