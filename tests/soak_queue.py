@@ -126,7 +126,7 @@ class Soak:
         conn.call(f"{method}kick", 1 << 20)
         while taken := conn.call(f"{method}take", 0.05):
             number, _, task = taken[0]
-            self.ledger.write("T", "drain/0", task)
+            self.ledger.write("T", "drain/0", task, time.monotonic())
             self.ledger.write("e", "drain/0", task, "ack")
             conn.call(f"{method}ack", number)
             self.ledger.write("A", "drain/0", task)

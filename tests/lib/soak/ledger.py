@@ -5,7 +5,7 @@ after the reply where the reply begins something; so a process that is killed le
 was on its way has done. Times are those of the monotonic clock, which all processes share.
 
     P task ttl      a put was acknowledged; the ttl is 0 without one
-    T task          a task was taken
+    T task sent     a task was taken, by a request sent at this moment
     e task how      about to be acknowledged, released or buried
     A task          an acknowledgement was acknowledged
     X task          refused: the task was not taken
@@ -105,10 +105,11 @@ def check_task(task, history, kills, found):
                 is_done = True
             case "X":
                 found.refused += 1
-                last = max(h.time for h in history if h.kind == "T" and h.who == line.who)
-                in_time = line.time - last < TTR - SLACK_SEC or not is_timed(task)
+                takes = [h for h in history if h.kind == "T" and h.who == line.who]
+                last = max(takes, key=lambda take: take.time)
+                in_time = not is_timed(task) or line.time - float(last.extra) < TTR
                 in_time = in_time and not has_ttl
-                if in_time and not was_killed(kills, line.who, last, line.time):
+                if in_time and not was_killed(kills, line.who, last.time, line.time):
                     found.wrong.append(f"{task} was taken from {line.who} before its time")
     found.taken += taken
     found.again += max(0, taken - 1)
@@ -120,6 +121,6 @@ def check_task(task, history, kills, found):
 
 def may_be_free(task, held, line, kills):
     """Who holds a task loses it by its ttr, or with the connection."""
-    if is_timed(task) and line.time - held.time >= TTR - SLACK_SEC:
+    if is_timed(task) and line.time - float(held.extra) >= TTR:
         return True
     return was_killed(kills, held.who, held.time, line.time)

@@ -6,6 +6,7 @@ python -m lib.soak.worker PORT LEDGER NAME CLIENTS SEED
 import asyncio
 import random
 import sys
+import time
 
 from ..aio import AsyncConnection
 from ..iproto import Closed, ServerError
@@ -55,11 +56,12 @@ class Producer(Client):
 class Consumer(Client):
     async def step(self):
         tube = self.dice.choice(list(TUBES))
+        sent = time.monotonic()
         taken = await self.call(tube, "take", round(self.dice.uniform(0, 0.5), 3))
         if not taken:
             return
         number, _, task = taken[0]
-        self.ledger.write("T", self.name, task)
+        self.ledger.write("T", self.name, task, sent)
         how = self.dice.choices(["ack", "release", "bury", "slow", "late"], [84, 8, 4, 3, 1])[0]
         if how == "slow":
             await asyncio.sleep(self.dice.uniform(0, 0.3))
