@@ -4,7 +4,7 @@ A line is written in one piece to a file that is shared, before a request goes o
 after the reply where the reply begins something; so a process that is killed leaves no doubt but what a request that
 was on its way has done. Times are those of the monotonic clock, which all processes share.
 
-    P task ttl      a put was acknowledged; the ttl is 0 without one
+    P task          a put was acknowledged; the name of a task ends with its ttl, 0 without one
     T task sent     a task was taken, by a request sent at this moment
     e task how      about to be acknowledged, released or buried
     A task          an acknowledgement was acknowledged
@@ -83,12 +83,13 @@ def was_killed(kills, holder, since, until):
 
 
 def check_task(task, history, kills, found):
-    held, is_done, has_ttl, is_put, is_ended = None, False, False, False, False
+    held, is_done, is_put, is_ended = None, False, False, False
+    has_ttl = float(task.rpartition(":")[2]) > 0
     taken = 0
     for line in history:
         match line.kind:
             case "P":
-                is_put, has_ttl = True, float(line.extra) > 0
+                is_put = True
             case "T":
                 taken += 1
                 if is_done:
@@ -105,8 +106,8 @@ def check_task(task, history, kills, found):
                 is_done = True
             case "X":
                 found.refused += 1
-                takes = [h for h in history if h.kind == "T" and h.who == line.who]
-                last = max(takes, key=lambda take: take.time)
+                before = history[: history.index(line)]
+                last = [h for h in before if h.kind == "T" and h.who == line.who][-1]
                 in_time = not is_timed(task) or line.time - float(last.extra) < TTR
                 in_time = in_time and not has_ttl
                 if in_time and not was_killed(kills, line.who, last.time, line.time):

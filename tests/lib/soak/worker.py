@@ -42,12 +42,12 @@ class Producer(Client):
     async def step(self):
         tube = self.dice.choice(list(TUBES))
         self.number += 1
-        task = f"{tube}:{self.name}:{self.number}"
         options = put_options(self.dice, tube)
+        task = f"{tube}:{self.name}:{self.number}:{options.get('ttl', 0)}"
         put = await self.call(tube, "put", task, options)
         # A full tube has taken nothing.
         if put != [None]:
-            self.ledger.write("P", self.name, task, options.get("ttl", 0))
+            self.ledger.write("P", self.name, task)
         if self.dice.random() < 0.02:
             await self.call(tube, "kick", 5)
         await asyncio.sleep(self.dice.uniform(0, 0.06))
