@@ -378,8 +378,7 @@ impl Call {
     /// `release(id, options)`: `[id, 'r', data]`; the state is another if that was the last attempt on the task.
     fn release(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
         let (id, options) = (self.args.get(0), self.args.get(1));
-        let Outcome { task, state } =
-            operations::release(work, id, options, self.connection_id())?;
+        let Outcome { task, state } = operations::release(work, id, options, self.connection_id())?;
         Ok(Some(self.tube.reply(&task, state)))
     }
 

@@ -96,7 +96,11 @@ impl Queue {
 
     /// The same with a clock of its own.
     fn with_clock(clock: Clock) -> Self {
-        Self { tubes: Arc::new(Tubes::new(clock)), timer: OnceLock::new(), follower: OnceLock::new() }
+        Self {
+            tubes: Arc::new(Tubes::new(clock)),
+            timer: OnceLock::new(),
+            follower: OnceLock::new(),
+        }
     }
 
     /// Makes the queue ready on an instance, which can be written to.

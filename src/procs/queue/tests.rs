@@ -87,12 +87,16 @@ impl Server {
         Arc::new(Session::new(id, ([127, 0, 0, 1], 3301).into(), [0; 32]))
     }
 
+    fn context(&self, connection: u64) -> Context {
+        let session = self.session(connection);
+        Context { instance: self.instance.clone(), session, stream: None }
+    }
+
     /// Begins a call of a connection; None if the procedure does not exist. Methods begin as they do for a connection: with
     /// the database held.
     fn begin(&self, connection: u64, name: &str, args: &[u8]) -> Option<Running> {
         let (queue, instance) = (self.queue.clone(), self.instance.clone());
-        let session = self.session(connection);
-        let context = Context { instance: instance.clone(), session, stream: None };
+        let context = self.context(connection);
         let running = queue.call(&context, name, Args::new(args))?;
         if !queue.is_short(name) {
             return Some(running);

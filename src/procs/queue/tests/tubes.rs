@@ -85,7 +85,9 @@ async fn a_dropped_tube_leaves_nothing_and_may_come_back() {
 #[tokio::test]
 async fn a_call_that_began_before_its_tube_was_dropped_is_refused() {
     let (_dir, server) = with_fifo().await;
-    let late = server.running(1, "queue.tube.f:put", "[1]");
+    // As in a stream: nothing is done before it is polled.
+    let late = server.queue.call(&server.context(1), "queue.tube.f:put", Args::new(&mp("[1]")));
+    let late = late.expect("a procedure");
     server.ok("queue.tube.f:drop", "[]").await;
     server.ok("queue.create_tube", r#"["f","fifo"]"#).await;
     let error = late.await.expect_err("another tube");
