@@ -16,7 +16,7 @@
 //! moment as a whole. What is in a read view has read, and will read, the state of one moment. That is serializability, and
 //! what Tarantool's transaction manager answers.
 //!
-//! Invariants: private copies stand in `Database::spaces` only inside of one call, while [`within`] has the transaction; one
+//! Invariants: private copies stand in `Database::spaces` only inside of one call, while `within` has the transaction; one
 //! that has written is never in a read view; one that is aborted holds nothing but the reason.
 //!
 //! Must not know: streams, connections, time. Whoever owns a transaction ends it, and says when it has timed out.
