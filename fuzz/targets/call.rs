@@ -61,7 +61,8 @@ impl Server {
         self.calls += 1;
         let session = Arc::new(Session::new(1, ([127, 0, 0, 1], 1).into(), [0; 32]));
         session.set_uid(ADMIN);
-        let context = Context { instance: self.instance.clone(), session: session.clone() };
+        let context =
+            Context { instance: self.instance.clone(), session: session.clone(), stream: None };
         self.runtime.block_on(async {
             let Some(mut running) = self.registry.call(&context, name, Args::new(args)) else {
                 return;
