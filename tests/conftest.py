@@ -124,3 +124,18 @@ def pytest_report_header(config):
 @pytest.fixture(scope="session")
 def seed(request):
     return request.config.getoption("--seed")
+
+
+@pytest.fixture
+def other(server):
+    """Another connection."""
+    with server.connect() as c:
+        yield c
+
+
+@pytest.fixture
+def stream(conn):
+    """A stream of the connection, without a transaction before and after."""
+    s = conn.stream(1)
+    yield s
+    s.rollback()

@@ -24,20 +24,6 @@ def space(conn, space_id):
     return space_id
 
 
-@pytest.fixture
-def other(server):
-    """Another connection."""
-    with server.connect() as c:
-        yield c
-
-
-@pytest.fixture
-def stream(conn):
-    s = conn.stream(1)
-    yield s
-    s.rollback()
-
-
 def on(connection, space):
     """on(c, space)("get", 1) is CALL box.space.t<space>:get(1)."""
     return lambda method, *args: connection.call(f"box.space.t{space}:{method}", *args)

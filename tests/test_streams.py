@@ -30,20 +30,6 @@ def space(conn, space_id):
     return space_id
 
 
-@pytest.fixture
-def other(server):
-    """Another connection."""
-    with server.connect() as c:
-        yield c
-
-
-@pytest.fixture
-def stream(conn):
-    s = conn.stream(1)
-    yield s
-    s.rollback()
-
-
 def refused(code, do):
     with pytest.raises(ServerError) as error:
         do()
