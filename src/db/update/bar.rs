@@ -48,8 +48,11 @@ impl<'a> Bar<'a> {
                 let is_there = bar.locate_or_beside()?;
                 if !is_there {
                     bar.op.code = Code::Insert;
-                } else if op.code == Code::Insert && bar.is_in_map() {
-                    return Err(op.wrong_field("the key exists already"));
+                } else if op.code == Code::Insert {
+                    if bar.is_in_map() {
+                        return Err(op.wrong_field("the key exists already"));
+                    }
+                    bar.point.len = 0;
                 }
             }
             Code::Delete => bar.delete()?,
@@ -72,6 +75,13 @@ impl<'a> Bar<'a> {
             Ok(Token::Array(count) | Token::Map(count)) => count,
             _ => 0,
         }
+    }
+
+    /// The container from its first item on.
+    fn inside(&self) -> &'a [u8] {
+        let mut inside = self.parent;
+        let _ = msgpack::read(&mut inside);
+        inside
     }
 
     /// Finds what the path leads to; gives the last step and where the key begins.
@@ -126,6 +136,7 @@ impl<'a> Bar<'a> {
             }
             (Ok(Token::Map(_)), Step::Key(key)) => {
                 self.key = key;
+                self.point = Span { from: self.inside(), len: 0 };
                 Ok(())
             }
             (_, Step::Key(_)) => Err(self.op.wrong_field("can not access by key a non-map field")),
@@ -170,28 +181,22 @@ impl<'a> Bar<'a> {
             }
             return out.extend_from_slice(self.value.after(point + self.point.len));
         }
-        let mut inside = self.parent;
-        let _ = msgpack::read(&mut inside);
         out.extend_from_slice(&self.value.from[..self.value.offset_of(self.parent)]);
         let count = match self.op.code {
             Code::Insert => self.parent_count() + 1,
             _ => self.parent_count() - self.delete_count,
         };
-        let inside = self.value.offset_of(inside);
-        if self.is_in_map() {
-            write_map(out, count as usize);
-            if self.op.code == Code::Insert {
-                write_str(out, self.key);
-                out.extend_from_slice(self.op.arg);
-                return out.extend_from_slice(self.value.after(inside));
-            }
-        } else {
-            write_array(out, count as usize);
+        let is_map = self.is_in_map();
+        match is_map {
+            true => write_map(out, count as usize),
+            false => write_array(out, count as usize),
         }
-        out.extend_from_slice(&self.value.from[inside..point]);
+        out.extend_from_slice(&self.value.from[self.value.offset_of(self.inside())..point]);
         if self.op.code == Code::Insert {
+            if is_map {
+                write_str(out, self.key);
+            }
             out.extend_from_slice(self.op.arg);
-            return out.extend_from_slice(self.value.after(point));
         }
         out.extend_from_slice(self.value.after(point + self.point.len));
     }
