@@ -7,8 +7,7 @@
 //! - New connections go to the active worker that has the fewest.
 //! - A worker that is to lose connections says how many ([`Load::evict`]); whichever of its connections finish a round of
 //!   requests next go, with all they are.
-//! - A connection that writes in batches lives on the first worker: writers exclude each other anyway, and on one thread
-//!   they need not wait for each other's lock.
+//! - While more than one is active, batches of writes are executed on the first ([`super::home`]); the others read and send.
 //!
 //! Figures and the losing options: docs/decisions/0001-one-lock.md.
 
@@ -94,11 +93,23 @@ impl Balance {
         Self { loads: (0..count).map(|_| Load::default()).collect(), active: AtomicUsize::new(1) }
     }
 
+    /// Makes the first so many workers active.
+    #[cfg(test)]
+    pub(super) fn activate(&self, count: usize) {
+        self.active.store(count, Ordering::Relaxed);
+    }
+
     /// The worker that a new connection goes to.
     pub(super) fn place(&self) -> usize {
         let active = self.active.load(Ordering::Relaxed);
         let count = |no: &usize| self.loads[*no].connections.load(Ordering::Relaxed);
         (0..active).min_by_key(count).unwrap_or(0)
+    }
+
+    /// True if more than one worker serves.
+    #[inline]
+    pub(super) fn is_shared(&self) -> bool {
+        self.active.load(Ordering::Relaxed) > 1
     }
 
     /// Requests answered since the server started.

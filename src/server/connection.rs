@@ -11,6 +11,8 @@
 //! they write joins one batch of the journal, and replies leave together, which wakes clients once instead of often. Not
 //! so once the batch is large: then it is written, and the replies leave, while the others execute.
 //!
+//! Rounds of a connection that writes in batches may be executed on another thread ([`super::home`]).
+//!
 //! Backpressure: while replies are not taken or too many calls run, nothing is read. A peer that closes its sending side
 //! is gone, as in Tarantool: its calls are dropped, replies that wait are not sent.
 
@@ -24,22 +26,18 @@ use std::task::{Context as TaskContext, Poll};
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use lycosa_proto::chap::{SALT_BYTES, greeting};
-use lycosa_proto::iproto::{Frame, frame, write_error, write_event};
+use lycosa_proto::iproto::{write_error, write_event};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::Shared;
-use super::dispatch::{CallEnd, CallKind, PendingWrite, Run, finish_call};
-use super::streams::Streams;
+use super::dispatch::{CallEnd, CallKind, finish_call};
+use super::round::Round;
 use crate::instance::{Socket, VERSION};
 use crate::procs::{Running, Session};
 use crate::stat::{Counter, Counters};
 use crate::watcher::Watcher;
 
-/// Requests of a round.
-const ROUND_REQUESTS_MAX: usize = 64;
-/// Bytes of replies that count as another request of a round.
-const OUTPUT_BYTES_PER_REQUEST: usize = 64 << 10;
 /// Reads in a row that need not wait, after which others have their turn.
 const STREAK_MAX: u32 = 2;
 /// Bytes of the first read of a connection.
@@ -49,9 +47,7 @@ const BUFFER_IDLE_BYTES_MAX: usize = 256 << 10;
 /// Writes of a round from which on it is a batch.
 const WRITE_BATCH: usize = 4;
 /// Batches of writes, more than other rounds, after which a connection counts as a batch writer.
-const WRITER_SCORE: u32 = 4;
-/// The worker where batch writers live.
-const WRITERS_HOME: usize = 0;
+pub(super) const WRITER_SCORE: u32 = 4;
 
 /// A procedure that runs.
 pub(super) struct Call {
@@ -118,30 +114,19 @@ fn closed(shared: &Shared, session: &Arc<Session>) {
 async fn serve(mut connection: Connection<'_>) -> Option<(usize, Moving)> {
     let end = connection.run().await;
     let writer_score = connection.writer_score;
-    let Connection {
-        shared,
-        worker,
-        session,
-        calls,
-        streams,
-        stream,
-        mut input,
-        done,
-        watcher,
-        ..
-    } = connection;
+    let Connection { shared, counters, session, calls, round, stream, .. } = connection;
     if let Err(End::Moving(target)) = end
         && let Ok(stream) = stream.into_std()
     {
+        let Round { mut input, done, watcher, .. } = round;
         input.drain(..done);
         return Some((target, Moving { stream, session, input, watcher, writer_score }));
     }
-    let counters = &shared.counters[worker];
     counters.add(Counter::CONNECTION_CLOSED, 1);
     counters.add(Counter::CALL_ENDED, calls.len() as u64);
     // Its procedures end first: what they hold is free when the applications hear of it.
     drop(calls);
-    drop(streams);
+    round.streams.close(&shared.instance, counters);
     closed(shared, &session);
     None
 }
@@ -175,7 +160,7 @@ enum Event {
 
 /// Lets every task of this thread that is ready have its turn, once. Cheaper than tokio's `yield_now`, which asks the
 /// system for events in between.
-async fn others_turn() {
+pub(super) async fn others_turn() {
     let mut is_done = false;
     std::future::poll_fn(|cx| {
         if is_done {
@@ -204,21 +189,10 @@ struct Connection<'a> {
     counters: &'a Counters,
     session: Arc<Session>,
     stream: TcpStream,
-    /// Bytes that were read; those before `done` are executed.
-    input: Vec<u8>,
-    done: usize,
-    /// Replies that are not sent.
-    out: Vec<u8>,
-    /// Writes among them whose fate is not known.
-    writes: Vec<PendingWrite>,
+    /// What was read, what comes of it.
+    round: Round,
     /// Procedures that run.
     calls: FuturesUnordered<Call>,
-    /// What it watches; None if it never watched anything.
-    watcher: Option<Box<Watcher>>,
-    /// Streams with an open transaction, or with requests that wait for a procedure.
-    streams: Streams,
-    /// No further request will be read: the input is no packet, or the last reply was the last.
-    is_broken: bool,
     /// Reads in a row that did not have to wait.
     streak: u32,
     /// How much of a batch writer it is.
@@ -268,7 +242,7 @@ impl<'a> Connection<'a> {
         let socket = Socket { peer, fd: connection.stream.as_raw_fd() };
         shared.instance.sessions().opened(id, socket);
         connection.counters.add(Counter::CONNECTION_OPENED, 1);
-        connection.out.extend(greeting(VERSION, &shared.instance.uuid(), &salt));
+        connection.round.out.extend(greeting(VERSION, &shared.instance.uuid(), &salt));
         Ok(connection)
     }
 
@@ -279,14 +253,8 @@ impl<'a> Connection<'a> {
             counters: &shared.counters[worker],
             session: moving.session,
             stream: TcpStream::from_std(moving.stream)?,
-            input: moving.input,
-            done: 0,
-            out: Vec::new(),
-            writes: Vec::new(),
+            round: Round { input: moving.input, watcher: moving.watcher, ..Round::default() },
             calls: FuturesUnordered::new(),
-            watcher: moving.watcher,
-            streams: Streams::new(shared.instance.clone(), shared.counters[worker].clone()),
-            is_broken: false,
             streak: 0,
             writer_score: moving.writer_score,
             buffers: CountedBytes { counters: &shared.counters[worker], bytes: 0 },
@@ -298,7 +266,7 @@ impl<'a> Connection<'a> {
             self.tell_changes();
             self.settle().await;
             self.send().await?;
-            if self.is_broken && self.calls.is_empty() {
+            if self.round.is_broken && self.calls.is_empty() {
                 return Err(End::Broken);
             }
             if self.shared.is_stopping.load(Ordering::Relaxed) {
@@ -307,7 +275,7 @@ impl<'a> Connection<'a> {
             if let Some(target) = self.elsewhere() {
                 return Err(End::Moving(target));
             }
-            if !self.execute() {
+            if !self.execute().await? {
                 self.wait().await?;
             }
         }
@@ -315,44 +283,42 @@ impl<'a> Connection<'a> {
 
     /// Writes the events that are due.
     fn tell_changes(&mut self) {
-        if let Some(watcher) = &mut self.watcher {
+        if let Some(watcher) = &mut self.round.watcher {
             watcher.collect(|event| {
-                write_event(&mut self.out, event.sync, event.key, event.value);
+                write_event(&mut self.round.out, event.sync, event.key, event.value);
             });
         }
     }
 
     /// The worker that the connection should go to now, if not this one.
     fn elsewhere(&self) -> Option<usize> {
-        if !self.calls.is_empty() || !self.streams.is_empty() || self.is_broken {
+        if !self.calls.is_empty() || !self.round.streams.is_empty() || self.round.is_broken {
             return None;
-        }
-        if self.writer_score >= WRITER_SCORE {
-            return (self.worker != WRITERS_HOME).then_some(WRITERS_HOME);
         }
         self.shared.balance.loads[self.worker].take_eviction()
     }
 
     /// True if calls may begin.
     fn has_room(&self) -> bool {
-        self.calls.len() + self.streams.waiting() < self.shared.instance.settings().net_msg_max()
+        self.calls.len() + self.round.streams.waiting()
+            < self.shared.instance.settings().net_msg_max()
     }
 
     /// Waits for something to do: bytes, or a call that ends.
     async fn wait(&mut self) -> Result<(), End> {
         self.shrink();
-        self.buffers.set(self.input.capacity() + self.out.capacity());
-        if self.is_broken {
+        self.buffers.set(self.round.input.capacity() + self.round.out.capacity());
+        if self.round.is_broken {
             // Nothing more is looked at, but that the peer leaves must be seen.
-            self.input.clear();
-            self.done = 0;
+            self.round.input.clear();
+            self.round.done = 0;
         }
-        let wants_input = self.is_broken || self.has_room();
+        let wants_input = self.round.is_broken || self.has_room();
         if wants_input {
             self.make_room();
             // What is there already is taken at once, but a client that never stops must let others have their turn.
             if self.streak < STREAK_MAX
-                && let Some(read) = self.stream.read_buf(&mut self.input).now_or_never()
+                && let Some(read) = self.stream.read_buf(&mut self.round.input).now_or_never()
             {
                 self.streak += 1;
                 return self.took(read);
@@ -363,15 +329,15 @@ impl<'a> Connection<'a> {
             }
         }
         self.streak = 0;
-        if self.calls.is_empty() && self.watcher.is_none() {
-            let read = self.stream.read_buf(&mut self.input).await;
+        if self.calls.is_empty() && self.round.watcher.is_none() {
+            let read = self.stream.read_buf(&mut self.round.input).await;
             return self.took(read);
         }
         let event = tokio::select! {
             biased;
             Some(end) = self.calls.next() => Event::CallEnded(end),
-            () = changed(self.watcher.as_deref()) => Event::Changed,
-            read = self.stream.read_buf(&mut self.input), if wants_input => Event::Read(read),
+            () = changed(self.round.watcher.as_deref()) => Event::Changed,
+            read = self.stream.read_buf(&mut self.round.input), if wants_input => Event::Read(read),
         };
         match event {
             Event::CallEnded(end) => {
@@ -405,132 +371,91 @@ impl<'a> Connection<'a> {
     /// Writes the reply of a call; what waits for it in its stream can go on.
     fn finish_call(&mut self, end: CallEnd) {
         self.counters.add(Counter::CALL_ENDED, 1);
-        self.streams.call_ended(end.stream_id);
-        finish_call(self.shared, &self.session, self.counters, &mut self.out, end);
+        self.round.streams.call_ended(end.stream_id);
+        finish_call(self.shared, &self.session, self.counters, &mut self.round.out, end);
     }
 
     /// Makes room in the input for the next read.
     fn make_room(&mut self) {
-        if self.done == self.input.len() {
-            self.input.clear();
-            self.done = 0;
+        if self.round.done == self.round.input.len() {
+            self.round.input.clear();
+            self.round.done = 0;
         }
         // Who has not spoken yet costs little.
-        let wanted = match self.input.capacity() {
+        let wanted = match self.round.input.capacity() {
             0 => FIRST_READ_BYTES,
             _ => self.shared.instance.settings().readahead(),
         };
-        if self.input.capacity() - self.input.len() < wanted {
-            self.input.reserve(wanted);
+        if self.round.input.capacity() - self.round.input.len() < wanted {
+            self.round.input.reserve(wanted);
         }
     }
 
     /// Executes whole requests of the input. True if it did something.
-    fn execute(&mut self) -> bool {
-        let (mut weight, mut count, was_broken) = (0, 0, self.is_broken);
-        let in_flight_max = self.shared.instance.settings().net_msg_max();
-        let mut run = Run::new(
-            self.shared,
-            &self.session,
-            self.counters,
-            &mut self.watcher,
-            &mut self.out,
-            &mut self.writes,
-            &mut self.streams,
-        );
-        while self.calls.len() < in_flight_max && !self.is_broken && weight < ROUND_REQUESTS_MAX {
-            if let Some(packet) = run.streams.next_ready() {
-                if let Some(call) = run.packet(&packet) {
-                    self.counters.add(Counter::CALL_BEGUN, 1);
-                    self.calls.push(call);
-                }
-                self.is_broken = run.is_last();
-                count += 1;
-                weight += 1 + run.output_bytes() / OUTPUT_BYTES_PER_REQUEST;
-                continue;
-            }
-            if self.calls.len() + run.streams.waiting() >= in_flight_max {
-                break;
-            }
-            let rest = &self.input[self.done..];
-            match frame(rest, self.shared.limits.packet_bytes) {
-                Ok(Frame::Complete { head, total }) => {
-                    if let Some(call) = run.packet(&rest[head..total]) {
-                        self.counters.add(Counter::CALL_BEGUN, 1);
-                        self.calls.push(call);
-                    }
-                    self.done += total;
-                    self.is_broken = run.is_last();
-                    count += 1;
-                    // Long replies count for more: what gathers in memory stays bounded.
-                    weight += 1 + run.output_bytes() / OUTPUT_BYTES_PER_REQUEST;
-                }
-                Ok(Frame::Incomplete { need }) => {
-                    if need > self.input.capacity() {
-                        // A long packet: drop what is done, so that the rest is copied once.
-                        self.input.drain(..self.done);
-                        self.done = 0;
-                    }
-                    break;
-                }
-                Err(error) => {
-                    run.fail(0, &error);
-                    self.is_broken = true;
-                }
-            }
-        }
-        drop(run);
-        if count > 0 {
-            self.shared.balance.loads[self.worker].count(count);
-            self.writer_score = match self.writes.len() >= WRITE_BATCH {
+    async fn execute(&mut self) -> Result<bool, End> {
+        let (shared, running) = (self.shared, self.calls.len());
+        let is_batch = self.writer_score >= WRITER_SCORE;
+        let is_done = if is_batch && shared.balance.is_shared() && self.round.is_due(shared) {
+            let round = std::mem::take(&mut self.round);
+            let executed = shared.home.execute(round, self.session.clone(), running).await;
+            self.round = executed.ok_or(End::Stopping)?;
+            true
+        } else {
+            self.round.execute(shared, &self.session, self.counters, running)
+        };
+        self.calls.extend(self.round.begun.drain(..));
+        self.round.streams.count(self.counters);
+        if self.round.count > 0 {
+            shared.balance.loads[self.worker].count(self.round.count);
+            self.writer_score = match self.round.writes.len() >= WRITE_BATCH {
                 true => (self.writer_score + 1).min(2 * WRITER_SCORE),
                 false => self.writer_score.saturating_sub(1),
             };
         }
-        count > 0 || self.is_broken != was_broken
+        Ok(is_done)
     }
 
     /// Waits until every write is durable; those that failed get their error in place of their reply. Others have their
     /// turn meanwhile, unless the journal has a large batch already.
     async fn settle(&mut self) {
-        let Some(last) = self.writes.last() else {
-            if !self.out.is_empty() {
+        let Some(last) = self.round.writes.last() else {
+            if !self.round.out.is_empty() {
                 others_turn().await;
             }
             return;
         };
         let journal = self.shared.instance.journal();
         let _ = journal.wait(last.ticket).await;
-        if self.writes.iter().any(|write| journal.result(write.ticket).is_err()) {
+        if self.round.writes.iter().any(|write| journal.result(write.ticket).is_err()) {
             self.replace_failed();
         }
-        self.writes.clear();
+        self.round.writes.clear();
     }
 
     #[cold]
     fn replace_failed(&mut self) {
         let journal = self.shared.instance.journal();
         let version = self.shared.instance.read().schema_version();
-        let mut out = Vec::with_capacity(self.out.len());
+        let mut out = Vec::with_capacity(self.round.out.len());
         let mut copied = 0;
-        for write in &self.writes {
-            out.extend_from_slice(&self.out[copied..write.start]);
+        for write in &self.round.writes {
+            out.extend_from_slice(&self.round.out[copied..write.start]);
             match journal.result(write.ticket) {
-                Ok(()) => out.extend_from_slice(&self.out[write.start..write.end]),
+                Ok(()) => out.extend_from_slice(&self.round.out[write.start..write.end]),
                 Err(error) => write_error(&mut out, write.sync, version, &error),
             }
             copied = write.end;
         }
-        out.extend_from_slice(&self.out[copied..]);
-        self.out = out;
+        out.extend_from_slice(&self.round.out[copied..]);
+        self.round.out = out;
         self.shared.registry.on_rollback();
     }
 
     /// Sends all replies.
     async fn send(&mut self) -> Result<(), End> {
         let mut sent = 0;
-        while sent < self.out.len() {
-            match self.stream.try_write(&self.out[sent..]) {
+        while sent < self.round.out.len() {
+            match self.stream.try_write(&self.round.out[sent..]) {
                 Ok(len) => sent += len,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     self.stream.writable().await?;
@@ -539,17 +464,19 @@ impl<'a> Connection<'a> {
             }
         }
         self.counters.add(Counter::BYTES_SENT, sent as u64);
-        self.out.clear();
+        self.round.out.clear();
         Ok(())
     }
 
     /// Gives back memory that a burst has left behind.
     fn shrink(&mut self) {
-        if self.out.capacity() > BUFFER_IDLE_BYTES_MAX {
-            self.out = Vec::new();
+        if self.round.out.capacity() > BUFFER_IDLE_BYTES_MAX {
+            self.round.out = Vec::new();
         }
-        if self.done == self.input.len() && self.input.capacity() > BUFFER_IDLE_BYTES_MAX {
-            (self.input, self.done) = (Vec::new(), 0);
+        if self.round.done == self.round.input.len()
+            && self.round.input.capacity() > BUFFER_IDLE_BYTES_MAX
+        {
+            (self.round.input, self.round.done) = (Vec::new(), 0);
         }
     }
 }

@@ -86,8 +86,9 @@ impl Run<'_> {
             seconds => seconds,
         };
         let options = BeginOptions { isolation, timeout_sec, is_sync: begin.is_sync };
+        let instance = &self.shared.instance;
         let (db, _, streams) = self.split();
-        streams.begin(header.stream_id, options, db)?;
+        streams.begin(header.stream_id, options, instance, db)?;
         self.empty(header);
         Ok(())
     }

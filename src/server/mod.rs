@@ -12,10 +12,14 @@ mod auth;
 mod balance;
 mod connection;
 mod dispatch;
+mod home;
 mod interactive;
 mod listener;
 mod refused;
+mod round;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod tuple_extension;
 mod worker;
 
@@ -47,6 +51,8 @@ pub struct Shared {
     balance: balance::Balance,
     /// What each worker counts.
     counters: Vec<Arc<Counters>>,
+    /// Where batches of writes are executed.
+    home: home::Home,
     /// Where each worker takes its jobs from.
     jobs: Vec<worker::Jobs>,
     /// How far the server has gone towards its end.
@@ -58,7 +64,7 @@ pub struct Shared {
 impl Shared {
     /// Gives a worker a job. It is dropped if the worker has stopped.
     fn give(&self, worker: usize, job: worker::Job) {
-        if !matches!(job, worker::Job::Listen(_)) {
+        if matches!(job, worker::Job::Connection(_) | worker::Job::Moving(_)) {
             self.balance.loads[worker].connections.fetch_add(1, Ordering::Relaxed);
         }
         let _ = self.jobs[worker].send(job);
@@ -114,7 +120,9 @@ impl Server {
         let threads = config.threads.0.max(1);
         let (jobs, receivers): (Vec<_>, Vec<_>) =
             (0..threads).map(|_| tokio::sync::mpsc::unbounded_channel()).unzip();
+        let (home, orders) = home::Home::new();
         let shared = Arc::new(Shared {
+            home,
             counters: (0..threads).map(|_| instance.stat().join()).collect(),
             instance,
             registry,
@@ -139,6 +147,7 @@ impl Server {
             .enumerate()
             .map(|(no, jobs)| worker::Worker::start(no, shared.clone(), jobs))
             .collect::<std::io::Result<Vec<_>>>()?;
+        shared.give(home::HOME, worker::Job::Home(orders));
         sockets.into_iter().for_each(|socket| shared.give(0, worker::Job::Listen(socket)));
         tokio::spawn(balance::run(shared.clone()));
         Ok(Self { shared, addresses, workers })

@@ -4,7 +4,7 @@
 //! others go on, so what follows it in its stream waits here. A stream is kept while it has one of these; nobody has to
 //! close it.
 //!
-//! Runs on the connection's thread. Owns the transactions: what is open when the connection ends is rolled back.
+//! Owns the transactions: what is open when the connection ends is rolled back, see [`Streams::close`].
 //!
 //! Source: protocol.md §10; Tarantool `src/box/iproto.cc` (struct iproto_stream).
 
@@ -25,15 +25,23 @@ use crate::stat::{Counter, Counters};
 const STREAMS_MAX: usize = 1024;
 
 /// The streams of one connection.
+#[derive(Default)]
 pub(super) struct Streams {
-    instance: Arc<Instance>,
-    /// What the thread counts.
-    counters: Arc<Counters>,
     open: HashMap<u64, Stream>,
     /// Streams whose procedure has ended while requests waited for it.
     ready: VecDeque<u64>,
     /// Requests that wait, over all streams.
     waiting: usize,
+    counts: Counts,
+}
+
+/// What has happened and is not counted yet: streams may be used on another thread than the one that counts.
+#[derive(Default)]
+struct Counts {
+    begun: u64,
+    ended: u64,
+    queued: u64,
+    unqueued: u64,
 }
 
 /// A stream.
@@ -48,8 +56,29 @@ struct Stream {
 }
 
 impl Streams {
-    pub(super) fn new(instance: Arc<Instance>, counters: Arc<Counters>) -> Self {
-        Self { instance, counters, open: HashMap::new(), ready: VecDeque::new(), waiting: 0 }
+    /// Counts what has happened, on the thread that the counters are of.
+    #[inline]
+    pub(super) fn count(&mut self, counters: &Counters) {
+        let Counts { begun, ended, queued, unqueued } = self.counts;
+        if begun | ended | queued | unqueued != 0 {
+            counters.add(Counter::STREAM_BEGUN, begun);
+            counters.add(Counter::STREAM_ENDED, ended);
+            counters.add(Counter::QUEUED, queued);
+            counters.add(Counter::UNQUEUED, unqueued);
+            self.counts = Counts::default();
+        }
+    }
+
+    /// Rolls back what is open, when the connection ends.
+    pub(super) fn close(mut self, instance: &Instance, counters: &Counters) {
+        self.counts.ended += self.open.len() as u64;
+        self.counts.unqueued += self.waiting as u64;
+        self.count(counters);
+        let open = self.open.values().map(|stream| &stream.transaction);
+        if open.clone().any(|transaction| transaction.id().is_some()) {
+            let mut db = instance.write();
+            open.for_each(|transaction| transaction.roll_back(&mut db));
+        }
     }
 
     /// True if nothing is open and nothing waits.
@@ -87,9 +116,10 @@ impl Streams {
         &mut self,
         stream_id: u64,
         options: BeginOptions,
+        instance: &Arc<Instance>,
         db: &mut Database,
     ) -> Result<()> {
-        let begun = self.enter(stream_id)?.begin(&self.instance, db, options);
+        let begun = self.enter(stream_id)?.begin(instance, db, options);
         self.forget_idle(stream_id);
         begun
     }
@@ -122,7 +152,7 @@ impl Streams {
     /// A stream, which begins now unless it is open.
     fn stream(&mut self, stream_id: u64) -> &mut Stream {
         self.open.entry(stream_id).or_insert_with(|| {
-            self.counters.add(Counter::STREAM_BEGUN, 1);
+            self.counts.begun += 1;
             Stream::default()
         })
     }
@@ -134,7 +164,7 @@ impl Streams {
         };
         if self.open.get(&stream_id).is_some_and(is_idle) {
             self.open.remove(&stream_id);
-            self.counters.add(Counter::STREAM_ENDED, 1);
+            self.counts.ended += 1;
         }
     }
 
@@ -144,7 +174,7 @@ impl Streams {
         if stream.is_calling {
             stream.waiting.push_back(packet.into());
             self.waiting += 1;
-            self.counters.add(Counter::QUEUED, 1);
+            self.counts.queued += 1;
         }
         stream.is_calling
     }
@@ -164,6 +194,11 @@ impl Streams {
         self.forget_idle(stream_id);
     }
 
+    /// True if there may be a packet whose turn it is.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// A packet whose turn it is now, because the procedure that it waited for has ended.
     pub(super) fn next_ready(&mut self) -> Option<Box<[u8]>> {
         while let Some(stream_id) = self.ready.pop_front() {
@@ -172,7 +207,7 @@ impl Streams {
             let packet = if stream.is_calling { None } else { stream.waiting.pop_front() };
             let Some(packet) = packet else { continue };
             self.waiting -= 1;
-            self.counters.add(Counter::UNQUEUED, 1);
+            self.counts.unqueued += 1;
             if !stream.waiting.is_empty() {
                 self.ready.push_front(stream_id);
             }
@@ -180,17 +215,5 @@ impl Streams {
             return Some(packet);
         }
         None
-    }
-}
-
-impl Drop for Streams {
-    fn drop(&mut self) {
-        self.counters.add(Counter::STREAM_ENDED, self.open.len() as u64);
-        self.counters.add(Counter::UNQUEUED, self.waiting as u64);
-        let open = self.open.values().map(|stream| &stream.transaction);
-        if open.clone().any(|transaction| transaction.id().is_some()) {
-            let mut db = self.instance.write();
-            open.for_each(|transaction| transaction.roll_back(&mut db));
-        }
     }
 }

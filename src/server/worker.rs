@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::connection::{self, Moving};
-use super::{Phase, Shared, listener};
+use super::{Phase, Shared, home, listener};
 
 /// How long connections have for the round of requests that they are at, when the server stops.
 const STOP_GRACE: Duration = Duration::from_millis(500);
@@ -26,6 +26,8 @@ pub(super) enum Job {
     Connection(TcpStream),
     /// Serve a connection that another worker gives away.
     Moving(Box<Moving>),
+    /// Execute batches of writes.
+    Home(home::Orders),
     /// Accept connections and share them out.
     Listen(std::net::TcpListener),
 }
@@ -78,6 +80,9 @@ fn begin(no: usize, shared: &Arc<Shared>, tasks: &mut JoinSet<()>, job: Job) {
     match job {
         Job::Listen(socket) => {
             tasks.spawn(listener::accept(shared, socket));
+        }
+        Job::Home(orders) => {
+            tasks.spawn(home::run(shared, orders));
         }
         Job::Connection(stream) => {
             tasks.spawn(async move {

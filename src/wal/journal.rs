@@ -220,6 +220,16 @@ impl Journal {
         self.shared.flush();
     }
 
+    /// In mode write, writes what is queued, as whoever waits for it would. In the others there is nothing to do.
+    ///
+    /// Blocks for a write. Must not be called under the database lock.
+    #[inline]
+    pub fn lead(&self) {
+        if self.shared.mode == Mode::Write {
+            self.shared.flush();
+        }
+    }
+
     /// Waits until a ticket is settled, then says what became of it, see [`Journal::result`].
     ///
     /// Panics: in mode write, if the ticket was never appended.
