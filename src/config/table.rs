@@ -178,6 +178,8 @@ options! {
         response_bytes_max: u64 = "1048576" [1 to 1073741824 "bytes"], hostile "1";
         /// Requests to one provider at once; further ones wait within their time. Not in the Lua application.
         requests_max: u64 = "64" [1 to 65536 "requests"], hostile "1";
+        /// Applications of the OAuth2 server that a user may have; the first one may always be made.
+        oauth_max_apps: u64 = "10" [0 to 4294967295 "applications"], hostile "0";
         /// How strong passwords must be.
         password_strength: PasswordStrength = "common", hostile "nightmare";
         /// Names of the spaces by their keys, each `{name}`; those left out keep the name of the Lua application.

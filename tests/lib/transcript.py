@@ -86,6 +86,9 @@ class Step:
     def fails(self, code, text):
         return replace(self, wanted=fails(code, text))
 
+    def says(self, code, part):
+        return replace(self, wanted=says(code, part))
+
     def rock(self, wanted, reason):
         """What the Lua rock answers instead, and why we do not."""
         return replace(self, of_rock=wanted, reason=reason)
@@ -128,9 +131,9 @@ def rows(space, *key):
     return Step(space, key, "rows")
 
 
-def keep(name, step):
-    """A call whose first value is kept for later arguments under a name."""
-    return replace(step, kind="keep", saved={"as": name})
+def keep(name, step, value=0):
+    """A call of which one value, by default the first, is kept for later arguments under a name."""
+    return replace(step, kind="keep", saved={"as": name, "value": value})
 
 
 def kept(name):
@@ -207,7 +210,7 @@ class Player:
 
     def _keep(self, step):
         data = self._call(step)
-        self.memory[step.saved["as"]] = data[0]
+        self.memory[step.saved["as"]] = data[step.saved["value"]]
         return data
 
     def _begin(self, step):
@@ -223,7 +226,7 @@ class Player:
     def _rows(self, step):
         connection = self._connection(step.on)
         space = connection.select(self.VSPACE, [step.what], index=self.BY_NAME)[0][0]
-        return connection.select(space, list(step.args))
+        return connection.select(space, self._args(step))
 
     def _pause(self, step):
         time.sleep(float(step.what))

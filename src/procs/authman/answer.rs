@@ -2,7 +2,7 @@
 //!
 //! Source: authman.md section 2.
 
-use lycosa_proto::msgpack::{write_bool, write_map, write_str};
+use lycosa_proto::msgpack::{write_bool, write_map, write_nil, write_str, write_uint};
 
 use super::model::{Credential, User};
 use crate::config::Secret;
@@ -13,16 +13,18 @@ macro_rules! refusals {
         /// Why a procedure refuses.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Refusal {
+            /// No reason is given: nil stands in its place.
+            Unexplained = 0,
             $(#[doc = $text] $Name = $code,)*
         }
 
         impl Refusal {
-            /// Every refusal in the order of codes.
+            /// Every refusal that has a code, in the order of codes.
             pub const ALL: &'static [Self] = &[$(Self::$Name),*];
 
             /// The text that goes with the code.
             pub fn text(self) -> &'static str {
-                match self { $(Self::$Name => $text,)* }
+                match self { Self::Unexplained => "", $(Self::$Name => $text,)* }
             }
         }
     };
@@ -53,9 +55,9 @@ refusals! {
 }
 
 impl Refusal {
-    /// The code.
-    pub fn code(self) -> u8 {
-        self as u8
+    /// The code; none for [`Self::Unexplained`].
+    pub fn code(self) -> Option<u8> {
+        Some(self as u8).filter(|code| *code > 0)
     }
 }
 
@@ -66,6 +68,10 @@ pub enum Reply {
     Done,
     /// A text.
     Text(String),
+    /// A number of rows.
+    Count(u64),
+    /// Any value, as its MsgPack.
+    Value(Vec<u8>),
     /// A user.
     User(Box<User>),
     /// A user whose registration is not complete.
@@ -123,11 +129,14 @@ pub fn values(answer: &Answer) -> Values {
     let mut values = Values::from(answer.is_ok());
     values.push(|out| match answer {
         Ok(reply) => write_reply(reply, out),
-        Err(refusal) => {
-            write_map(out, 1);
-            write_str(out, refusal.code().to_string());
-            write_str(out, refusal.text());
-        }
+        Err(refusal) => match refusal.code() {
+            Some(code) => {
+                write_map(out, 1);
+                write_str(out, code.to_string());
+                write_str(out, refusal.text());
+            }
+            None => write_nil(out),
+        },
     });
     values
 }
@@ -136,6 +145,8 @@ fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
     match reply {
         Reply::Done => write_bool(out, true),
         Reply::Text(text) => write_str(out, text),
+        Reply::Count(count) => write_uint(out, *count),
+        Reply::Value(value) => out.extend_from_slice(value),
         Reply::User(user) => write_user(user, 0, out),
         Reply::Registered { user, code } => {
             write_user(user, 1, out);
@@ -159,7 +170,7 @@ fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
 }
 
 /// Writes a map of the user that has room for `more` entries.
-fn write_user(user: &User, more: usize, out: &mut Vec<u8>) {
+pub(super) fn write_user(user: &User, more: usize, out: &mut Vec<u8>) {
     write_map(out, 4 + more);
     write_str(out, "id");
     write_str(out, &user.id);
@@ -179,7 +190,7 @@ mod tests {
     #[test]
     fn codes_are_the_places_in_the_table() {
         for (place, refusal) in Refusal::ALL.iter().enumerate() {
-            assert_eq!(usize::from(refusal.code()), place + 1);
+            assert_eq!(refusal.code().map(usize::from), Some(place + 1));
         }
     }
 
@@ -211,6 +222,9 @@ mod tests {
         let logged_in = Reply::LoggedIn { user: user(), session: "s".into(), social: None };
         check(Ok(logged_in), &format!(r#"{head}, "session": "s"}}]"#));
         check(Err(Refusal::InvalidParams), r#"[false, {"3": "Invalid params"}]"#);
+        check(Ok(Reply::Count(7)), "[true, 7]");
+        check(Ok(Reply::Value(vec![0x90])), "[true, []]");
+        check(Err(Refusal::Unexplained), "[false, null]");
         check(Err(Refusal::WeakPassword), r#"[false, {"14": "Password to weak"}]"#);
     }
 }

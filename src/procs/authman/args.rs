@@ -13,6 +13,12 @@ pub fn text(args: &Args, place: usize) -> Option<&str> {
     args.str(place).filter(|text| !text.is_empty())
 }
 
+/// A value, if it is text that is not empty.
+pub fn nonempty(value: &[u8]) -> Option<&str> {
+    let bytes = msgpack::read_str(&mut { value }).ok()?;
+    std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+}
+
 /// The argument at `place` in lower case, if it is an email: one `@` with something on both sides.
 pub fn email(args: &Args, place: usize) -> Option<String> {
     let (name, host) = text(args, place)?.split_once('@')?;

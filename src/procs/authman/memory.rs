@@ -1,13 +1,16 @@
 //! A database of nothing but the application's rows, for tests.
 
+use std::collections::BTreeMap;
+
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use parking_lot::Mutex;
 
 use super::model::{
-    Accounts, AccountsMut, Credential, LoginSession, Password, RestoreToken, Row, Store, User,
-    user_type,
+    Accounts, AccountsMut, Credential, From, Index, LoginSession, Password, Record, RestoreToken,
+    Row, Store, User, user_type,
 };
+use super::spaces::SpaceDef;
 
 /// The rows as tuples, so that every test goes through their encoding.
 #[derive(Clone, Default)]
@@ -17,6 +20,8 @@ pub(super) struct Rows {
     sessions: Vec<Vec<u8>>,
     passwords: Vec<Vec<u8>>,
     restore_tokens: Vec<Vec<u8>>,
+    /// Records by the keys of their spaces.
+    records: BTreeMap<&'static str, Vec<Record>>,
 }
 
 /// Rows behind a lock.
@@ -58,6 +63,30 @@ impl Rows {
         let mut user = User::read(&self.users[0]).unwrap();
         work(&mut user);
         self.put_user(&user).unwrap();
+    }
+}
+
+/// The fields of an index.
+fn parts(index: Index) -> impl Iterator<Item = usize> {
+    let (space, name) = index.names();
+    let indexes = SpaceDef::find(space).expect("a space").indexes;
+    let def = indexes.iter().find(|def| def.name == name).expect("an index");
+    def.parts.iter().map(|(field, _)| *field as usize)
+}
+
+/// Whether a record has a key, or the first parts of one.
+fn has_key(record: &Record, index: Index, key: &[&str]) -> bool {
+    parts(index).zip(key).all(|(part, wanted)| record.text(part) == *wanted)
+}
+
+/// The whole key of a record.
+fn key_of(record: &Record, index: Index) -> Vec<&str> {
+    parts(index).map(|part| record.text(part)).collect()
+}
+
+impl Rows {
+    fn all(&self, index: Index) -> &[Record] {
+        self.records.get(index.names().0).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -115,6 +144,28 @@ impl Accounts for Rows {
     fn session(&self, sid: &str) -> Result<Option<LoginSession>> {
         Ok(find(&self.sessions, |row: &LoginSession| row.sid == sid))
     }
+
+    fn records(&self, index: Index, key: &[&str]) -> Result<Vec<Record>> {
+        let all = self.all(index).iter().filter(|record| has_key(record, index, key));
+        let mut found: Vec<Record> = all.cloned().collect();
+        found.sort_by(|a, b| key_of(a, index).cmp(&key_of(b, index)));
+        Ok(found)
+    }
+
+    fn page(&self, index: Index, from: From<'_>, limit: usize) -> Result<Vec<Record>> {
+        let all = self.records(index, &[])?;
+        let skipped = match from {
+            From::Offset(count) => count,
+            From::After(last) => {
+                all.partition_point(|other| key_of(other, index) <= key_of(last, index))
+            }
+        };
+        Ok(all.into_iter().skip(skipped).take(limit).collect())
+    }
+
+    fn count(&self, index: Index) -> Result<usize> {
+        Ok(self.all(index).len())
+    }
 }
 
 impl AccountsMut for Rows {
@@ -171,6 +222,26 @@ impl AccountsMut for Rows {
     fn delete_sessions(&mut self, user_id: &str) -> Result<()> {
         delete(&mut self.sessions, |row: &LoginSession| row.user_id == user_id);
         Ok(())
+    }
+
+    fn insert_record(&mut self, index: Index, record: &Record) -> Result<()> {
+        match self.record(index, &key_of(record, index))? {
+            Some(_) => Err(err!(TUPLE_FOUND, "primary", index.names().0, "", "")),
+            None => self.put_record(index, record),
+        }
+    }
+
+    fn put_record(&mut self, index: Index, record: &Record) -> Result<()> {
+        self.delete_records(index, &key_of(record, index))?;
+        self.records.entry(index.names().0).or_default().push(record.clone());
+        Ok(())
+    }
+
+    fn delete_records(&mut self, index: Index, key: &[&str]) -> Result<Vec<Record>> {
+        let removed = self.records(index, key)?;
+        let all = self.records.entry(index.names().0).or_default();
+        all.retain(|record| !has_key(record, index, key));
+        Ok(removed)
     }
 }
 

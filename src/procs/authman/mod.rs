@@ -13,6 +13,7 @@
 //! - [`password`], [`codes`], [`session`]: hashes, codes sent by email, signed login sessions.
 //! - [`provider`]: the providers of social login.
 //! - [`registration`], [`login`], [`profile`], [`social`], [`check`]: the procedures.
+//! - [`oauth`]: the procedures for an OAuth2 server; [`expiry`]: what has expired is removed.
 //! - [`install`]: the spaces are made, the secrets are kept.
 //! - [`store`], [`module`]: the procedures on the engine, under their names.
 //!
@@ -22,12 +23,14 @@ pub mod answer;
 pub mod args;
 pub mod check;
 pub mod codes;
+pub mod expiry;
 pub mod install;
 pub mod login;
 #[cfg(test)]
 mod memory;
 pub mod model;
 pub mod module;
+pub mod oauth;
 pub mod password;
 pub mod profile;
 pub mod provider;
@@ -77,9 +80,11 @@ pub enum Procedure {
     SocialAuthUrl,
     /// [`Authman::social_auth`]
     SocialAuth,
+    /// One of the OAuth2 server's.
+    Oauth(oauth::Procedure),
 }
 
-/// The procedures with their names, as IPROTO CALL has them.
+/// The procedures for accounts with their names, as IPROTO CALL has them.
 pub const PROCEDURES: [(&str, Procedure); 12] = [
     ("auth.registration", Procedure::Registration),
     ("auth.complete_registration", Procedure::CompleteRegistration),
@@ -98,7 +103,9 @@ pub const PROCEDURES: [(&str, Procedure); 12] = [
 impl Procedure {
     /// The procedure of a name.
     pub fn find(name: &str) -> Option<Self> {
-        PROCEDURES.iter().find(|(known, _)| *known == name).map(|(_, procedure)| *procedure)
+        let known = PROCEDURES.iter().find(|(known, _)| *known == name);
+        let known = known.map(|(_, procedure)| *procedure);
+        known.or_else(|| oauth::Procedure::find(name).map(Self::Oauth))
     }
 }
 
@@ -109,6 +116,8 @@ pub struct Drawn<'a> {
     pub now: u64,
     /// Gives a fresh UUID as text at each call.
     pub uuid: &'a (dyn Fn() -> String + Sync),
+    /// Gives fresh random bytes at each call.
+    pub bytes: &'a (dyn Fn() -> [u8; 32] + Sync),
 }
 
 /// What codes and signatures are made with: those of the configuration, or what takes their place.
@@ -134,6 +143,8 @@ pub struct Authman {
     social_check_time: Duration,
     /// How strong a new password must be.
     password_strength: PasswordStrength,
+    /// The most applications of a user.
+    oauth_max_apps: u64,
     /// Every provider that there is.
     providers: Vec<Provider>,
 }
@@ -147,6 +158,7 @@ impl Authman {
             session_update_timedelta: config.session_update_timedelta,
             social_check_time: config.social_check_time,
             password_strength: config.password_strength,
+            oauth_max_apps: config.oauth_max_apps,
             providers: Provider::all(config, http),
         }
     }
@@ -177,6 +189,7 @@ impl Authman {
             }
             Procedure::SocialAuthUrl => Ok(self.social_auth_url(args)),
             Procedure::SocialAuth => self.social_auth(args, store, drawn).await,
+            Procedure::Oauth(procedure) => self.oauth(procedure, args, store, drawn).await,
         }
     }
 

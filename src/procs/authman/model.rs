@@ -1,6 +1,7 @@
 //! Rows of the application's spaces, and what its procedures ask of a database.
 
 mod login;
+mod record;
 mod row;
 mod user;
 
@@ -9,6 +10,7 @@ use std::future::Future;
 use lycosa_proto::error::Result;
 
 pub use login::{Credential, LoginSession, Password, RestoreToken};
+pub use record::{Field, From, Index, Record};
 pub use row::{Row, with_rest};
 pub use user::{Profile, User, user_type};
 
@@ -41,6 +43,20 @@ pub trait Accounts {
 
     /// The login session with this id.
     fn session(&self, sid: &str) -> Result<Option<LoginSession>>;
+
+    /// The records under a key, which may be the first parts of one, in the order of the index.
+    fn records(&self, index: Index, key: &[&str]) -> Result<Vec<Record>>;
+
+    /// The first record under a key.
+    fn record(&self, index: Index, key: &[&str]) -> Result<Option<Record>> {
+        Ok(self.records(index, key)?.into_iter().next())
+    }
+
+    /// At most `limit` records of a primary index, in its order.
+    fn page(&self, index: Index, from: From<'_>, limit: usize) -> Result<Vec<Record>>;
+
+    /// The number of records of an index's space.
+    fn count(&self, index: Index) -> Result<usize>;
 }
 
 /// The rows, inside one transaction that may change them. What a row has beyond the fields that we know stays.
@@ -74,6 +90,15 @@ pub trait AccountsMut: Accounts {
 
     /// Deletes every login session of a user.
     fn delete_sessions(&mut self, user_id: &str) -> Result<()>;
+
+    /// Inserts a record into an index's space; an error of the database if a unique key of it is taken.
+    fn insert_record(&mut self, index: Index, record: &Record) -> Result<()>;
+
+    /// Inserts or replaces a record of an index's space, whole.
+    fn put_record(&mut self, index: Index, record: &Record) -> Result<()>;
+
+    /// Deletes the records under a key, which may be the first parts of one; gives them in the order of the index.
+    fn delete_records(&mut self, index: Index, key: &[&str]) -> Result<Vec<Record>>;
 }
 
 /// The database: runs one closure as one transaction.

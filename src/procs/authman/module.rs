@@ -44,7 +44,11 @@ impl AuthmanModule {
 impl Started {
     async fn run(&self, procedure: Procedure, args: &Args, context: &Context) -> Result<Values> {
         let store = Engine { context, ids: &self.ids };
-        let drawn = Drawn { now: instance::now() as u64, uuid: &|| Uuid::new_v4().to_string() };
+        let drawn = Drawn {
+            now: instance::now() as u64,
+            uuid: &|| Uuid::new_v4().to_string(),
+            bytes: &rand::random,
+        };
         let answer = self.authman.call(procedure, args, &store, drawn).await?;
         Ok(answer::values(&answer))
     }

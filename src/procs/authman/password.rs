@@ -50,7 +50,7 @@ pub struct PasswordHash(Vec<u8>);
 impl PasswordHash {
     /// The hash to keep of a password that was chosen now.
     pub fn of(user_id: &str, password: &[u8]) -> Self {
-        Self(sha256(user_id, password).to_vec())
+        Self(salted_hash(user_id, password).to_vec())
     }
 
     /// A hash as a row has it.
@@ -65,7 +65,7 @@ impl PasswordHash {
 
     /// Whether this is the hash of the user's password. Takes the same time wherever it differs.
     pub fn is_of(&self, user_id: &str, password: &[u8]) -> bool {
-        sha256(user_id, password).ct_eq(&self.0).into()
+        salted_hash(user_id, password).ct_eq(&self.0).into()
     }
 }
 
@@ -75,8 +75,9 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-fn sha256(user_id: &str, password: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(user_id).chain_update(password).finalize().into()
+/// SHA-256 of a salt and a text behind it.
+pub(super) fn salted_hash(salt: &str, text: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(salt).chain_update(text).finalize().into()
 }
 
 #[cfg(test)]

@@ -12,11 +12,13 @@ use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::model::{
-    Accounts, AccountsMut, Credential, LoginSession, Password, RestoreToken, Row, Store, User,
-    user_type, with_rest,
+    Accounts, AccountsMut, Credential, From, Index, LoginSession, Password, Record, RestoreToken,
+    Row, Store, User, user_type, with_rest,
 };
 use crate::db::access::ADMIN;
-use crate::db::{Database, Select, Tuple, Txn};
+use crate::db::index::After;
+use crate::db::space::Space;
+use crate::db::{Database, Key, Select, Tuple, Txn};
 use crate::procs::Context;
 use places::Place;
 
@@ -64,20 +66,24 @@ trait Source {
 
     fn ids(&self) -> &Ids;
 
+    fn space(&self, index: Index) -> Result<&Space> {
+        self.db().space(self.ids().of(index).space_id)
+    }
+
     /// Gives the first rows under a key, a MsgPack array, to `work`.
-    fn each(&self, place: Place, key: &[u8], limit: u32, work: impl FnMut(&Tuple)) -> Result<u32> {
-        let (Place { space_id, index_id }, iterator) = (place, Kind::Eq as u32);
+    fn each(&self, index: Index, key: &[u8], limit: u32, work: impl FnMut(&Tuple)) -> Result<u32> {
+        let (Place { space_id, index_id }, iterator) = (self.ids().of(index), Kind::Eq as u32);
         let select = Select { space_id, index_id, iterator, offset: 0, limit, key };
         self.db().select(ADMIN, &select, work)
     }
 
     /// The first row under a key, a MsgPack array.
-    fn get<R: Row>(&self, place: Place, key: &[u8]) -> Result<Option<R>> {
+    fn get<R: Row>(&self, index: Index, key: &[u8]) -> Result<Option<R>> {
         let mut found = None;
-        self.each(place, key, 1, |tuple| found = Some(R::read(tuple.data())))?;
+        self.each(index, key, 1, |tuple| found = Some(R::read(tuple.data())))?;
         // Taking a row of somebody else for an absent one would end in overwriting it.
         let strange = || {
-            let name = self.db().space(place.space_id).map_or("", |space| &*space.def.name);
+            let name = self.space(index).map_or("", |space| &*space.def.name);
             err!(PROC_C, format!("authman: space '{name}' holds a row of another layout"))
         };
         found.map(|row| row.ok_or_else(strange)).transpose()
@@ -114,7 +120,7 @@ fn texts(texts: &[&str]) -> Vec<u8> {
 
 impl<S: Source> Accounts for S {
     fn user(&self, id: &str) -> Result<Option<User>> {
-        self.get(self.ids().user, &texts(&[id]))
+        self.get(Index::User, &texts(&[id]))
     }
 
     fn common_user(&self, email: &str) -> Result<Option<User>> {
@@ -122,19 +128,19 @@ impl<S: Source> Accounts for S {
         write_array(&mut key, 2);
         write_str(&mut key, email);
         write_uint(&mut key, user_type::COMMON);
-        self.get(self.ids().user_by_email, &key)
+        self.get(Index::UserByEmail, &key)
     }
 
     fn password(&self, user_id: &str) -> Result<Option<Password>> {
-        self.get(self.ids().password_by_user, &texts(&[user_id]))
+        self.get(Index::PasswordByUser, &texts(&[user_id]))
     }
 
     fn restore_token(&self, user_id: &str) -> Result<Option<RestoreToken>> {
-        self.get(self.ids().restore_token, &texts(&[user_id]))
+        self.get(Index::RestoreToken, &texts(&[user_id]))
     }
 
     fn credential(&self, id: &str) -> Result<Option<Credential>> {
-        self.get(self.ids().credential, &texts(&[id]))
+        self.get(Index::Credential, &texts(&[id]))
     }
 
     fn credential_by_social_id(
@@ -142,26 +148,51 @@ impl<S: Source> Accounts for S {
         social_id: &str,
         provider: &str,
     ) -> Result<Option<Credential>> {
-        self.get(self.ids().credential_by_social_id, &texts(&[social_id, provider]))
+        self.get(Index::CredentialBySocialId, &texts(&[social_id, provider]))
     }
 
     fn first_credential(&self, user_id: &str) -> Result<Option<Credential>> {
-        self.get(self.ids().credential_by_user, &texts(&[user_id]))
+        self.get(Index::CredentialByUser, &texts(&[user_id]))
     }
 
     fn session(&self, sid: &str) -> Result<Option<LoginSession>> {
-        self.get(self.ids().session, &texts(&[sid]))
+        self.get(Index::Session, &texts(&[sid]))
+    }
+
+    fn records(&self, index: Index, key: &[&str]) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        self.each(index, &texts(key), u32::MAX, |row| records.push(Record::new(row.data())))?;
+        Ok(records)
+    }
+
+    fn page(&self, index: Index, from: From<'_>, limit: usize) -> Result<Vec<Record>> {
+        let index = self.space(index)?.primary()?;
+        let every = Key { part_count: 0, parts: &[] };
+        let record = |row: &Tuple| Record::new(row.data());
+        Ok(match from {
+            From::Offset(count) => {
+                index.select(Kind::All, every).skip(count).take(limit).map(record).collect()
+            }
+            From::After(last) => {
+                let position = index.unpack(After::Tuple(last.data()))?;
+                index.select_after(Kind::All, every, &position).take(limit).map(record).collect()
+            }
+        })
+    }
+
+    fn count(&self, index: Index) -> Result<usize> {
+        Ok(self.space(index)?.len())
     }
 }
 
 impl Writing<'_, '_> {
-    fn put<R: Row>(&mut self, place: Place, row: &R) -> Result<()> {
+    fn put<R: Row>(&mut self, index: Index, row: &R) -> Result<()> {
         let mut data = encoded(row);
-        let space = self.txn.db().space(place.space_id)?;
+        let space = self.space(index)?;
         if let Some(old) = space.primary()?.find(&Tuple::new(&data)) {
             data = with_rest(&data, old.data(), R::FIELDS);
         }
-        self.txn.replace(place.space_id, &data).map(drop)
+        self.txn.replace(self.ids.of(index).space_id, &data).map(drop)
     }
 }
 
@@ -173,11 +204,11 @@ fn encoded(row: &impl Row) -> Vec<u8> {
 
 impl AccountsMut for Writing<'_, '_> {
     fn insert_user(&mut self, user: &User) -> Result<()> {
-        self.txn.insert(self.ids.user.space_id, &encoded(user)).map(drop)
+        self.txn.insert(self.ids.of(Index::User).space_id, &encoded(user)).map(drop)
     }
 
     fn put_user(&mut self, user: &User) -> Result<()> {
-        self.put(self.ids.user, user)
+        self.put(Index::User, user)
     }
 
     fn delete_user(&mut self, user_id: &str) -> Result<()> {
@@ -185,30 +216,42 @@ impl AccountsMut for Writing<'_, '_> {
     }
 
     fn put_password(&mut self, password: &Password) -> Result<()> {
-        self.put(self.ids.password, password)
+        self.put(Index::Password, password)
     }
 
     fn put_restore_token(&mut self, token: &RestoreToken) -> Result<()> {
-        self.put(self.ids.restore_token, token)
+        self.put(Index::RestoreToken, token)
     }
 
     fn delete_restore_token(&mut self, user_id: &str) -> Result<()> {
-        self.delete_all(self.ids.restore_token, &[user_id]).map(drop)
+        self.delete_all(Index::RestoreToken, &[user_id]).map(drop)
     }
 
     fn put_credential(&mut self, credential: &Credential) -> Result<()> {
-        self.put(self.ids.credential, credential)
+        self.put(Index::Credential, credential)
     }
 
     fn put_session(&mut self, session: &LoginSession) -> Result<()> {
-        self.put(self.ids.session, session)
+        self.put(Index::Session, session)
     }
 
     fn delete_session(&mut self, sid: &str) -> Result<()> {
-        self.delete_all(self.ids.session, &[sid]).map(drop)
+        self.delete_all(Index::Session, &[sid]).map(drop)
     }
 
     fn delete_sessions(&mut self, user_id: &str) -> Result<()> {
-        self.delete_all(self.ids.session_by_user, &[user_id]).map(drop)
+        self.delete_all(Index::SessionByUser, &[user_id]).map(drop)
+    }
+
+    fn insert_record(&mut self, index: Index, record: &Record) -> Result<()> {
+        self.txn.insert(self.ids.of(index).space_id, record.data()).map(drop)
+    }
+
+    fn put_record(&mut self, index: Index, record: &Record) -> Result<()> {
+        self.txn.replace(self.ids.of(index).space_id, record.data()).map(drop)
+    }
+
+    fn delete_records(&mut self, index: Index, key: &[&str]) -> Result<Vec<Record>> {
+        self.delete_all(index, key)
     }
 }

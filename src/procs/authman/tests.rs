@@ -1,4 +1,5 @@
 mod engine;
+mod oauth;
 mod users;
 
 use std::sync::Arc;
@@ -83,6 +84,11 @@ impl Bench {
         Self { authman, store, stub, meanwhile, me, now: START, drawn: AtomicU64::new(0) }
     }
 
+    /// Bytes that are others at each call.
+    fn bytes(&self) -> [u8; 32] {
+        [self.drawn.fetch_add(1, Ordering::Relaxed) as u8; 32]
+    }
+
     /// Calls a procedure and gives its answer as text.
     async fn call(&self, name: &str, args: &[&str]) -> String {
         self.try_call(name, &texts(args)).await.unwrap()
@@ -90,7 +96,7 @@ impl Bench {
 
     async fn try_call(&self, name: &str, args: &Args) -> Result<String> {
         let uuid = || format!("uuid-{}", self.drawn.fetch_add(1, Ordering::Relaxed));
-        let drawn = Drawn { now: self.now, uuid: &uuid };
+        let drawn = Drawn { now: self.now, uuid: &uuid, bytes: &|| self.bytes() };
         let procedure = Procedure::find(&format!("auth.{name}")).unwrap();
         let answer = self.authman.call(procedure, args, &*self.store, drawn).await?;
         Ok(shown(&answer::values(&answer)))
@@ -245,7 +251,7 @@ async fn a_common_session_is_renewed_near_its_end() {
     let mut bench = Bench::new().await;
     bench.session("social_auth", &["facebook", "good"]).await;
     let uuid = || "common".to_owned();
-    let drawn = Drawn { now: START, uuid: &uuid };
+    let drawn = Drawn { now: START, uuid: &uuid, bytes: &|| [0; 32] };
     let mut session = String::new();
     bench.store.change(|rows| {
         session = bench.authman.open_session(rows, "uuid-0", None, drawn).unwrap();
@@ -305,7 +311,7 @@ fn other_names_are_no_procedures() {
     fn check_send(_: &impl Send) {}
     let config = Config::default().roles_cfg.authman;
     let authman = Authman::new(&config, &Http::new().unwrap(), secrets());
-    let drawn = Drawn { now: 0, uuid: &String::new };
+    let drawn = Drawn { now: 0, uuid: &String::new, bytes: &|| [0; 32] };
     let (args, store) = (texts(&[]), Memory::default());
     check_send(&authman.call(Procedure::CheckAuth, &args, &store, drawn));
     assert_eq!(Procedure::find("auth.drop_session"), Some(Procedure::DropSession));

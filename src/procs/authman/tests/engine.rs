@@ -1,5 +1,6 @@
 //! The procedures on an instance with files, called through the registry.
 
+mod oauth;
 mod users;
 
 use std::path::Path;
@@ -81,6 +82,12 @@ impl Running {
 
     async fn call(&self, name: &str, args: &[&str]) -> String {
         self.try_call(name, args).await.unwrap()
+    }
+
+    /// The same with arguments as a MsgPack array.
+    async fn call_with(&self, name: &str, args: &[u8]) -> String {
+        let running = self.registry.call(&self.context, &format!("auth.{name}"), Args::new(args));
+        running.unwrap().await.map(|values| shown(&values)).unwrap()
     }
 
     /// Logs the person in; gives the session.

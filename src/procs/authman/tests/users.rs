@@ -10,7 +10,7 @@ const WRONG_TOKEN: &str = r#"[false, {"9": "Wrong restore token"}]"#;
 const PASSWORD: &str = "Passw0rd";
 
 /// Arguments from a JSON text.
-fn json(text: &str) -> Args {
+pub(super) fn json(text: &str) -> Args {
     Args::new(
         &rmp_serde::to_vec(&serde_json::from_str::<serde_json::Value>(text).unwrap()).unwrap(),
     )
@@ -29,12 +29,12 @@ fn u1(is_active: bool, profile: &str, more: &str) -> String {
 }
 
 impl Bench {
-    async fn expect(&self, name: &str, args: &[&str], expected: &str) {
+    pub(super) async fn expect(&self, name: &str, args: &[&str], expected: &str) {
         assert_eq!(self.call(name, args).await, expected, "{name} {args:?}");
     }
 
     /// An active user `u1` with email `a@b`.
-    async fn with_user() -> Self {
+    pub(super) async fn with_user() -> Self {
         let bench = Self::new().await;
         bench.call("registration", &["a@b", "u1"]).await;
         let args = ["a@b", &code("u1"), PASSWORD];

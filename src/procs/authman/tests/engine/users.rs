@@ -4,7 +4,7 @@ use super::*;
 use crate::procs::authman::password::PasswordHash;
 
 impl Running {
-    async fn insert(&self, space: &str, rows: &[&str]) {
+    pub(super) async fn insert(&self, space: &str, rows: &[&str]) {
         let id = self.space_id(space);
         for row in rows {
             let row = mp(row);
