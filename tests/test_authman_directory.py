@@ -4,6 +4,7 @@ The directory is made by Debian's Tarantool with the rows that the Lua applicati
 the application itself at hand, `LYCOSA_ROCKS=DIR pytest tests/test_authman_directory.py` has it make one and take it back.
 """
 
+import hashlib
 import json
 import subprocess
 
@@ -18,6 +19,9 @@ pytestmark = [pytest.mark.authman, pytest.mark.lycosa]
 
 PASSWORD = "Passw0rd"
 SECRETS = {"activation_secret": "a", "session_secret": "s", "restore_secret": "r"}
+SHARED = {"passwords": {"legacy": True}, "codes": {"legacy": True}}
+WRONG_CODE = [False, {"6": "Wrong activation code"}]
+WRONG_TOKEN = [False, {"9": "Wrong restore token"}]
 APP = {
     "id": "app-1",
     "name": "app",
@@ -115,9 +119,48 @@ def test_accounts_of_the_lua_application_go_on(made):
         assert len([row for row in marks if row[0].startswith("once")]) == 3
 
 
+def test_codes_of_the_lua_application(made):
+    """They are refused, since they can be guessed or never expire, unless it is asked for them."""
+    directory, known = made
+    with lycosa(directory) as server, server.connect() as conn:
+        auth = caller(conn)
+        assert auth("complete_registration", "new@b", known["code"], PASSWORD) == WRONG_CODE
+        args = ("a@b", known["token"], "N3w-one!")
+        assert auth("complete_restore_password", *args) == WRONG_TOKEN
+        server.stop()
+    with lycosa(directory, **SHARED) as server, server.connect() as conn:
+        auth = caller(conn)
+        assert auth("registration", "new@b")[1]["code"] == known["code"]
+        assert auth("complete_registration", "new@b", known["code"], PASSWORD)[0] is True
+        assert auth("complete_restore_password", *args)[0] is True
+        assert auth("auth", "a@b", "N3w-one!")[0] is True
+
+
+def stored_hash(conn, user_id):
+    (row,) = conn.select(schema.VSPACE, ["auth_password_credential"], index=2)
+    (password,) = conn.select(row[0], [user_id], index=1)
+    raw = password[2]
+    return raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogateescape")
+
+
+def test_old_hashes_are_replaced_at_login(made):
+    directory, known = made
+    old = hashlib.sha256((known["id"] + PASSWORD).encode()).digest()
+    with lycosa(directory, **SHARED) as server, server.connect() as conn:
+        assert caller(conn)("auth", "a@b", PASSWORD)[0] is True
+        assert stored_hash(conn, known["id"]) == old
+        server.stop()
+    for _ in range(2):
+        with lycosa(directory) as server, server.connect() as conn:
+            assert caller(conn)("auth", "a@b", "Wrong0ne") == [False, {"5": "Wrong password"}]
+            assert caller(conn)("auth", "a@b", PASSWORD)[0] is True
+            assert stored_hash(conn, known["id"]).startswith(b"$argon2id$v=19$m=19456,t=2,p=1$")
+            server.kill()
+
+
 def test_tarantool_reads_what_is_left(tmp_path):
     """The way back: the spaces are those of the Lua application, and every row is there as it is here."""
-    with lycosa(tmp_path) as server, server.connect() as conn:
+    with lycosa(tmp_path, **SHARED) as server, server.connect() as conn:
         auth = caller(conn)
         known = fill(auth)
         ours, rows = definitions(conn), every_row(conn)

@@ -182,6 +182,14 @@ options! {
         oauth_max_apps: u64 = "10" [0 to 4294967295 "applications"], hostile "0";
         /// How strong passwords must be.
         password_strength: PasswordStrength = "common", hostile "nightmare";
+        /// How passwords are kept. Not in the Lua application.
+        passwords: Passwords;
+        /// Codes that people get by email. Not in the Lua application.
+        codes: Codes;
+        /// How often wrong passwords, codes and tokens may be tried. Not in the Lua application.
+        attempts: Attempts;
+        /// What has expired is removed. Not in the Lua application.
+        expiration: Expiration;
         /// Names of the spaces by their keys, each `{name}`; those left out keep the name of the Lua application.
         spaces: SpaceNames = "", hostile "";
         /// Login with Facebook.
@@ -190,6 +198,58 @@ options! {
         google: Provider;
         /// Login with VK.
         vk: Provider;
+    }
+
+    /// How passwords are kept.
+    struct Passwords {
+        /// New ones are kept as the Lua application keeps them, for a database that it opens too. Otherwise with argon2id, and
+        /// older ones are changed at the next login.
+        legacy: bool = "false", hostile "true";
+        /// Greatest length of a password.
+        bytes_max: u64 = "1024" [8 to 65536 "bytes"], hostile "8";
+        /// Memory that argon2id takes for one password.
+        argon2_memory: u64 = "19922944" [8192 to 1073741824 "bytes"], hostile "8192";
+        /// Passes of argon2id over its memory.
+        argon2_iterations: u64 = "2" [1 to 1024 "passes"], hostile "1";
+        /// Passwords that are hashed or verified at once; further ones wait.
+        hashes_max: u64 = "2" [1 to 1024 "passwords"], hostile "1";
+    }
+
+    /// Codes that people get by email.
+    struct Codes {
+        /// Codes are those of the Lua application, for a database that it opens too: a user's activation code is always the
+        /// same, restore tokens are stored as they are, and neither expires. Otherwise both are random, stored as hashes, and
+        /// expire.
+        legacy: bool = "false", hostile "true";
+        /// Time for which an activation code is taken.
+        activation_lifetime: Duration = "86400" [1 to 3153600000 "seconds"], hostile "1";
+        /// Time for which a restore token is taken.
+        restore_lifetime: Duration = "3600" [1 to 3153600000 "seconds"], hostile "1";
+    }
+
+    /// How often wrong passwords, codes and tokens may be tried, and codes be asked for; 0 is without limit.
+    struct Attempts {
+        /// On one account from one address, in a window.
+        max: u64 = "10" [0 to 4294967295 "attempts"], hostile "1";
+        /// On one account from all addresses, in a window. An address from which a login has succeeded is not held to it.
+        per_account_max: u64 = "100" [0 to 4294967295 "attempts"], hostile "1";
+        /// From one address on all accounts, in a window. The address is that of the connection unless the call names one.
+        per_address_max: u64 = "10000" [0 to 4294967295 "attempts"], hostile "1";
+        /// The window.
+        window: Duration = "600" [1 to 86400 "seconds"], hostile "1";
+        /// Counts that are remembered; of more than these those are forgotten that were touched longest ago.
+        entries_max: u64 = "100000" [16 to 4294967295 "counts"], hostile "16";
+    }
+
+    /// What has expired is removed.
+    struct Expiration {
+        /// Time between two passes over login sessions, codes and tokens; 0 makes none.
+        interval: Duration = "60" [0 to 86400 "seconds"], hostile "1";
+        /// Time for which codes of the OAuth2 server are kept after they have expired.
+        oauth_codes_kept: Duration = "86400" [0 to 3153600000 "seconds"], hostile "0";
+        /// Time for which tokens of the OAuth2 server are kept after the access token has expired: until then the refresh token
+        /// is found.
+        oauth_tokens_kept: Duration = "7776000" [0 to 3153600000 "seconds"], hostile "0";
     }
 
     /// An application registered with a provider of social login.

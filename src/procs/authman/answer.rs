@@ -1,5 +1,7 @@
 //! What a procedure answers: `true` and a value, or `false` and a map from a code to its text.
 //!
+//! Codes from 22 on are not in the Lua application.
+//!
 //! Source: authman.md section 2.
 
 use lycosa_proto::msgpack::{write_bool, write_map, write_nil, write_str, write_uint};
@@ -52,6 +54,8 @@ refusals! {
     19 OauthMaxAppsReached "Max oauth apps limit reached"
     20 OauthCodeNotFound "OAUTH authorization code not found"
     21 OauthAccessTokenNotFound "OAUTH access token not found"
+    22 TooManyAttempts "Too many attempts"
+    23 PasswordTooLong "Password too long"
 }
 
 impl Refusal {

@@ -80,7 +80,7 @@ impl Authman {
     /// The row of a session that we signed.
     fn row(&self, accounts: &dyn Accounts, signed: &Signed<'_>) -> Judged<LoginSession> {
         let row = accounts.session(&signed.sid)?;
-        let genuine = row.filter(|row| signed.is_genuine(row.code.expose(), &self.secrets.session));
+        let genuine = row.filter(|row| signed.is_genuine(row.code.expose(), &self.session_secret));
         Ok(genuine.ok_or(Refusal::WrongSessionSign))
     }
 

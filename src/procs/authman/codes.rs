@@ -1,37 +1,177 @@
 //! Codes that a person gets by email: to complete a registration, to choose a new password.
 //!
 //! ```text
-//! activation code = hex(md5(activation_secret, user_id))         the same for a user at all times
-//! restore token   = hex(md5(user_id, seconds, restore_secret))   kept in auth_password_token until it is used
+//!                  given out                                          kept in auth_password_token
+//! activation code  hex(sha256(sha256(activation_secret), seed,        [user_id, seed, expires_at], the seed being
+//!                  user_id)[..16])                                    hex(16 random bytes)
+//! restore token    hex(16 random bytes)                               [user_id, hex(sha256(token, user_id)), expires_at]
+//! legacy:
+//! activation code  hex(md5(activation_secret, user_id))               nothing: the same for a user at all times
+//! restore token    hex(md5(user_id, seconds, restore_secret))         [user_id, token], until it is used
 //! ```
 //!
-//! Both are those of the Lua application, so that what one gave out the other takes. Only this file knows how they are
-//! made; a restore token is checked against its row, so those of another kind would be taken at once.
+//! A user has one row: for an activation code while they are not active, for a restore token afterwards. Who asks for an
+//! activation code again gets the same one as long as half of its life is left, as people expect who have two emails; a
+//! newer restore token takes the place of an older one. What was used is gone. Rows of the Lua application's kind are taken
+//! with `codes.legacy` only.
 //!
 //! Source: authman.md section 5.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use md5::{Digest, Md5};
+use md5::Md5;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::config::Secret;
+use super::answer::Refusal;
+use super::attempts::Kind;
+use super::model::PasswordToken;
+use super::{Drawn, Secrets};
+use crate::config::{self, Secret};
 
-/// The code that completes a user's registration.
-pub fn activation_code(secret: &Secret, user_id: &str) -> Secret {
+/// Length of a code before it becomes hexadecimal digits, in bytes.
+const CODE_BYTES: usize = 16;
+
+/// What a code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// To complete a registration.
+    Activation,
+    /// To choose a new password.
+    Restore,
+}
+
+impl Use {
+    /// How a wrong code is refused.
+    pub fn refusal(self) -> Refusal {
+        match self {
+            Self::Activation => Refusal::WrongActivationCode,
+            Self::Restore => Refusal::WrongRestoreToken,
+        }
+    }
+
+    /// What trying one counts as.
+    pub fn attempt(self) -> Kind {
+        match self {
+            Self::Activation => Kind::Activation,
+            Self::Restore => Kind::Restore,
+        }
+    }
+}
+
+/// Makes codes and takes them.
+#[derive(Debug)]
+pub struct Codes {
+    /// They are those of the Lua application.
+    is_legacy: bool,
+    activation_secret: Secret,
+    restore_secret: Secret,
+    activation_lifetime: Duration,
+    restore_lifetime: Duration,
+}
+
+impl Codes {
+    /// Codes as the configuration wants them.
+    pub fn new(config: &config::Codes, secrets: &Secrets) -> Self {
+        Self {
+            is_legacy: config.legacy,
+            activation_secret: secrets.activation.clone(),
+            restore_secret: secrets.restore.clone(),
+            activation_lifetime: config.activation_lifetime,
+            restore_lifetime: config.restore_lifetime,
+        }
+    }
+
+    /// A code to give out, and what to keep of it, if anything; `kept` is what there is.
+    pub fn issue(
+        &self,
+        code_use: Use,
+        user_id: &str,
+        kept: Option<PasswordToken>,
+        drawn: Drawn<'_>,
+    ) -> (Secret, Option<PasswordToken>) {
+        let row =
+            |token, expires_at| PasswordToken { user_id: user_id.to_owned(), token, expires_at };
+        let random = || Secret::new(hex(&(drawn.bytes)()[..CODE_BYTES]));
+        match (self.is_legacy, code_use) {
+            (true, Use::Activation) => (activation_code(&self.activation_secret, user_id), None),
+            (true, Use::Restore) => {
+                let token = restore_token(&self.restore_secret, user_id, drawn.now);
+                (token.clone(), Some(row(token, None)))
+            }
+            (false, Use::Activation) => {
+                let lifetime = self.activation_lifetime;
+                let young = end(drawn.now, lifetime / 2);
+                let kept = kept.filter(|kept| kept.expires_at.is_some_and(|time| time >= young));
+                let kept = kept.unwrap_or_else(|| row(random(), Some(end(drawn.now, lifetime))));
+                (self.grown(user_id, &kept.token), Some(kept))
+            }
+            (false, Use::Restore) => {
+                let token = random();
+                let kept = row(hash(user_id, &token), Some(end(drawn.now, self.restore_lifetime)));
+                (token, Some(kept))
+            }
+        }
+    }
+
+    /// Whether a person gave the right code. Takes the same time wherever it differs.
+    pub fn accepts(
+        &self,
+        code_use: Use,
+        user_id: &str,
+        given: &Secret,
+        kept: Option<&PasswordToken>,
+        now: u64,
+    ) -> bool {
+        let living = kept.filter(|kept| kept.expires_at.is_some_and(|time| now < time));
+        let (is_right, is_legacy) = match code_use {
+            Use::Activation => (
+                living.is_some_and(|kept| are_same(given, &self.grown(user_id, &kept.token))),
+                are_same(given, &activation_code(&self.activation_secret, user_id)),
+            ),
+            Use::Restore => (
+                living.is_some_and(|kept| are_same(&hash(user_id, given), &kept.token)),
+                kept.is_some_and(|kept| are_same(given, &kept.token)),
+            ),
+        };
+        is_right || (self.is_legacy && is_legacy)
+    }
+
+    /// The activation code that comes from a seed. Nobody can make it without the secret, however much they read.
+    fn grown(&self, user_id: &str, seed: &Secret) -> Secret {
+        let secret = Sha256::digest(self.activation_secret.expose());
+        let hash = Sha256::new().chain_update(secret).chain_update(seed.expose());
+        Secret::new(hex(&hash.chain_update(user_id).finalize()[..CODE_BYTES]))
+    }
+}
+
+/// The time at which a code expires.
+fn end(now: u64, lifetime: Duration) -> u64 {
+    now.saturating_add(lifetime.as_secs().max(1))
+}
+
+/// What is kept of a restore token. It has 128 random bits, so a slow hash would add nothing.
+fn hash(user_id: &str, token: &Secret) -> Secret {
+    let hash = Sha256::new().chain_update(token.expose()).chain_update(user_id);
+    Secret::new(hex(&hash.finalize()))
+}
+
+/// The Lua application's code that completes a user's registration.
+fn activation_code(secret: &Secret, user_id: &str) -> Secret {
     let hash = Md5::new().chain_update(secret.expose()).chain_update(user_id);
     Secret::new(hex(&hash.finalize()))
 }
 
-/// A token to choose a new password with; `now` in seconds since the epoch.
-pub fn restore_token(secret: &Secret, user_id: &str, now: u64) -> Secret {
+/// The Lua application's token to choose a new password with; `now` in seconds since the epoch.
+fn restore_token(secret: &Secret, user_id: &str, now: u64) -> Secret {
     let hash = Md5::new().chain_update(user_id).chain_update(now.to_string());
     Secret::new(hex(&hash.chain_update(secret.expose()).finalize()))
 }
 
-/// Whether a person gave the right code. Takes the same time wherever it differs.
-pub fn is_right(given: &str, right: &Secret) -> bool {
-    given.as_bytes().ct_eq(right.expose().as_bytes()).into()
+/// Whether two texts are the same. Takes the same time wherever they differ.
+fn are_same(left: &Secret, right: &Secret) -> bool {
+    left.expose().as_bytes().ct_eq(right.expose().as_bytes()).into()
 }
 
 /// Bytes as lower case hexadecimal digits.
@@ -45,9 +185,24 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+
+    fn codes(settings: &str) -> Codes {
+        let yaml = format!("roles_cfg: {{authman: {{codes: {{{settings}}}}}}}");
+        let config = Config::from_yaml(&yaml).unwrap().roles_cfg.authman;
+        let secret = || Secret::new("x");
+        let secrets = Secrets { activation: secret(), session: secret(), restore: secret() };
+        Codes::new(&config.codes, &secrets)
+    }
+
+    fn drawn(now: u64) -> Drawn<'static> {
+        Drawn { now, uuid: &String::new, bytes: &|| [0xab; 32], address: [127, 0, 0, 1].into() }
+    }
+
+    const BOTH: [Use; 2] = [Use::Activation, Use::Restore];
 
     #[test]
-    fn codes_are_known_values() {
+    fn legacy_codes_are_known_values() {
         let abc = "900150983cd24fb0d6963f7d28e17f72";
         assert_eq!(activation_code(&Secret::new("ab"), "c").expose(), abc);
         let a1c = hex(&Md5::digest("a1795450825c"));
@@ -55,15 +210,63 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_code_is_right() {
-        let check = |given: &str, right: &str, expected: bool| {
-            assert_eq!(is_right(given, &Secret::new(right)), expected, "{given} {right}");
+    fn a_code_is_for_one_user_one_use_and_a_time() {
+        let codes = codes("activation_lifetime: 100, restore_lifetime: 50");
+        for (code_use, lifetime) in [(Use::Activation, 100), (Use::Restore, 50)] {
+            let (given, kept) = codes.issue(code_use, "u1", None, drawn(1000));
+            let kept = kept.unwrap();
+            assert_eq!(given.expose().len(), 32);
+            assert_ne!(kept.token, given);
+            assert_eq!(kept.expires_at, Some(1000 + lifetime));
+            let check = |code_use, user_id: &str, given: &str, now, expected: bool| {
+                let given = Secret::new(given);
+                let found = codes.accepts(code_use, user_id, &given, Some(&kept), now);
+                assert_eq!(found, expected, "{code_use:?} {user_id} {now}");
+            };
+            let right = given.expose();
+            check(code_use, "u1", right, 1000, true);
+            check(code_use, "u1", right, 999 + lifetime, true);
+            check(code_use, "u1", right, 1000 + lifetime, false);
+            check(code_use, "u2", right, 1000, false);
+            check(code_use, "u1", &right.to_uppercase(), 1000, false);
+            check(code_use, "u1", &right[1..], 1000, false);
+            check(code_use, "u1", "", 1000, false);
+            check(code_use, "u1", kept.token.expose(), 1000, false);
+            let other = BOTH.into_iter().find(|other| *other != code_use).unwrap();
+            check(other, "u1", right, 1000, false);
+            assert!(!codes.accepts(code_use, "u1", &given, None, 1000));
+        }
+    }
+
+    #[test]
+    fn an_activation_code_is_given_again_while_it_is_young() {
+        let codes = codes("activation_lifetime: 100");
+        let issue = |kept: &Option<PasswordToken>, now| {
+            let fresh = || [now as u8; 32];
+            let drawn = Drawn { bytes: &fresh, ..drawn(now) };
+            codes.issue(Use::Activation, "u1", kept.clone(), drawn)
         };
-        check("abc", "abc", true);
-        check("abd", "abc", false);
-        check("ab", "abc", false);
-        check("abcd", "abc", false);
-        check("ABC", "abc", false);
-        check("", "abc", false);
+        let (first, kept) = issue(&None, 1000);
+        assert_eq!(issue(&kept, 1050), (first.clone(), kept.clone()));
+        let (second, newer) = issue(&kept, 1051);
+        assert_ne!(second, first);
+        assert_eq!(newer.unwrap().expires_at, Some(1151));
+        assert_ne!(issue(&kept, 1000 + 100).0, first);
+    }
+
+    #[test]
+    fn codes_of_the_lua_application_are_taken_where_it_is_asked_for() {
+        let (legacy, safe) = (codes("legacy: true"), codes(""));
+        for code_use in BOTH {
+            let (given, kept) = legacy.issue(code_use, "u1", None, drawn(1000));
+            let takes = |codes: &Codes, given: &Secret| {
+                codes.accepts(code_use, "u1", given, kept.as_ref(), u64::MAX)
+            };
+            assert_eq!(kept.is_some(), code_use == Use::Restore);
+            assert!(takes(&legacy, &given) && !takes(&legacy, &Secret::new("x")));
+            assert!(!takes(&safe, &given));
+            let (newer, kept) = safe.issue(code_use, "u1", kept.clone(), drawn(1000));
+            assert!(legacy.accepts(code_use, "u1", &newer, kept.as_ref(), 1000));
+        }
     }
 }

@@ -1,44 +1,115 @@
 //! Login with a password, and a new password for who has forgotten it.
 //!
+//! ```text
+//! read: user, kept hash --> attempt counted --> verified, off the database --> write: the hash is still the one
+//!                                                                                     --> session, newer hash
+//!                           again, if somebody else has changed the hash meanwhile <--|
+//! ```
+//!
 //! Source: authman.md section 7, `auth`, `restore_password`, `complete_restore_password`.
 
 use lycosa_proto::error::Result;
 
-use super::answer::{Answer, Refusal, Reply, accepted};
-use super::codes::{is_right, restore_token};
-use super::model::{AccountsMut, RestoreToken, Store, user_type};
-use super::password::is_strong;
+use super::answer::{Answer, Judged, Refusal, Reply, accepted};
+use super::attempts::{Attempt, Kind, Origin};
+use super::codes::Use;
+use super::hashing::Verified;
+use super::model::{Accounts, AccountsMut, Password, Store, user_type};
+use super::password::PasswordHash;
 use super::registration::{active_user, keep_password};
 use super::{Authman, Drawn, args};
 use crate::procs::Args;
 
+/// How often a login begins anew because the kept hash has changed meanwhile.
+const ROUNDS_MAX: usize = 3;
+
+/// What a login has come to.
+enum Entered {
+    /// The person is in.
+    Yes(Reply),
+    /// This is kept now in place of what was verified.
+    Changed(Option<Password>),
+}
+
 impl Authman {
     /// Logs a person in.
     ///
-    /// In: email: str; password: str. Out: the user with `session`.
-    /// Refuses: 1 no such user; 4 not active; 5 another password, or there is none.
+    /// In: email: str; password: str; address of the person: str, optional. Out: the user with `session`.
+    /// Refuses: 1 no such user; 4 not active; 23 password too long; 22 tried too often; 5 another password, or there is none.
     pub async fn auth(&self, args: &Args, store: &impl Store, drawn: Drawn<'_>) -> Result<Answer> {
         let (email, password) = (args::lower(args, 0), args::password(args, 1));
-        let log_in = |accounts: &mut dyn AccountsMut| {
-            let mut user = accepted!(active_user(accounts, email.as_deref()));
+        let origin = Origin::new(args::text(args, 2), drawn.address);
+        let find = |accounts: &dyn Accounts| {
+            let user = accepted!(active_user(accounts, email.as_deref()));
             let kept = accounts.password(&user.id)?;
-            let is_right =
-                kept.zip(password).is_some_and(|(kept, given)| kept.hash.is_of(&user.id, &given));
-            if !is_right {
-                return Ok(Err(Refusal::WrongPassword));
-            }
-            let session = self.open_session(accounts, &user.id, None, drawn)?;
-            user.session_update_ts = Some(drawn.now);
-            accounts.put_user(&user)?;
-            Ok(Ok(Reply::LoggedIn { user: Box::new(user), session, social: None }))
+            Ok(Ok((user.id, kept)))
         };
-        store.write(log_in).await
+        let found = store.read(find).await?;
+        if password.as_ref().is_some_and(|text| text.len() as u64 > self.password_bytes_max) {
+            return Ok(Err(found.err().unwrap_or(Refusal::PasswordTooLong)));
+        }
+        let (user_id, mut kept) = match found {
+            Ok(found) => found,
+            Err(refusal) => {
+                accepted!(Ok(self.begin(Kind::Password, None, &origin, drawn)));
+                // As long as for a user who is there.
+                self.hasher.verify("", password.as_deref(), None, drawn.salt()).await;
+                return Ok(Err(refusal));
+            }
+        };
+        let attempt = Attempt { kind: Kind::Password, account: Some(&user_id), origin: &origin };
+        accepted!(Ok(self.attempts.begin(attempt, drawn.now)));
+        for _ in 0..ROUNDS_MAX {
+            let hash = kept.as_ref().map(|kept| &kept.hash);
+            let verified =
+                self.hasher.verify(&user_id, password.as_deref(), hash, drawn.salt()).await;
+            let Verified::Right { replacement } = verified else { break };
+            let entered = store
+                .write(|accounts| self.enter(accounts, &user_id, kept.as_ref(), replacement, drawn))
+                .await;
+            match accepted!(entered) {
+                Entered::Yes(reply) => {
+                    self.attempts.succeed(attempt, drawn.now);
+                    return Ok(Ok(reply));
+                }
+                Entered::Changed(newer) => kept = newer,
+            }
+        }
+        Ok(Err(Refusal::WrongPassword))
+    }
+
+    /// Opens a session for a person whose password is right if it is still `verified`; keeps a newer hash of it.
+    fn enter(
+        &self,
+        accounts: &mut dyn AccountsMut,
+        user_id: &str,
+        verified: Option<&Password>,
+        replacement: Option<PasswordHash>,
+        drawn: Drawn<'_>,
+    ) -> Judged<Entered> {
+        let mut user = match accounts.user(user_id)? {
+            None => return Ok(Err(Refusal::UserNotFound)),
+            Some(user) if !user.is_active => return Ok(Err(Refusal::UserNotActive)),
+            Some(user) => user,
+        };
+        let kept = accounts.password(user_id)?;
+        if kept.as_ref() != verified {
+            return Ok(Ok(Entered::Changed(kept)));
+        }
+        if let Some(hash) = replacement {
+            keep_password(accounts, user_id, hash, drawn)?;
+            self.metrics.replaced_hashes.add(1);
+        }
+        let session = self.open_session(accounts, user_id, None, drawn)?;
+        user.session_update_ts = Some(drawn.now);
+        accounts.put_user(&user)?;
+        Ok(Ok(Entered::Yes(Reply::LoggedIn { user: Box::new(user), session, social: None })))
     }
 
     /// Gives a token to choose a new password with, in place of an older one.
     ///
-    /// In: email: str. Out: str.
-    /// Refuses: 1 no such user; 4 not active.
+    /// In: email: str; address of the person: str, optional. Out: str.
+    /// Refuses: 1 no such user; 4 not active; 22 tokens were asked for too often.
     pub async fn restore_password(
         &self,
         args: &Args,
@@ -46,20 +117,24 @@ impl Authman {
         drawn: Drawn<'_>,
     ) -> Result<Answer> {
         let email = args::lower(args, 0);
+        let origin = Origin::new(args::text(args, 1), drawn.address);
         let give = |accounts: &mut dyn AccountsMut| {
             let user = accepted!(active_user(accounts, email.as_deref()));
-            let token = restore_token(&self.secrets.restore, &user.id, drawn.now);
-            let text = token.expose().to_owned();
-            accounts.put_restore_token(&RestoreToken { user_id: user.id, token })?;
-            Ok(Ok(Reply::Text(text)))
+            accepted!(Ok(self.begin(Kind::Issue, Some(&user.id), &origin, drawn)));
+            let (token, kept) = self.codes.issue(Use::Restore, &user.id, None, drawn);
+            if let Some(kept) = kept {
+                accounts.put_password_token(&kept)?;
+            }
+            Ok(Ok(Reply::Text(token.expose().to_owned())))
         };
         store.write(give).await
     }
 
     /// Takes a new password, ends the user's login sessions and the token.
     ///
-    /// In: email: str; token: str; password: str. Out: the user.
-    /// Refuses: 3 no token; 1 no such user; 4 not active; 14 password too weak; 9 another token, or none was given out.
+    /// In: email: str; token: str; password: str; address of the person: str, optional. Out: the user.
+    /// Refuses: 3 no token; 1 no such user; 4 not active; 14 password too weak; 23 password too long; 22 tried too often; 9
+    /// another token, or none was given out.
     pub async fn complete_restore_password(
         &self,
         args: &Args,
@@ -67,22 +142,35 @@ impl Authman {
         drawn: Drawn<'_>,
     ) -> Result<Answer> {
         let Some(token) = args::text(args, 1) else { return Ok(Err(Refusal::InvalidParams)) };
-        let (email, password) = (args::lower(args, 0), args::password(args, 2));
-        let password = password.filter(|text| is_strong(text, self.password_strength));
-        let complete = |accounts: &mut dyn AccountsMut| {
-            let mut user = accepted!(active_user(accounts, email.as_deref()));
-            let Some(password) = password else { return Ok(Err(Refusal::WeakPassword)) };
-            let kept = accounts.restore_token(&user.id)?;
-            if !kept.is_some_and(|kept| is_right(token, &kept.token)) {
-                return Ok(Err(Refusal::WrongRestoreToken));
+        let (email, password) = (args::lower(args, 0), self.chosen_password(args, 2));
+        let origin = Origin::new(args::text(args, 3), drawn.address);
+        let forgetful = |accounts: &dyn Accounts, counted: Option<&Origin>| {
+            let user = accepted!(active_user(accounts, email.as_deref()));
+            if let Err(refusal) = &password {
+                return Ok(Err(*refusal));
             }
-            keep_password(accounts, &user.id, &password, drawn)?;
+            accepted!(self.try_code(accounts, Use::Restore, &user.id, token, counted, drawn));
+            Ok(Ok(user))
+        };
+        let user = accepted!(store.read(|accounts| forgetful(accounts, Some(&origin))).await);
+        let chosen = password.as_deref().unwrap_or_default();
+        let hash = self.hasher.hash(&user.id, chosen, drawn.salt()).await;
+        let complete = |accounts: &mut dyn AccountsMut| {
+            let mut user = accepted!(forgetful(accounts, None));
+            keep_password(accounts, &user.id, hash, drawn)?;
             accounts.delete_sessions(&user.id)?;
-            accounts.delete_restore_token(&user.id)?;
+            accounts.delete_password_token(&user.id)?;
             user.user_type = user_type::COMMON;
             accounts.put_user(&user)?;
             Ok(Ok(Reply::User(Box::new(user))))
         };
-        store.write(complete).await
+        let answer = store.write(complete).await?;
+        if answer.is_ok() {
+            // Whoever guessed the password of before has not shut the person out.
+            let account = Some(user.id.as_str());
+            let attempt = Attempt { kind: Kind::Password, account, origin: &origin };
+            self.attempts.succeed(attempt, drawn.now);
+        }
+        Ok(answer)
     }
 }

@@ -7,22 +7,14 @@ use lycosa_proto::error::Result;
 use parking_lot::Mutex;
 
 use super::model::{
-    Accounts, AccountsMut, Credential, From, Index, LoginSession, Password, Record, RestoreToken,
+    Accounts, AccountsMut, Credential, From, Index, LoginSession, Password, PasswordToken, Record,
     Row, Store, User, user_type,
 };
 use super::spaces::SpaceDef;
 
-/// The rows as tuples, so that every test goes through their encoding.
+/// The rows as tuples by the keys of their spaces, so that every test goes through their encoding.
 #[derive(Clone, Default)]
-pub(super) struct Rows {
-    users: Vec<Vec<u8>>,
-    credentials: Vec<Vec<u8>>,
-    sessions: Vec<Vec<u8>>,
-    passwords: Vec<Vec<u8>>,
-    restore_tokens: Vec<Vec<u8>>,
-    /// Records by the keys of their spaces.
-    records: BTreeMap<&'static str, Vec<Record>>,
-}
+pub(super) struct Rows(BTreeMap<&'static str, Vec<Record>>);
 
 /// Rows behind a lock.
 #[derive(Default)]
@@ -37,32 +29,55 @@ impl Memory {
     /// How many users, credentials and sessions there are.
     pub(super) fn counts(&self) -> (usize, usize, usize) {
         let rows = self.0.lock();
-        (rows.users.len(), rows.credentials.len(), rows.sessions.len())
+        let count = |index| rows.all(index).len();
+        (count(Index::User), count(Index::Credential), count(Index::Session))
     }
 }
 
 impl Rows {
     /// Removes every session.
     pub(super) fn forget_sessions(&mut self) {
-        self.sessions.clear();
+        self.all_mut(Index::Session).clear();
     }
 
     /// Removes every credential.
     pub(super) fn forget_credentials(&mut self) {
-        self.credentials.clear();
+        self.all_mut(Index::Credential).clear();
     }
 
     /// Removes every user.
     pub(super) fn forget_users(&mut self) {
-        self.users.clear();
+        self.all_mut(Index::User).clear();
     }
 
     /// Changes the only user.
     pub(super) fn change_user(&mut self, work: impl FnOnce(&mut User)) {
-        assert_eq!(self.users.len(), 1);
-        let mut user = User::read(&self.users[0]).unwrap();
+        let all = self.all(Index::User);
+        assert_eq!(all.len(), 1);
+        let mut user = User::read(all[0].data()).unwrap();
         work(&mut user);
         self.put_user(&user).unwrap();
+    }
+
+    fn all(&self, index: Index) -> &[Record] {
+        self.0.get(index.names().0).map_or(&[], Vec::as_slice)
+    }
+
+    fn all_mut(&mut self, index: Index) -> &mut Vec<Record> {
+        self.0.entry(index.names().0).or_default()
+    }
+
+    /// The first row that is it, of an index's space.
+    fn find<R: Row>(&self, index: Index, is_it: impl Fn(&R) -> bool) -> Result<Option<R>> {
+        let rows = self.all(index).iter();
+        let mut rows = rows.map(|record| R::read(record.data()).expect("a row that was put"));
+        Ok(rows.find(|row| is_it(row)))
+    }
+
+    fn put(&mut self, index: Index, row: &impl Row) -> Result<()> {
+        let mut tuple = Vec::new();
+        row.write(&mut tuple);
+        self.put_record(index, &Record::new(&tuple))
     }
 }
 
@@ -84,47 +99,26 @@ fn key_of(record: &Record, index: Index) -> Vec<&str> {
     parts(index).map(|part| record.text(part)).collect()
 }
 
-impl Rows {
-    fn all(&self, index: Index) -> &[Record] {
-        self.records.get(index.names().0).map_or(&[], Vec::as_slice)
-    }
-}
-
-fn find<R: Row>(rows: &[Vec<u8>], is_it: impl Fn(&R) -> bool) -> Option<R> {
-    rows.iter().map(|tuple| R::read(tuple).expect("a row that was put")).find(|row| is_it(row))
-}
-
-fn put<R: Row>(rows: &mut Vec<Vec<u8>>, row: &R, is_it: impl Fn(&R) -> bool) {
-    delete(rows, is_it);
-    let mut tuple = Vec::new();
-    row.write(&mut tuple);
-    rows.push(tuple);
-}
-
-fn delete<R: Row>(rows: &mut Vec<Vec<u8>>, is_it: impl Fn(&R) -> bool) {
-    rows.retain(|tuple| !R::read(tuple).is_some_and(|row| is_it(&row)));
-}
-
 impl Accounts for Rows {
     fn user(&self, id: &str) -> Result<Option<User>> {
-        Ok(find(&self.users, |row: &User| row.id == id))
+        self.find(Index::User, |row: &User| row.id == id)
     }
 
     fn common_user(&self, email: &str) -> Result<Option<User>> {
         let is_it = |row: &User| row.email == email && row.user_type == user_type::COMMON;
-        Ok(find(&self.users, is_it))
+        self.find(Index::User, is_it)
     }
 
     fn password(&self, user_id: &str) -> Result<Option<Password>> {
-        Ok(find(&self.passwords, |row: &Password| row.user_id == user_id))
+        self.find(Index::Password, |row: &Password| row.user_id == user_id)
     }
 
-    fn restore_token(&self, user_id: &str) -> Result<Option<RestoreToken>> {
-        Ok(find(&self.restore_tokens, |row: &RestoreToken| row.user_id == user_id))
+    fn password_token(&self, user_id: &str) -> Result<Option<PasswordToken>> {
+        self.find(Index::PasswordToken, |row: &PasswordToken| row.user_id == user_id)
     }
 
     fn credential(&self, id: &str) -> Result<Option<Credential>> {
-        Ok(find(&self.credentials, |row: &Credential| row.id == id))
+        self.find(Index::Credential, |row: &Credential| row.id == id)
     }
 
     fn credential_by_social_id(
@@ -133,16 +127,16 @@ impl Accounts for Rows {
         provider: &str,
     ) -> Result<Option<Credential>> {
         let is_it = |row: &Credential| row.social_id == social_id && row.provider == provider;
-        Ok(find(&self.credentials, is_it))
+        self.find(Index::Credential, is_it)
     }
 
     fn first_credential(&self, user_id: &str) -> Result<Option<Credential>> {
-        let all = self.credentials.iter().filter_map(|tuple| Credential::read(tuple));
-        Ok(all.filter(|row| row.user_id == user_id).min_by_key(|row| row.provider.clone()))
+        let first = self.record(Index::CredentialByUser, &[user_id])?;
+        Ok(first.and_then(|record| Credential::read(record.data())))
     }
 
     fn session(&self, sid: &str) -> Result<Option<LoginSession>> {
-        Ok(find(&self.sessions, |row: &LoginSession| row.sid == sid))
+        self.find(Index::Session, |row: &LoginSession| row.sid == sid)
     }
 
     fn records(&self, index: Index, key: &[&str]) -> Result<Vec<Record>> {
@@ -177,51 +171,48 @@ impl AccountsMut for Rows {
     }
 
     fn delete_user(&mut self, user_id: &str) -> Result<()> {
-        delete(&mut self.users, |row: &User| row.id == user_id);
-        delete(&mut self.passwords, |row: &Password| row.user_id == user_id);
-        delete(&mut self.credentials, |row: &Credential| row.user_id == user_id);
-        self.delete_restore_token(user_id)?;
-        self.delete_sessions(user_id)
+        for index in [
+            Index::User,
+            Index::PasswordByUser,
+            Index::CredentialByUser,
+            Index::PasswordToken,
+            Index::SessionByUser,
+        ] {
+            self.delete_records(index, &[user_id])?;
+        }
+        Ok(())
     }
 
     fn put_password(&mut self, password: &Password) -> Result<()> {
-        put(&mut self.passwords, password, |old| old.id == password.id);
-        Ok(())
+        self.put(Index::Password, password)
     }
 
-    fn put_restore_token(&mut self, token: &RestoreToken) -> Result<()> {
-        put(&mut self.restore_tokens, token, |old| old.user_id == token.user_id);
-        Ok(())
+    fn put_password_token(&mut self, token: &PasswordToken) -> Result<()> {
+        self.put(Index::PasswordToken, token)
     }
 
-    fn delete_restore_token(&mut self, user_id: &str) -> Result<()> {
-        delete(&mut self.restore_tokens, |row: &RestoreToken| row.user_id == user_id);
-        Ok(())
+    fn delete_password_token(&mut self, user_id: &str) -> Result<()> {
+        self.delete_records(Index::PasswordToken, &[user_id]).map(drop)
     }
 
     fn put_user(&mut self, user: &User) -> Result<()> {
-        put(&mut self.users, user, |old| old.id == user.id);
-        Ok(())
+        self.put(Index::User, user)
     }
 
     fn put_credential(&mut self, credential: &Credential) -> Result<()> {
-        put(&mut self.credentials, credential, |old| old.id == credential.id);
-        Ok(())
+        self.put(Index::Credential, credential)
     }
 
     fn put_session(&mut self, session: &LoginSession) -> Result<()> {
-        put(&mut self.sessions, session, |old| old.sid == session.sid);
-        Ok(())
+        self.put(Index::Session, session)
     }
 
     fn delete_session(&mut self, sid: &str) -> Result<()> {
-        delete(&mut self.sessions, |row: &LoginSession| row.sid == sid);
-        Ok(())
+        self.delete_records(Index::Session, &[sid]).map(drop)
     }
 
     fn delete_sessions(&mut self, user_id: &str) -> Result<()> {
-        delete(&mut self.sessions, |row: &LoginSession| row.user_id == user_id);
-        Ok(())
+        self.delete_records(Index::SessionByUser, &[user_id]).map(drop)
     }
 
     fn insert_record(&mut self, index: Index, record: &Record) -> Result<()> {
@@ -233,14 +224,13 @@ impl AccountsMut for Rows {
 
     fn put_record(&mut self, index: Index, record: &Record) -> Result<()> {
         self.delete_records(index, &key_of(record, index))?;
-        self.records.entry(index.names().0).or_default().push(record.clone());
+        self.all_mut(index).push(record.clone());
         Ok(())
     }
 
     fn delete_records(&mut self, index: Index, key: &[&str]) -> Result<Vec<Record>> {
         let removed = self.records(index, key)?;
-        let all = self.records.entry(index.names().0).or_default();
-        all.retain(|record| !has_key(record, index, key));
+        self.all_mut(index).retain(|record| !has_key(record, index, key));
         Ok(removed)
     }
 }

@@ -10,10 +10,12 @@
 //! - [`spaces`]: the spaces and their indexes, as data.
 //! - [`model`]: their rows, and what the procedures ask of a database.
 //! - [`args`], [`answer`]: what comes in, what goes out, the refusals.
-//! - [`password`], [`codes`], [`session`]: hashes, codes sent by email, signed login sessions.
+//! - [`password`], [`hashing`], [`codes`], [`session`]: hashes, when they are computed, codes sent by email, signed login
+//!   sessions.
+//! - [`attempts`]: guesses are limited. [`metrics`]: what is counted.
 //! - [`provider`]: the providers of social login.
 //! - [`registration`], [`login`], [`profile`], [`social`], [`check`]: the procedures.
-//! - [`oauth`]: the procedures for an OAuth2 server; [`expiry`]: what has expired is removed.
+//! - [`oauth`]: the procedures for an OAuth2 server; [`expiry`], [`sweeper`]: what has expired is removed.
 //! - [`install`]: the spaces are made, the secrets are kept.
 //! - [`store`], [`module`]: the procedures on the engine, under their names.
 //!
@@ -21,13 +23,16 @@
 
 pub mod answer;
 pub mod args;
+pub mod attempts;
 pub mod check;
 pub mod codes;
 pub mod expiry;
+pub mod hashing;
 pub mod install;
 pub mod login;
 #[cfg(test)]
 mod memory;
+pub mod metrics;
 pub mod model;
 pub mod module;
 pub mod oauth;
@@ -39,7 +44,9 @@ pub mod session;
 pub mod social;
 pub mod spaces;
 pub mod store;
+pub mod sweeper;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lycosa_proto::error::Result;
@@ -48,6 +55,10 @@ use crate::config::{self, PasswordStrength, Secret};
 use crate::http::Http;
 use crate::procs::Args;
 use answer::Answer;
+use attempts::Attempts;
+use codes::Codes;
+use hashing::Hasher;
+use metrics::Metrics;
 use model::{AccountsMut, LoginSession, Store};
 use provider::Provider;
 
@@ -80,12 +91,14 @@ pub enum Procedure {
     SocialAuthUrl,
     /// [`Authman::social_auth`]
     SocialAuth,
+    /// [`Authman::stat`]
+    Stat,
     /// One of the OAuth2 server's.
     Oauth(oauth::Procedure),
 }
 
 /// The procedures for accounts with their names, as IPROTO CALL has them.
-pub const PROCEDURES: [(&str, Procedure); 12] = [
+pub const PROCEDURES: [(&str, Procedure); 13] = [
     ("auth.registration", Procedure::Registration),
     ("auth.complete_registration", Procedure::CompleteRegistration),
     ("auth.set_profile", Procedure::SetProfile),
@@ -98,6 +111,7 @@ pub const PROCEDURES: [(&str, Procedure); 12] = [
     ("auth.complete_restore_password", Procedure::CompleteRestorePassword),
     ("auth.social_auth_url", Procedure::SocialAuthUrl),
     ("auth.social_auth", Procedure::SocialAuth),
+    ("auth.stat", Procedure::Stat),
 ];
 
 impl Procedure {
@@ -118,6 +132,16 @@ pub struct Drawn<'a> {
     pub uuid: &'a (dyn Fn() -> String + Sync),
     /// Gives fresh random bytes at each call.
     pub bytes: &'a (dyn Fn() -> [u8; 32] + Sync),
+    /// Where the call comes from.
+    pub address: IpAddr,
+}
+
+impl Drawn<'_> {
+    /// A fresh salt.
+    fn salt(&self) -> [u8; 16] {
+        let bytes = (self.bytes)();
+        std::array::from_fn(|place| bytes[place])
+    }
 }
 
 /// What codes and signatures are made with: those of the configuration, or what takes their place.
@@ -134,7 +158,12 @@ pub struct Secrets {
 /// The application: settings and providers.
 #[derive(Debug)]
 pub struct Authman {
-    secrets: Secrets,
+    /// Signs login sessions.
+    session_secret: Secret,
+    codes: Codes,
+    hasher: Hasher,
+    attempts: Attempts,
+    metrics: Metrics,
     /// Life of a login session.
     session_lifetime: Duration,
     /// A common session with less than this left is renewed.
@@ -143,6 +172,8 @@ pub struct Authman {
     social_check_time: Duration,
     /// How strong a new password must be.
     password_strength: PasswordStrength,
+    /// The greatest length of a password, in bytes.
+    password_bytes_max: u64,
     /// The most applications of a user.
     oauth_max_apps: u64,
     /// Every provider that there is.
@@ -153,7 +184,12 @@ impl Authman {
     /// Builds the application.
     pub fn new(config: &config::Authman, http: &Http, secrets: Secrets) -> Self {
         Self {
-            secrets,
+            codes: Codes::new(&config.codes, &secrets),
+            session_secret: secrets.session,
+            hasher: Hasher::new(&config.passwords),
+            attempts: Attempts::new(&config.attempts),
+            metrics: Metrics::default(),
+            password_bytes_max: config.passwords.bytes_max,
             session_lifetime: config.session_lifetime,
             session_update_timedelta: config.session_update_timedelta,
             social_check_time: config.social_check_time,
@@ -189,6 +225,7 @@ impl Authman {
             }
             Procedure::SocialAuthUrl => Ok(self.social_auth_url(args)),
             Procedure::SocialAuth => self.social_auth(args, store, drawn).await,
+            Procedure::Stat => Ok(Ok(self.stat())),
             Procedure::Oauth(procedure) => self.oauth(procedure, args, store, drawn).await,
         }
     }
@@ -205,17 +242,17 @@ impl Authman {
         credential_id: Option<&str>,
         drawn: Drawn<'_>,
     ) -> Result<String> {
+        let exp = session::instant(drawn.now, self.session_lifetime);
         let row = LoginSession {
             sid: (drawn.uuid)(),
             code: Secret::new((drawn.uuid)()),
             user_id: user_id.to_owned(),
             credential_id: credential_id.map(str::to_owned),
+            expires_at: exp.as_f64().map(|time| time.ceil() as u64),
         };
         accounts.put_session(&row)?;
-        let after = |time| session::instant(drawn.now, time);
-        let exp = after(self.session_lifetime);
-        let update = credential_id.map(|_| after(self.social_check_time));
-        Ok(session::sign(&row.sid, row.code.expose(), &exp, update.as_ref(), &self.secrets.session))
+        let update = credential_id.map(|_| session::instant(drawn.now, self.social_check_time));
+        Ok(session::sign(&row.sid, row.code.expose(), &exp, update.as_ref(), &self.session_secret))
     }
 }
 

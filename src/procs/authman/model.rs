@@ -9,7 +9,7 @@ use std::future::Future;
 
 use lycosa_proto::error::Result;
 
-pub use login::{Credential, LoginSession, Password, RestoreToken};
+pub use login::{Credential, LoginSession, Password, PasswordToken};
 pub use record::{Field, From, Index, Record};
 pub use row::{Row, with_rest};
 pub use user::{Profile, User, user_type};
@@ -25,8 +25,8 @@ pub trait Accounts {
     /// The user's password.
     fn password(&self, user_id: &str) -> Result<Option<Password>>;
 
-    /// The user's token for a new password.
-    fn restore_token(&self, user_id: &str) -> Result<Option<RestoreToken>>;
+    /// What lets the user choose a password.
+    fn password_token(&self, user_id: &str) -> Result<Option<PasswordToken>>;
 
     /// The credential with this id.
     fn credential(&self, id: &str) -> Result<Option<Credential>>;
@@ -73,11 +73,11 @@ pub trait AccountsMut: Accounts {
     /// Inserts or replaces a password.
     fn put_password(&mut self, password: &Password) -> Result<()>;
 
-    /// Inserts or replaces a token for a new password.
-    fn put_restore_token(&mut self, token: &RestoreToken) -> Result<()>;
+    /// Inserts or replaces what lets a user choose a password.
+    fn put_password_token(&mut self, token: &PasswordToken) -> Result<()>;
 
-    /// Deletes the user's token for a new password, if it is there.
-    fn delete_restore_token(&mut self, user_id: &str) -> Result<()>;
+    /// Deletes what lets the user choose a password, if it is there.
+    fn delete_password_token(&mut self, user_id: &str) -> Result<()>;
 
     /// Inserts or replaces a credential.
     fn put_credential(&mut self, credential: &Credential) -> Result<()>;

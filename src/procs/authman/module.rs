@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use lycosa_proto::error::Result;
+use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use super::answer;
 use super::install::install;
 use super::store::{Engine, Ids};
-use super::{Authman, Drawn, Procedure};
+use super::{Authman, Drawn, Procedure, sweeper};
 use crate::config;
 use crate::db::access::ADMIN;
 use crate::http::{Http, HttpError};
@@ -23,11 +24,13 @@ pub struct AuthmanModule {
     http: Http,
     /// None before the start.
     started: OnceLock<Arc<Started>>,
+    /// The task that removes what has expired, once it runs.
+    sweeper: OnceLock<AbortHandle>,
 }
 
 /// The application on its database.
 struct Started {
-    authman: Authman,
+    authman: Arc<Authman>,
     ids: Ids,
 }
 
@@ -37,7 +40,16 @@ impl AuthmanModule {
     /// # Errors
     /// What keeps requests to providers from being made at all.
     pub fn new(config: &config::Authman) -> std::result::Result<Self, HttpError> {
-        Ok(Self { config: config.clone(), http: Http::new()?, started: OnceLock::new() })
+        let (started, sweeper) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { config: config.clone(), http: Http::new()?, started, sweeper })
+    }
+}
+
+impl Drop for AuthmanModule {
+    fn drop(&mut self) {
+        if let Some(sweeper) = self.sweeper.get() {
+            sweeper.abort();
+        }
     }
 }
 
@@ -48,6 +60,7 @@ impl Started {
             now: instance::now() as u64,
             uuid: &|| Uuid::new_v4().to_string(),
             bytes: &rand::random,
+            address: context.session.peer.ip(),
         };
         let answer = self.authman.call(procedure, args, &store, drawn).await?;
         Ok(answer::values(&answer))
@@ -66,7 +79,13 @@ impl Module for AuthmanModule {
         Box::pin(async move {
             let installed = instance.transaction(ADMIN, |txn| install(txn, &self.config)).await?;
             let authman = Authman::new(&self.config, &self.http, installed.secrets);
-            self.started.get_or_init(|| Arc::new(Started { authman, ids: installed.ids }));
+            let (authman, ids) = (Arc::new(authman), installed.ids);
+            let settings = sweeper::Settings::new(&self.config);
+            if !settings.interval.is_zero() {
+                let passes = sweeper::run(Arc::downgrade(instance), ids, authman.clone(), settings);
+                self.sweeper.get_or_init(|| tokio::spawn(passes).abort_handle());
+            }
+            self.started.get_or_init(|| Arc::new(Started { authman, ids }));
             Ok(())
         })
     }

@@ -1,5 +1,7 @@
 //! The spaces of the application, as data. They have no format; field names here are for the reader.
 //!
+//! Fields named `expires_at` are not in the Lua application, which takes no notice of them.
+//!
 //! Source: authman.md section 4.
 
 use crate::config::SpaceNames;
@@ -81,7 +83,7 @@ spaces! {
         "user" UniqueTree [1 "string"]
     }
     "password_token" "auth_password_token"
-    ["user_id" "token"] {
+    ["user_id" "token" "expires_at"] {
         "primary" Hash [0 "string"]
     }
     "social" "auth_social_credential"
@@ -91,7 +93,7 @@ spaces! {
         "social" Hash [3 "string" 2 "string"]
     }
     "session" "auth_sesssion"
-    ["id" "code" "user_id" "credential_id"] {
+    ["id" "code" "user_id" "credential_id" "expires_at"] {
         "primary" Hash [0 "string"]
         "user_index" Tree [2 "string"]
     }

@@ -12,7 +12,7 @@ use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::model::{
-    Accounts, AccountsMut, Credential, From, Index, LoginSession, Password, Record, RestoreToken,
+    Accounts, AccountsMut, Credential, From, Index, LoginSession, Password, PasswordToken, Record,
     Row, Store, User, user_type, with_rest,
 };
 use crate::db::access::ADMIN;
@@ -135,8 +135,8 @@ impl<S: Source> Accounts for S {
         self.get(Index::PasswordByUser, &texts(&[user_id]))
     }
 
-    fn restore_token(&self, user_id: &str) -> Result<Option<RestoreToken>> {
-        self.get(Index::RestoreToken, &texts(&[user_id]))
+    fn password_token(&self, user_id: &str) -> Result<Option<PasswordToken>> {
+        self.get(Index::PasswordToken, &texts(&[user_id]))
     }
 
     fn credential(&self, id: &str) -> Result<Option<Credential>> {
@@ -219,12 +219,12 @@ impl AccountsMut for Writing<'_, '_> {
         self.put(Index::Password, password)
     }
 
-    fn put_restore_token(&mut self, token: &RestoreToken) -> Result<()> {
-        self.put(Index::RestoreToken, token)
+    fn put_password_token(&mut self, token: &PasswordToken) -> Result<()> {
+        self.put(Index::PasswordToken, token)
     }
 
-    fn delete_restore_token(&mut self, user_id: &str) -> Result<()> {
-        self.delete_all(Index::RestoreToken, &[user_id]).map(drop)
+    fn delete_password_token(&mut self, user_id: &str) -> Result<()> {
+        self.delete_all(Index::PasswordToken, &[user_id]).map(drop)
     }
 
     fn put_credential(&mut self, credential: &Credential) -> Result<()> {

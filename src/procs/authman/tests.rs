@@ -1,5 +1,6 @@
 mod engine;
 mod oauth;
+mod safety;
 mod users;
 
 use std::sync::Arc;
@@ -15,6 +16,12 @@ use crate::http::stub::{Answer as HttpAnswer, Stub};
 use crate::procs::Values;
 
 const START: u64 = 1_795_450_825;
+
+/// Settings of passwords that do not cost time.
+const CHEAP: &str = "argon2_memory: 8192, argon2_iterations: 1";
+
+/// Where every call comes from.
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// Arguments that are all texts.
 fn texts(texts: &[&str]) -> Args {
@@ -54,6 +61,11 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(CHEAP, "").await
+    }
+
+    /// The same with settings of passwords, and others.
+    async fn with(passwords: &str, settings: &str) -> Self {
         let me = r#"{"id": "fb1", "email": "FB@x.com", "first_name": "A", "last_name": "B"}"#;
         let me = Arc::new(Mutex::new((200, me.to_owned())));
         let store = Arc::new(Memory::default());
@@ -73,7 +85,8 @@ impl Bench {
         })
         .await;
         let yaml = format!(
-            "roles_cfg: {{authman: {{session_secret: x, session_lifetime: 1000, \
+            "roles_cfg: {{authman: {{{settings} session_secret: x, \
+             passwords: {{{passwords}}}, session_lifetime: 1000, \
              session_update_timedelta: 300, social_check_time: 100, facebook: {{client_id: FB, \
              endpoints: {{token_url: '{}', profile_url: '{}'}}}}}}}}",
             stub.url("/token"),
@@ -96,7 +109,7 @@ impl Bench {
 
     async fn try_call(&self, name: &str, args: &Args) -> Result<String> {
         let uuid = || format!("uuid-{}", self.drawn.fetch_add(1, Ordering::Relaxed));
-        let drawn = Drawn { now: self.now, uuid: &uuid, bytes: &|| self.bytes() };
+        let drawn = Drawn { now: self.now, uuid: &uuid, bytes: &|| self.bytes(), address: HERE };
         let procedure = Procedure::find(&format!("auth.{name}")).unwrap();
         let answer = self.authman.call(procedure, args, &*self.store, drawn).await?;
         Ok(shown(&answer::values(&answer)))
@@ -251,7 +264,7 @@ async fn a_common_session_is_renewed_near_its_end() {
     let mut bench = Bench::new().await;
     bench.session("social_auth", &["facebook", "good"]).await;
     let uuid = || "common".to_owned();
-    let drawn = Drawn { now: START, uuid: &uuid, bytes: &|| [0; 32] };
+    let drawn = Drawn { now: START, uuid: &uuid, bytes: &|| [0; 32], address: HERE };
     let mut session = String::new();
     bench.store.change(|rows| {
         session = bench.authman.open_session(rows, "uuid-0", None, drawn).unwrap();
@@ -311,7 +324,7 @@ fn other_names_are_no_procedures() {
     fn check_send(_: &impl Send) {}
     let config = Config::default().roles_cfg.authman;
     let authman = Authman::new(&config, &Http::new().unwrap(), secrets());
-    let drawn = Drawn { now: 0, uuid: &String::new, bytes: &|| [0; 32] };
+    let drawn = Drawn { now: 0, uuid: &String::new, bytes: &|| [0; 32], address: HERE };
     let (args, store) = (texts(&[]), Memory::default());
     check_send(&authman.call(Procedure::CheckAuth, &args, &store, drawn));
     assert_eq!(Procedure::find("auth.drop_session"), Some(Procedure::DropSession));

@@ -1,6 +1,6 @@
 //! What lets a person in, and that they are in.
 
-use lycosa_proto::msgpack::{items, write_array, write_str};
+use lycosa_proto::msgpack::{items, write_array, write_nil, write_str, write_uint};
 
 use super::row::{Fields, Row, write_texts};
 use crate::config::Secret;
@@ -32,13 +32,16 @@ pub struct Password {
     pub hash: PasswordHash,
 }
 
-/// The token that lets a user choose a new password, of space `auth_password_token`.
+/// What lets a user choose a password, of space `auth_password_token`: the activation code of one who is not active, the
+/// restore token of one who is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RestoreToken {
+pub struct PasswordToken {
     /// The user, who has one at most.
     pub user_id: String,
-    /// The token, as it was given out.
+    /// The token as it was given out, if it never expires; else its hash.
     pub token: Secret,
+    /// When it expires, in seconds since the epoch; none is a row of the Lua application's kind.
+    pub expires_at: Option<u64>,
 }
 
 /// A login session, of space `auth_sesssion`.
@@ -52,6 +55,8 @@ pub struct LoginSession {
     pub user_id: String,
     /// The credential of a social session.
     pub credential_id: Option<String>,
+    /// When the session ends, in seconds since the epoch, rounded up; the Lua application does not note it.
+    pub expires_at: Option<u64>,
 }
 
 impl Row for Credential {
@@ -77,13 +82,24 @@ impl Row for Credential {
 
 impl Row for LoginSession {
     const SPACE: &'static str = "session";
-    const FIELDS: usize = 4;
+    const FIELDS: usize = 5;
 
     fn write(&self, out: &mut Vec<u8>) {
-        let (sid, code, user_id) = (&self.sid, self.code.expose(), &self.user_id);
+        let texts = [&self.sid, self.code.expose(), &self.user_id];
+        let len = match (self.expires_at, &self.credential_id) {
+            (Some(_), _) => Self::FIELDS,
+            (None, Some(_)) => 4,
+            (None, None) => 3,
+        };
+        write_array(out, len);
+        texts.iter().for_each(|text| write_str(out, text));
         match &self.credential_id {
-            Some(credential_id) => write_texts(out, [sid, code, user_id, credential_id]),
-            None => write_texts(out, [sid, code, user_id]),
+            Some(credential_id) => write_str(out, credential_id),
+            None if self.expires_at.is_some() => write_nil(out),
+            None => {}
+        }
+        if let Some(time) = self.expires_at {
+            write_uint(out, time);
         }
     }
 
@@ -94,6 +110,7 @@ impl Row for LoginSession {
             code: Secret::new(fields.text()?),
             user_id: fields.text()?,
             credential_id: fields.text(),
+            expires_at: fields.uint(),
         })
     }
 }
@@ -119,16 +136,25 @@ impl Row for Password {
     }
 }
 
-impl Row for RestoreToken {
+impl Row for PasswordToken {
     const SPACE: &'static str = "password_token";
-    const FIELDS: usize = 2;
+    const FIELDS: usize = 3;
 
     fn write(&self, out: &mut Vec<u8>) {
-        write_texts(out, [&self.user_id, self.token.expose()]);
+        write_array(out, 2 + usize::from(self.expires_at.is_some()));
+        write_str(out, &self.user_id);
+        write_str(out, self.token.expose());
+        if let Some(time) = self.expires_at {
+            write_uint(out, time);
+        }
     }
 
     fn read(tuple: &[u8]) -> Option<Self> {
         let mut fields = Fields(items(tuple));
-        Some(Self { user_id: fields.text()?, token: Secret::new(fields.text()?) })
+        Some(Self {
+            user_id: fields.text()?,
+            token: Secret::new(fields.text()?),
+            expires_at: fields.uint(),
+        })
     }
 }

@@ -36,8 +36,8 @@ indexes! {
     Password "password" "primary"
     /// Passwords by user.
     PasswordByUser "password" "user"
-    /// Restore tokens by user.
-    RestoreToken "password_token" "primary"
+    /// Activation codes and restore tokens by user.
+    PasswordToken "password_token" "primary"
     /// Social credentials by id.
     Credential "social" "primary"
     /// Social credentials by user, then provider.
@@ -115,14 +115,12 @@ impl Record {
         read_f64(&mut self.field(field_no)?).ok()
     }
 
-    /// The same with another value in a field that it has.
+    /// The same with another value in a field; nil stands in fields before it that are not there.
     pub fn with(&self, field_no: usize, value: Field<'_>) -> Self {
-        let mut out = Vec::with_capacity(self.0.len());
-        write_array(&mut out, items(&self.0).count());
-        for (no, field) in items(&self.0).enumerate() {
-            if no == field_no { value.write(&mut out) } else { out.extend_from_slice(field) }
-        }
-        Self(out)
+        let mut fields: Vec<_> = items(&self.0).map(|field| Field::Raw(Some(field))).collect();
+        fields.resize(fields.len().max(field_no + 1), Field::Raw(None));
+        fields[field_no] = value;
+        Self::of(&fields)
     }
 }
 

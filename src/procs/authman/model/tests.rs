@@ -39,10 +39,15 @@ fn rows_are_tuples_of_the_lua_application() {
         code: Secret::new("c"),
         user_id: "u".into(),
         credential_id: None,
+        expires_at: None,
     };
     check(&session, r#"["s", "c", "u"]"#);
     session.credential_id = Some("k".into());
     check(&session, r#"["s", "c", "u", "k"]"#);
+    session.expires_at = Some(7);
+    check(&session, r#"["s", "c", "u", "k", 7]"#);
+    session.credential_id = None;
+    check(&session, r#"["s", "c", "u", null, 7]"#);
 
     let credential = Credential {
         id: "k".into(),
@@ -53,8 +58,11 @@ fn rows_are_tuples_of_the_lua_application() {
     };
     check(&credential, r#"["k", "u", "facebook", "1", "t"]"#);
 
-    let token = RestoreToken { user_id: "u".into(), token: Secret::new("t") };
+    let user_id = "u".to_owned();
+    let mut token = PasswordToken { user_id, token: Secret::new("t"), expires_at: None };
     check(&token, r#"["u", "t"]"#);
+    token.expires_at = Some(7);
+    check(&token, r#"["u", "t", 7]"#);
     let hash = PasswordHash::stored(b"h".to_vec());
     let password = Password { id: "p".into(), user_id: "u".into(), hash };
     check(&password, r#"["p", "u", "h"]"#);
@@ -92,7 +100,7 @@ fn known_fields_are_those_of_the_space() {
     check::<Credential>();
     check::<LoginSession>();
     check::<Password>();
-    check::<RestoreToken>();
+    check::<PasswordToken>();
 }
 
 #[test]
@@ -100,6 +108,6 @@ fn rows_of_others_are_none() {
     assert_eq!(LoginSession::read(&[0x90]), None);
     assert_eq!(Credential::read(&[0xc0]), None);
     assert_eq!(Password::read(&[0x93, 0xa1, b'p', 0xa1, b'u', 1]), None);
-    assert_eq!(RestoreToken::read(&[0x91, 0xa1, b'u']), None);
+    assert_eq!(PasswordToken::read(&[0x91, 0xa1, b'u']), None);
     assert_eq!(User::read(&[0x93, 0x01, 0x02, 0x03]), None);
 }

@@ -151,6 +151,7 @@ pub(super) fn list_apps(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Repl
         .with("total", Field::Uint(accounts.count(Index::App)? as u64))
         .with("offset", echoed(0, offset, 0))
         .with("limit", echoed(1, limit, LIST_LIMIT));
-    let reply = Object::default().with("data", Field::Raw(Some(&data))).with_object("pager", pager);
+    let reply =
+        Object::default().with("data", Field::Raw(Some(&data))).with_object("pager", &pager);
     Ok(Ok(Reply::Value(reply.encoded())))
 }

@@ -77,7 +77,7 @@ pub(super) fn with_consumers(
     let mut objects = Vec::with_capacity(records.len());
     for record in records {
         if let Ok(consumer) = consumer(accounts, record.text(authorization::CONSUMER_KEY))? {
-            objects.push(Object::of(names, record).with_object("consumer", consumer));
+            objects.push(Object::of(names, record).with_object("consumer", &consumer));
         }
     }
     Ok(objects)

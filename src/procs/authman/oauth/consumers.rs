@@ -71,7 +71,7 @@ pub(super) fn load_consumers(call: &Call<'_>, accounts: &dyn Accounts) -> Judged
         }
     }
     let map = found.into_iter();
-    let map = map.fold(Object::default(), |map, (key, object)| map.with_object(key, object));
+    let map = map.fold(Object::default(), |map, (key, object)| map.with_object(key, &object));
     Ok(Ok(Reply::Value(map.encoded())))
 }
 

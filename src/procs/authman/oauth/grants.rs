@@ -60,7 +60,7 @@ fn save(
 pub(super) fn get_code(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply> {
     let code = accepted!(find(call, accounts, Index::Code, Refusal::OauthCodeNotFound));
     let consumer = accepted!(consumer(accounts, code.text(grant::CONSUMER_KEY)));
-    Ok(Ok(Reply::Value(Object::of(CODE, &code).with_object("consumer", consumer).encoded())))
+    Ok(Ok(Reply::Value(Object::of(CODE, &code).with_object("consumer", &consumer).encoded())))
 }
 
 /// Gives a token with its consumer, expired or not, by its access token.
@@ -70,7 +70,7 @@ pub(super) fn get_code(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply
 pub(super) fn get_access(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply> {
     let token = accepted!(find(call, accounts, Index::Token, Refusal::OauthAccessTokenNotFound));
     let consumer = accepted!(consumer(accounts, token.text(grant::CONSUMER_KEY)));
-    Ok(Ok(Reply::Value(Object::of(TOKEN, &token).with_object("consumer", consumer).encoded())))
+    Ok(Ok(Reply::Value(Object::of(TOKEN, &token).with_object("consumer", &consumer).encoded())))
 }
 
 /// Gives a token with its consumer, expired or not, by its refresh token.
@@ -83,7 +83,7 @@ pub(super) fn get_refresh(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Re
     let Ok(consumer) = consumer(accounts, token.text(grant::CONSUMER_KEY))? else {
         return Ok(Err(Refusal::Unexplained));
     };
-    Ok(Ok(Reply::Value(Object::of(TOKEN, &token).with_object("consumer", consumer).encoded())))
+    Ok(Ok(Reply::Value(Object::of(TOKEN, &token).with_object("consumer", &consumer).encoded())))
 }
 
 /// Removes a code.

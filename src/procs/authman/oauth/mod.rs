@@ -17,7 +17,7 @@ mod authorizations;
 mod consumers;
 pub mod field;
 mod grants;
-mod object;
+pub(super) mod object;
 mod redirects;
 
 use lycosa_proto::error::Result;

@@ -49,19 +49,23 @@ pub(super) const REDIRECT: &[(&str, usize)] = &[("consumer_key", 0), ("user_id",
 
 /// A map that is being made.
 #[derive(Default)]
-pub(super) struct Object {
+pub(in crate::procs::authman) struct Object {
     len: usize,
     pairs: Vec<u8>,
 }
 
 impl Object {
     /// The fields of a record under their names; what lies beyond its end is left out.
-    pub(super) fn of(names: &[(&str, usize)], record: &Record) -> Self {
+    pub(in crate::procs::authman) fn of(names: &[(&str, usize)], record: &Record) -> Self {
         Self::default().and(names, record)
     }
 
     /// Adds fields of another record.
-    pub(super) fn and(mut self, names: &[(&str, usize)], record: &Record) -> Self {
+    pub(in crate::procs::authman) fn and(
+        mut self,
+        names: &[(&str, usize)],
+        record: &Record,
+    ) -> Self {
         for (name, field_no) in names {
             if let Some(value) = record.field(*field_no) {
                 self = self.with(name, Field::Raw(Some(value)));
@@ -71,7 +75,7 @@ impl Object {
     }
 
     /// Adds a value.
-    pub(super) fn with(mut self, name: &str, value: Field<'_>) -> Self {
+    pub(in crate::procs::authman) fn with(mut self, name: &str, value: Field<'_>) -> Self {
         self.len += 1;
         write_str(&mut self.pairs, name);
         value.write(&mut self.pairs);
@@ -79,7 +83,7 @@ impl Object {
     }
 
     /// Adds another map.
-    pub(super) fn with_object(mut self, name: &str, object: Self) -> Self {
+    pub(in crate::procs::authman) fn with_object(mut self, name: &str, object: &Self) -> Self {
         self.len += 1;
         write_str(&mut self.pairs, name);
         object.write(&mut self.pairs);
@@ -87,7 +91,7 @@ impl Object {
     }
 
     /// Writes the map. Without any pair it is an array, as an empty Lua table.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(in crate::procs::authman) fn write(&self, out: &mut Vec<u8>) {
         match self.len {
             0 => write_array(out, 0),
             len => write_map(out, len),
@@ -96,7 +100,7 @@ impl Object {
     }
 
     /// The map as MsgPack.
-    pub(super) fn encoded(&self) -> Vec<u8> {
+    pub(in crate::procs::authman) fn encoded(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.write(&mut out);
         out

@@ -24,7 +24,7 @@ impl Writing<'_, '_> {
         for index in [
             Index::User,
             Index::PasswordByUser,
-            Index::RestoreToken,
+            Index::PasswordToken,
             Index::CredentialByUser,
             Index::SessionByUser,
         ] {

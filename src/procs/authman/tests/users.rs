@@ -2,12 +2,12 @@
 
 use super::*;
 
-const INVALID: &str = r#"[false, {"3": "Invalid params"}]"#;
-const NOT_ACTIVE: &str = r#"[false, {"4": "User not activated"}]"#;
-const WRONG_PASSWORD: &str = r#"[false, {"5": "Wrong password"}]"#;
-const WEAK: &str = r#"[false, {"14": "Password to weak"}]"#;
-const WRONG_TOKEN: &str = r#"[false, {"9": "Wrong restore token"}]"#;
-const PASSWORD: &str = "Passw0rd";
+pub(super) const INVALID: &str = r#"[false, {"3": "Invalid params"}]"#;
+pub(super) const NOT_ACTIVE: &str = r#"[false, {"4": "User not activated"}]"#;
+pub(super) const WRONG_PASSWORD: &str = r#"[false, {"5": "Wrong password"}]"#;
+pub(super) const WEAK: &str = r#"[false, {"14": "Password to weak"}]"#;
+pub(super) const WRONG_TOKEN: &str = r#"[false, {"9": "Wrong restore token"}]"#;
+pub(super) const PASSWORD: &str = "Passw0rd";
 
 /// Arguments from a JSON text.
 pub(super) fn json(text: &str) -> Args {
@@ -16,13 +16,8 @@ pub(super) fn json(text: &str) -> Args {
     )
 }
 
-/// The activation code of a user of the bench.
-fn code(user_id: &str) -> String {
-    codes::activation_code(&secrets().activation, user_id).expose().to_owned()
-}
-
 /// The answer for a user of the bench whose id is `u1` and email `a@b`.
-fn u1(is_active: bool, profile: &str, more: &str) -> String {
+pub(super) fn u1(is_active: bool, profile: &str, more: &str) -> String {
     format!(
         r#"[true, {{"id": "u1", "email": "a@b", "is_active": {is_active}, "profile": {profile}{more}}}]"#
     )
@@ -33,12 +28,31 @@ impl Bench {
         assert_eq!(self.call(name, args).await, expected, "{name} {args:?}");
     }
 
-    /// An active user `u1` with email `a@b`.
+    /// Registers a person; gives the activation code.
+    pub(super) async fn register(&self, args: &[&str]) -> String {
+        let answer = self.call("registration", args).await;
+        let (_, code) = answer.split_once(r#""code": ""#).expect("a code");
+        code.trim_end_matches("\"}]").to_owned()
+    }
+
+    /// The token for a new password.
+    pub(super) async fn token(&self, email: &str) -> String {
+        let answer = self.call("restore_password", &[email]).await;
+        let token = answer.strip_prefix("[true, \"").and_then(|rest| rest.strip_suffix("\"]"));
+        token.expect("a token").to_owned()
+    }
+
+    /// Makes an active user `u1` with email `a@b`.
+    pub(super) async fn complete(&self) {
+        let code = self.register(&["a@b", "u1"]).await;
+        let args = ["a@b", &code, PASSWORD];
+        self.expect("complete_registration", &args, &u1(true, "null", "")).await;
+    }
+
+    /// A bench with that user.
     pub(super) async fn with_user() -> Self {
         let bench = Self::new().await;
-        bench.call("registration", &["a@b", "u1"]).await;
-        let args = ["a@b", &code("u1"), PASSWORD];
-        bench.expect("complete_registration", &args, &u1(true, "null", "")).await;
+        bench.complete().await;
         bench
     }
 }
@@ -49,9 +63,9 @@ async fn a_registration_from_the_email_to_the_password() {
     for bad in [&["not_email"][..], &[""], &[]] {
         bench.expect("registration", bad, INVALID).await;
     }
-    let registered = u1(false, "null", &format!(r#", "code": "{}""#, code("u1")));
-    bench.expect("registration", &["A@B", "u1"], &registered).await;
-    bench.expect("registration", &["a@b", "another"], &registered).await;
+    let older = bench.register(&["A@B", "u1"]).await;
+    let right = bench.register(&["a@b", "another"]).await;
+    assert_eq!(older, right);
     bench.expect("auth", &["a@b", PASSWORD], NOT_ACTIVE).await;
     bench.expect("restore_password", &["a@b"], NOT_ACTIVE).await;
     bench.expect("complete_restore_password", &["a@b", "t", "weak"], NOT_ACTIVE).await;
@@ -59,7 +73,6 @@ async fn a_registration_from_the_email_to_the_password() {
     bench.expect("get_profile", &["u1"], &u1(false, "null", "")).await;
 
     let complete = "complete_registration";
-    let right = code("u1");
     bench.expect(complete, &["no", &right, PASSWORD], INVALID).await;
     bench.expect(complete, &["a@b", "", PASSWORD], INVALID).await;
     bench.expect(complete, &["no@b", "bad", "weak"], WEAK).await;
@@ -112,19 +125,16 @@ async fn people_who_came_from_a_provider_have_no_password() {
 
 #[tokio::test]
 async fn a_forgotten_password() {
-    let mut bench = Bench::with_user().await;
+    let bench = Bench::with_user().await;
     let (_, session) = bench.session("auth", &["a@b", PASSWORD]).await;
     bench.session("auth", &["a@b", PASSWORD]).await;
     let complete = "complete_restore_password";
     bench.expect(complete, &["a@b", "guess", "N3w-one!"], WRONG_TOKEN).await;
-    let token = codes::restore_token(&secrets().restore, "u1", START).expose().to_owned();
     for bad in [&["no@b"][..], &[""], &[]] {
         bench.expect("restore_password", bad, NOT_FOUND).await;
     }
-    bench.expect("restore_password", &["A@B"], &format!(r#"[true, "{token}"]"#)).await;
-    bench.now += 1;
-    let newer = codes::restore_token(&secrets().restore, "u1", START + 1).expose().to_owned();
-    bench.expect("restore_password", &["a@b"], &format!(r#"[true, "{newer}"]"#)).await;
+    let (token, newer) = (bench.token("A@B").await, bench.token("a@b").await);
+    assert_ne!(token, newer);
 
     bench.expect(complete, &["a@b", "", "N3w-one!"], INVALID).await;
     bench.expect(complete, &["no@b", &newer, "weak"], NOT_FOUND).await;
@@ -180,10 +190,9 @@ async fn a_user_who_is_deleted() {
     bench.check(&session, WRONG_SIGN).await;
     assert_eq!(bench.store.counts(), (0, 0, 0));
 
-    bench.call("registration", &["a@b", "u1"]).await;
-    bench
-        .expect("complete_registration", &["a@b", &code("u1"), "0ther-one"], &u1(true, "null", ""))
-        .await;
+    let code = bench.register(&["a@b", "u1"]).await;
+    let args = ["a@b", &code, "0ther-one"];
+    bench.expect("complete_registration", &args, &u1(true, "null", "")).await;
     bench.expect("auth", &["a@b", PASSWORD], WRONG_PASSWORD).await;
     let token = token.trim_start_matches("[true, \"").trim_end_matches("\"]");
     bench.expect("complete_restore_password", &["a@b", token, "N3w-one!"], WRONG_TOKEN).await;

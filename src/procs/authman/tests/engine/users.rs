@@ -1,5 +1,7 @@
 //! The user procedures' rows, and what is left of a user who is deleted.
 
+use lycosa_proto::msgpack::read_str;
+
 use super::*;
 use crate::procs::authman::password::PasswordHash;
 
@@ -40,15 +42,18 @@ async fn rows_of_a_registration_are_those_of_the_lua_application() {
     assert_eq!(running.only_row("auth_user")[3], "true");
     running.call("auth", &["a@b", "Passw0rd"]).await;
     assert_eq!(running.only_row("auth_user").len(), 7);
-    assert_eq!(running.only_row("auth_sesssion").len(), 3);
+    let session = running.only_row("auth_sesssion");
+    assert_eq!((session.len(), session[3].as_str()), (5, "null"));
+    assert!(session[4].parse::<u64>().unwrap() > instance_now());
     let kept = |password: &[u8]| {
         running.context.read(|db| {
             let space = db.space_by_name("auth_password_credential").unwrap();
             let row = space.primary().unwrap().iter().next().unwrap().clone();
             assert_eq!((space.len(), row.field_count()), (1, 3));
             assert_eq!(row.field(1), Some(&b"\xa2u1"[..]));
-            let hash = PasswordHash::of("u1", password);
-            assert_eq!(row.field(2), Some(&[b"\xd9\x20", hash.as_bytes()].concat()[..]));
+            let hash = read_str(&mut row.field(2).unwrap()).unwrap();
+            assert!(hash.starts_with(b"$argon2id$v=19$m=19456,t=2,p=1$"));
+            assert!(PasswordHash::stored(hash.to_vec()).is_of("u1", password));
             Text(row.field(0).unwrap()).to_string()
         })
     };
@@ -57,7 +62,11 @@ async fn rows_of_a_registration_are_those_of_the_lua_application() {
 
     let answer = running.call("restore_password", &["a@b"]).await;
     let token = text_of(&answer);
-    assert_eq!(running.rows("auth_password_token"), [format!(r#"["u1", "{token}"]"#)]);
+    let kept_token = running.only_row("auth_password_token");
+    assert_eq!((kept_token.len(), kept_token[0].as_str()), (3, "\"u1\""));
+    assert_eq!(kept_token[1].trim_matches('"').len(), 64);
+    let lifetime = kept_token[2].parse::<u64>().unwrap() - instance_now();
+    assert!((3500..=3600).contains(&lifetime), "{lifetime}");
     running.call("complete_restore_password", &["a@b", token, "N3w-one!"]).await;
     assert_eq!(kept(b"N3w-one!"), id, "the row of the older password");
     assert_eq!(running.rows("auth_password_token").len(), 0);
@@ -68,20 +77,39 @@ async fn rows_of_a_registration_are_those_of_the_lua_application() {
 
 #[tokio::test]
 async fn codes_survive_a_restart() {
-    for secrets in ["{activation_secret: a, restore_secret: r}", "{}"] {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::new(dir.path(), "{}").await;
+    let code = running.register().await;
+    running.stop();
+    let running = Running::new(dir.path(), "{}").await;
+    let answer = running.call("complete_registration", &["a@b", &code, "Passw0rd"]).await;
+    assert!(answer.starts_with("[true, "), "{answer}");
+    let token = running.call("restore_password", &["a@b"]).await;
+    running.stop();
+    let running = Running::new(dir.path(), "{}").await;
+    let args = ["a@b", text_of(&token), "N3w-one!"];
+    let answer = running.call("complete_restore_password", &args).await;
+    assert!(answer.starts_with("[true, "), "{answer}");
+}
+
+#[tokio::test]
+async fn legacy_codes_survive_a_restart() {
+    for secrets in ["activation_secret: a, restore_secret: r", ""] {
+        let settings = format!("{{codes: {{legacy: true}}, {secrets}}}");
         let dir = tempfile::tempdir().unwrap();
-        let running = Running::new(dir.path(), secrets).await;
+        let running = Running::new(dir.path(), &settings).await;
         let code = running.register().await;
         running.stop();
-        let running = Running::new(dir.path(), secrets).await;
+        let running = Running::new(dir.path(), &settings).await;
         assert_eq!(running.register().await, code, "{secrets}");
         let rows = running.rows("_schema");
         for option in ["activation_secret", "restore_secret"] {
             let is_kept = rows.iter().any(|row| row.starts_with(&format!("[\"authman_{option}\"")));
-            assert_eq!(is_kept, secrets == "{}", "{option}");
+            assert_eq!(is_kept, secrets.is_empty(), "{option}");
         }
         running.stop();
-        let running = Running::new(dir.path(), "{activation_secret: other}").await;
+        let other = "{codes: {legacy: true}, activation_secret: other}";
+        let running = Running::new(dir.path(), other).await;
         assert_ne!(running.register().await, code, "{secrets}");
     }
 }

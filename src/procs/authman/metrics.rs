@@ -1,0 +1,79 @@
+//! What is counted since the process started, as `auth.stat` shows it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Authman;
+use super::answer::Reply;
+use super::model::Field;
+use super::oauth::object::Object;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, number: u64) {
+        self.0.fetch_add(number, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The numbers.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Hashes of passwords that were replaced by newer ones at a login.
+    pub replaced_hashes: Counter,
+    /// Passes over rows that expire.
+    pub passes: Counter,
+    /// Passes that ended early, because of the database.
+    pub failed_passes: Counter,
+    /// Times that the database was held to look at rows.
+    pub portions: Counter,
+    /// Login sessions that were removed because they had expired.
+    pub sessions: Counter,
+    /// Activation codes and restore tokens, likewise.
+    pub password_tokens: Counter,
+    /// Codes of the OAuth2 server, likewise.
+    pub oauth_codes: Counter,
+    /// Tokens of the OAuth2 server, likewise.
+    pub oauth_tokens: Counter,
+}
+
+impl Authman {
+    /// What was counted.
+    ///
+    /// Out: map of `accounts`, itself a map of numbers.
+    pub fn stat(&self) -> Reply {
+        let Metrics {
+            replaced_hashes,
+            passes,
+            failed_passes,
+            portions,
+            sessions,
+            password_tokens,
+            oauth_codes,
+            oauth_tokens,
+        } = &self.metrics;
+        let counters = [
+            ("replaced_hashes", replaced_hashes),
+            ("expiration_passes", passes),
+            ("expiration_failed_passes", failed_passes),
+            ("expiration_portions", portions),
+            ("expired_sessions", sessions),
+            ("expired_password_tokens", password_tokens),
+            ("expired_oauth_codes", oauth_codes),
+            ("expired_oauth_tokens", oauth_tokens),
+        ];
+        let accounts = Object::default()
+            .with("refused_attempts", Field::Uint(self.attempts.refused()))
+            .with("running_hashes", Field::Uint(self.hasher.running()));
+        let accounts = counters.iter().fold(accounts, |object, (name, counter)| {
+            object.with(name, Field::Uint(counter.get()))
+        });
+        Reply::Value(Object::default().with_object("accounts", &accounts).encoded())
+    }
+}
