@@ -13,6 +13,8 @@ pub(crate) enum Answer {
     Bytes(Vec<u8>),
     /// Keeps the connection open and says nothing.
     Silence,
+    /// Begins an answer and goes on byte by byte, without an end.
+    Trickle,
 }
 
 impl Answer {
@@ -84,6 +86,13 @@ async fn converse(
         // A client that has had enough closes first; that is its right.
         Answer::Bytes(bytes) => drop(socket.write_all(&bytes).await),
         Answer::Silence => std::future::pending().await,
+        Answer::Trickle => {
+            let mut sent = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            while sent.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                sent = socket.write_all(b" ").await;
+            }
+        }
     }
 }
 
