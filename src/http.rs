@@ -29,6 +29,10 @@ use url::checked;
 /// Time for a connection and its TLS handshake; a channel's own time may be shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time that a connection is kept for the next request. Shorter than servers keep theirs, so that a request which cannot
+/// be sent twice does not meet a connection that is being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// Time between the two attempts of a request that is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -177,6 +181,7 @@ impl Http {
         let runtime = runtime.map_err(|e| HttpError::Connect(e.to_string()))?;
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .redirect(redirect::Policy::none())
             .no_proxy()
             .user_agent(concat!("lycosa/", env!("CARGO_PKG_VERSION")))

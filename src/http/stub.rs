@@ -21,8 +21,11 @@ impl Answer {
     /// An answer with a status and a body of known length.
     pub(crate) fn new(status: u16, body: &str) -> Self {
         Self::Bytes(
-            format!("HTTP/1.1 {status} Text\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-                .into(),
+            format!(
+                "HTTP/1.1 {status} Text\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len(),
+            )
+            .into(),
         )
     }
 }

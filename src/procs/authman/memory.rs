@@ -5,8 +5,8 @@ use lycosa_proto::error::Result;
 use parking_lot::Mutex;
 
 use super::model::{
-    Accounts, AccountsMut, Credential, LoginSession, Password, RestoreToken, Row, Store, User,
-    user_type,
+    Accounts, AccountsMut, Credential, LoginSession, Password, RestoreToken, Row, SocialState,
+    Store, User, user_type,
 };
 
 /// The rows as tuples, so that every test goes through their encoding.
@@ -17,6 +17,7 @@ pub(super) struct Rows {
     sessions: Vec<Vec<u8>>,
     passwords: Vec<Vec<u8>>,
     restore_tokens: Vec<Vec<u8>>,
+    social_states: Vec<Vec<u8>>,
 }
 
 /// Rows behind a lock.
@@ -156,6 +157,21 @@ impl AccountsMut for Rows {
     fn put_credential(&mut self, credential: &Credential) -> Result<()> {
         put(&mut self.credentials, credential, |old| old.id == credential.id);
         Ok(())
+    }
+
+    fn put_social_state(&mut self, state: &SocialState, now: u64, max: u64) -> Result<()> {
+        delete(&mut self.social_states, |old: &SocialState| old.expires_at <= now);
+        put(&mut self.social_states, state, |old| old.key == state.key);
+        while self.social_states.len() as u64 > max {
+            self.social_states.remove(0);
+        }
+        Ok(())
+    }
+
+    fn take_social_state(&mut self, key: &str) -> Result<Option<SocialState>> {
+        let found = find(&self.social_states, |row: &SocialState| row.key == key);
+        delete(&mut self.social_states, |row: &SocialState| row.key == key);
+        Ok(found)
     }
 
     fn put_session(&mut self, session: &LoginSession) -> Result<()> {

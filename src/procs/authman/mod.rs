@@ -12,6 +12,7 @@
 //! - [`args`], [`answer`]: what comes in, what goes out, the refusals.
 //! - [`password`], [`codes`], [`session`]: hashes, codes sent by email, signed login sessions.
 //! - [`provider`]: the providers of social login.
+//! - [`state`], [`recheck`]: what is kept from the consent page to the callback; asking a provider again.
 //! - [`registration`], [`login`], [`profile`], [`social`], [`check`]: the procedures.
 //! - [`install`]: the spaces are made, the secrets are kept.
 //! - [`store`], [`module`]: the procedures on the engine, under their names.
@@ -31,10 +32,12 @@ pub mod module;
 pub mod password;
 pub mod profile;
 pub mod provider;
+pub mod recheck;
 pub mod registration;
 pub mod session;
 pub mod social;
 pub mod spaces;
+pub mod state;
 pub mod store;
 
 use std::time::Duration;
@@ -47,6 +50,7 @@ use crate::procs::Args;
 use answer::Answer;
 use model::{AccountsMut, LoginSession, Store};
 use provider::Provider;
+use recheck::Rechecks;
 
 pub use module::AuthmanModule;
 
@@ -77,10 +81,12 @@ pub enum Procedure {
     SocialAuthUrl,
     /// [`Authman::social_auth`]
     SocialAuth,
+    /// [`Authman::stat`]
+    Stat,
 }
 
 /// The procedures with their names, as IPROTO CALL has them.
-pub const PROCEDURES: [(&str, Procedure); 12] = [
+pub const PROCEDURES: [(&str, Procedure); 13] = [
     ("auth.registration", Procedure::Registration),
     ("auth.complete_registration", Procedure::CompleteRegistration),
     ("auth.set_profile", Procedure::SetProfile),
@@ -93,6 +99,7 @@ pub const PROCEDURES: [(&str, Procedure); 12] = [
     ("auth.complete_restore_password", Procedure::CompleteRestorePassword),
     ("auth.social_auth_url", Procedure::SocialAuthUrl),
     ("auth.social_auth", Procedure::SocialAuth),
+    ("auth.stat", Procedure::Stat),
 ];
 
 impl Procedure {
@@ -136,6 +143,12 @@ pub struct Authman {
     password_strength: PasswordStrength,
     /// Every provider that there is.
     providers: Vec<Provider>,
+    /// Time for which a login may be under way.
+    state_lifetime: Duration,
+    /// Logins that may be under way.
+    states_max: u64,
+    /// Providers that are being asked again.
+    rechecks: Rechecks,
 }
 
 impl Authman {
@@ -148,6 +161,9 @@ impl Authman {
             social_check_time: config.social_check_time,
             password_strength: config.password_strength,
             providers: Provider::all(config, http),
+            state_lifetime: config.state_lifetime,
+            states_max: config.states_max,
+            rechecks: Rechecks::default(),
         }
     }
 
@@ -175,8 +191,9 @@ impl Authman {
             Procedure::CompleteRestorePassword => {
                 self.complete_restore_password(args, store, drawn).await
             }
-            Procedure::SocialAuthUrl => Ok(self.social_auth_url(args)),
+            Procedure::SocialAuthUrl => self.social_auth_url(args, store, drawn).await,
             Procedure::SocialAuth => self.social_auth(args, store, drawn).await,
+            Procedure::Stat => Ok(self.stat()),
         }
     }
 

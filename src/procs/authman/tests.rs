@@ -1,4 +1,5 @@
 mod engine;
+mod openid;
 mod users;
 
 use std::sync::Arc;

@@ -52,6 +52,8 @@ places! {
     scope_by_user "oauth_scope" "user_id"
     redirect "oauth_redirect" "primary"
     redirect_by_user "oauth_redirect" "user_id"
+    social_state "social_state" "primary"
+    social_state_by_expiry "social_state" "expires_at"
 }
 
 /// The index of a name in the space that the configuration knows under `key`.
