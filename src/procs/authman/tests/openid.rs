@@ -134,7 +134,8 @@ async fn of_too_many_states_the_oldest_are_forgotten() {
 async fn providers_of_the_lua_application_may_want_a_state_too() {
     let openid = Openid::new("").await;
     let url = openid.call("social_auth_url", json!(["facebook", "own"])).await;
-    let state = query(url.trim_start_matches("[true, \"").trim_end_matches("\"]"), "state").unwrap();
+    let state =
+        query(url.trim_start_matches("[true, \"").trim_end_matches("\"]"), "state").unwrap();
     assert!(state.len() == 43 + 4 && state.ends_with(".own"), "{state}");
     assert_eq!(openid.call("social_auth", json!(["facebook", "c"])).await, WRONG_CODE);
 }
@@ -166,7 +167,8 @@ async fn a_refresh_token_is_used_once_at_a_time() {
     let mut openid = Openid::new("").await;
     let state = openid.begin("").await;
     let answer = openid.come_back(&state).await;
-    let session = answer.split("\"session\": \"").nth(1).unwrap().trim_end_matches("\"}]").to_owned();
+    let session =
+        answer.split("\"session\": \"").nth(1).unwrap().trim_end_matches("\"}]").to_owned();
     openid.now += 100;
     openid.issuer.says.lock().claims.clear();
     openid.issuer.says.lock().token.insert("refresh_token".into(), json!("rt2"));
@@ -177,7 +179,8 @@ async fn a_refresh_token_is_used_once_at_a_time() {
     assert_eq!(openid.issuer.asked("/token"), 2, "one login, one refresh");
     assert!(openid.call("check_auth", json!([session])).await.starts_with("[true"));
     let asked = openid.issuer.stub.requests();
-    let refreshes: Vec<_> = asked.iter().filter_map(|text| text.split("&refresh_token=").nth(1)).collect();
+    let refreshes: Vec<_> =
+        asked.iter().filter_map(|text| text.split("&refresh_token=").nth(1)).collect();
     assert_eq!(refreshes, ["rt", "rt2"]);
 
     openid.issuer.says.lock().info = json!({"sub": "another"});
