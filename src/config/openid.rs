@@ -287,4 +287,60 @@ mod tests {
         check("https://a example", false);
         check("ftp://127.0.0.1", false);
     }
+
+    #[test]
+    fn providers_that_cannot_work_are_refused() {
+        let check = |provider: &str, expected: &str| {
+            let yaml = format!("roles_cfg: {{authman: {{providers: {{p: {provider}}}}}}}");
+            let error = crate::config::Config::from_yaml(&yaml).unwrap_err().to_string();
+            assert_eq!(error, format!("roles_cfg.authman.providers.p{expected}"));
+        };
+        let whole = "client_id: C, redirect_uri: 'https://x'";
+        check("{redirect_uri: x}", ".client_id: null is not allowed; text that is not empty");
+        check(
+            &format!("{{{whole}}}"),
+            ".issuer: null is not allowed; an address, unless a ready entry is named or endpoints has \
+             consent_url, token_url and profile_url",
+        );
+        check(
+            &format!("{{{whole}, issuer: 'http://id.example'}}"),
+            ".issuer: \"http://id.example\" is not allowed; an address that begins with https://, or \
+             http:// and this machine",
+        );
+        check(
+            &format!("{{{whole}, ready: google, algorithms: [HS256]}}"),
+            ".algorithms.1: \"HS256\" is not allowed; one of: RS256, RS384, RS512, PS256, PS384, \
+             PS512, ES256, ES384, EdDSA",
+        );
+        check(
+            &format!("{{{whole}, ready: google, client_secret: [hush]}}"),
+            ".client_secret: (hidden) is not allowed; text",
+        );
+        check(
+            &format!(
+                "{{{whole}, ready: apple, client_secret_jwt: {{team_id: T, key_id: K, private_key: hush}}}}"
+            ),
+            ".client_secret_jwt.private_key: (hidden) is not allowed; a private key, PKCS#8 in PEM",
+        );
+        check(
+            "hush",
+            ": (hidden) is not allowed; a map with keys: ready, issuer, client_id, \
+             client_secret, client_secret_jwt, redirect_uri, scopes, endpoints, claims, \
+             consent_params, token_auth, algorithms, trust_email, check_state",
+        );
+    }
+
+    #[test]
+    fn a_name_may_stand_for_a_ready_entry() {
+        let yaml = "roles_cfg: {authman: {providers: {
+            github: {client_id: 17, redirect_uri: 'https://x'},
+            work: {ready: gitlab, client_id: C, client_secret: hush, redirect_uri: 'https://x'}}}}";
+        let config = crate::config::Config::from_yaml(yaml).unwrap();
+        let providers = &config.roles_cfg.authman.providers;
+        assert_eq!(providers["github"].ready, Some(ReadyProvider::Github));
+        assert_eq!(providers["github"].client_id, "17");
+        assert_eq!(providers["work"].ready, Some(ReadyProvider::Gitlab));
+        assert!(providers["work"].check_state);
+        assert!(!format!("{config:?}").contains("hush"));
+    }
 }

@@ -123,7 +123,7 @@ static YANDEX: ReadyDef = ReadyDef {
     ..PLAIN
 };
 
-/// <https://id.vk.com/about/business/go/docs/en/vkid/latest/vk-id/connection/start-integration/auth-without-sdk/auth-without-sdk-web>
+/// <https://id.vk.com/about/business/go/docs/en/vkid/latest/vk-id/intro/main>
 static VKID: ReadyDef = ReadyDef {
     endpoints: [
         "https://id.vk.ru/authorize",
