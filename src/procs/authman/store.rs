@@ -208,7 +208,7 @@ impl AccountsMut for Writing<'_, '_> {
         let mut oldest = Vec::new();
         let empty = texts(&[]);
         self.each(place, &empty, STATES_LOOKED_AT, |row| {
-            oldest.push(SocialState::read(row.data()))
+            oldest.push(SocialState::read(row.data()));
         })?;
         let len = self.txn.db().space(place.space_id)?.len() as u64;
         // What there will be too many of once the new one is there.

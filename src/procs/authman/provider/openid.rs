@@ -212,7 +212,7 @@ impl Openid {
         }
         match way {
             TokenAuth::Basic => {
-                form.authorization = Some(Authorization::Basic(&basic[0], &basic[1]))
+                form.authorization = Some(Authorization::Basic(&basic[0], &basic[1]));
             }
             TokenAuth::Post => form.params.extend([
                 ("client_id", settings.client_id.as_str()),
