@@ -112,8 +112,8 @@ def measure(port, seconds, workload="select", shape="16x8"):
     ran = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if ran.returncode:
         raise SystemExit(ran.stderr)
-    line = next(line for line in ran.stdout.splitlines() if re.match(rf"\s*{workload}\s", line))
-    words = line.split()
+    rows = [re.split(r"[\s|]+", line.strip(" |")) for line in ran.stdout.splitlines()]
+    words = next(words for words in rows if words[0] == workload)
     return float(words[2].replace(",", "")), float(words[4].replace(",", ""))
 
 
@@ -140,9 +140,8 @@ def main():
             for _ in range(options.rounds):
                 alone.append(measure(server.port, options.seconds))
                 with Logins(server.port, options.logins) as logins:
-                    before = logins.done
                     beside.append(measure(server.port, options.seconds))
-                    done += logins.done - before
+                done += logins.done
                 failed += logins.failed
     for name, found in (("alone", alone), ("beside logins", beside)):
         rates, p99s = zip(*found, strict=True)
@@ -150,7 +149,7 @@ def main():
         print(f"select 16x8 {name}: {rate:.0f} requests/s, p99 {p99:.0f} us")
     ratios = [(b[0] / a[0], b[1] / a[1]) for a, b in zip(alone, beside, strict=True)]
     rate, p99 = (statistics.median(column) for column in zip(*ratios, strict=True))
-    print(f"ratio: throughput {rate:.3f}, p99 {p99:.3f}; {done} logins meanwhile, {failed} failed")
+    print(f"ratio: throughput {rate:.3f}, p99 {p99:.3f}; {done} logins, {failed} failed")
 
 
 if __name__ == "__main__":
