@@ -14,6 +14,7 @@ mod choice;
 mod credentials;
 mod error;
 mod listen;
+mod openid;
 mod options;
 mod page;
 mod scalar;
@@ -25,11 +26,12 @@ use std::ffi::OsString;
 use std::path::Path;
 
 pub use choice::{
-    BuiltinRole, LogFormat, LogLevel, LogTo, PasswordStrength, Permission, Role, TxnIsolation,
-    WalMode,
+    BuiltinRole, IdTokenAlgorithm, LogFormat, LogLevel, LogTo, PasswordStrength, Permission,
+    ReadyProvider, Role, TokenAuth, TxnIsolation, WalMode,
 };
 pub use credentials::{Privilege, SPACE_KEYS, SpaceNames, User};
 pub use error::{ConfigError, Origin};
+pub use openid::{CLAIM_KEYS, ClientSecretJwt, ENDPOINT_KEYS, OpenidProvider};
 pub use options::{Limits, OptionDef};
 pub use page::page;
 pub use scalar::{AlwaysOn, Secret, Threads};

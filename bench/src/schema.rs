@@ -18,6 +18,10 @@ const SECONDARY_SPACE: &str = "bench_secondary";
 const INSERT_SPACE: &str = "bench_insert";
 /// The tube; tarantool-queue keeps it in a space of the same name.
 pub(crate) const TUBE: &str = "bench";
+/// The user who is logged in.
+const EMAIL: &str = "bench@bench.example";
+/// The user's password.
+const PASSWORD: &str = "Bench-passw0rd";
 /// Ids of the test spaces start here, far above those that a server gives to new spaces: it counts
 /// them in `_schema` and would not notice that we took one.
 const SPACE_ID_MIN: u32 = 1_000_000;
@@ -84,6 +88,42 @@ pub(crate) fn create_tube(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Opens a login session for a user of ours; None if the server has no accounts.
+pub(crate) fn log_in(client: &mut Client) -> Result<Option<String>, Error> {
+    let call = |name: &str, args: &[&str]| {
+        let start = request::call(name).array(u8::try_from(args.len()).expect("few"));
+        args.iter().fold(start, |call, arg| call.str(arg))
+    };
+    let registered = match client.ask("CALL auth.registration", call("auth.registration", &[EMAIL]))
+    {
+        Ok(body) => body,
+        Err(error) if error.is_no_such_procedure() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // Without a code the user is there from the measurement before.
+    if let Some(code) = user_field(&registered, "code") {
+        let args = [EMAIL, &code, PASSWORD];
+        let complete = call("auth.complete_registration", &args);
+        client.ask("CALL auth.complete_registration", complete)?;
+    }
+    let body = client.ask("CALL auth.auth", call("auth.auth", &[EMAIL, PASSWORD]))?;
+    let session = user_field(&body, "session");
+    session.map(Some).ok_or(Error::Malformed { problem: "no session in it" })
+}
+
+/// A text of the user that is the second value of an answer.
+fn user_field(body: &[u8], name: &str) -> Option<String> {
+    let (_, mut values) = reply::data(body)?;
+    values.skip()?;
+    for _ in 0..values.map()? {
+        if values.str()? == name {
+            return values.str();
+        }
+        values.skip()?;
+    }
+    None
 }
 
 /// Drops the tube, if it is there, with whatever is in it.

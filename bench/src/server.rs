@@ -50,7 +50,14 @@ impl Server {
                 return Ok(None);
             }
         }
-        Ok(Some(workload.plan(&self.spaces)))
+        let mut session = String::new();
+        if workload == Workload::CheckAuth {
+            match schema::log_in(&mut Client::connect(&self.address)?)? {
+                Some(opened) => session = opened,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(workload.plan(&self.spaces, &session)))
     }
 
     /// A server without test spaces, for tests of the driver.

@@ -13,6 +13,9 @@ use crate::schema::{SPACE, Spaces, TUBE};
 /// A body that carries no rows, `{0x30: []}` with a count of 4 bytes; with rows it is longer.
 const EMPTY_DATA_BYTES: usize = 7;
 
+/// MsgPack of true.
+const TRUE: u8 = 0xc3;
+
 /// What a report says about the unit of the queue workload.
 pub(crate) const QUEUE_NOTE: &str =
     "queue: put, take and ack are three requests; tasks per second are a third of req/s";
@@ -44,6 +47,8 @@ pub(crate) enum Workload {
     QueueUtube,
     /// The same with a utubettl.
     QueueUtubettl,
+    /// CALL of `auth.check_auth` with the session of a user with a password.
+    CheckAuth,
     /// Half SELECT, half REPLACE: the canonical mix.
     Mix,
 }
@@ -74,6 +79,8 @@ pub(crate) enum Expected {
     RowOfKey,
     /// One task; its id is the key of the next step.
     Task,
+    /// True, and a user.
+    User,
 }
 
 /// One kind of request of a workload.
@@ -102,8 +109,8 @@ impl Workload {
         Self::value_variants().to_vec()
     }
 
-    /// Builds the requests for a server on which `spaces` were created.
-    pub(crate) fn plan(self, spaces: &Spaces) -> Plan {
+    /// Builds the requests for a server on which `spaces` were created and `session` is a login session.
+    pub(crate) fn plan(self, spaces: &Spaces, session: &str) -> Plan {
         let step = |name, template, key, expected| Step { name, template, key, expected };
         let row = |name, template| step(name, template, KeySource::Random, Expected::RowOfKey);
         let main = spaces.main;
@@ -151,6 +158,10 @@ impl Workload {
                     step("ack", ack, KeySource::Task, Expected::RowOfKey),
                 ]
             }
+            Self::CheckAuth => {
+                let check = request::call("auth.check_auth").array(1).str(session).finish();
+                vec![step("check_auth", check, KeySource::None, Expected::User)]
+            }
             Self::Mix => vec![row("select", by_key()), row("replace", replace())],
         };
         Plan { steps, is_cycle: self.tube_type().is_some() }
@@ -183,6 +194,7 @@ impl fmt::Display for Workload {
             Self::QueueFifottl => "queue-fifottl",
             Self::QueueUtube => "queue-utube",
             Self::QueueUtubettl => "queue-utubettl",
+            Self::CheckAuth => "check-auth",
             Self::Mix => "mix",
         })
     }
@@ -221,7 +233,7 @@ impl Step {
             return Err(reply.error(self.name).expect("the status says so"));
         }
         match self.expected {
-            Expected::Row | Expected::RowOfKey | Expected::Task
+            Expected::Row | Expected::RowOfKey | Expected::Task | Expected::User
                 if reply.body.len() <= EMPTY_DATA_BYTES =>
             {
                 Err(self.unexpected("no row in it"))
@@ -241,6 +253,10 @@ impl Step {
         }
         let (count, mut rows) =
             reply::data(reply.body).ok_or_else(|| self.unexpected("no DATA"))?;
+        if self.expected == Expected::User {
+            let is_user = count == 2 && rows.rest().first() == Some(&TRUE);
+            return if is_user { Ok(None) } else { Err(self.unexpected("no user")) };
+        }
         if self.expected == Expected::NoRows {
             return if count == 0 { Ok(None) } else { Err(self.unexpected("rows in it")) };
         }
@@ -276,7 +292,7 @@ mod tests {
 
     #[test]
     fn queue_steps_end_together() {
-        let plan = Workload::Queue.plan(&SPACES);
+        let plan = Workload::Queue.plan(&SPACES, "s");
         assert_eq!(plan.first(|_| unreachable!()), 0);
         assert_eq!([0, 1, 2].map(|done| plan.following(done)), [Some(1), Some(2), None]);
         assert!(plan.step(1).yields_key());
@@ -284,14 +300,14 @@ mod tests {
 
     #[test]
     fn mix_draws_its_steps() {
-        let plan = Workload::Mix.plan(&SPACES);
+        let plan = Workload::Mix.plan(&SPACES, "s");
         assert_eq!(plan.first(|bound| bound - 1), 1);
         assert_eq!(plan.following(0), None);
     }
 
     #[test]
     fn rows_are_compared_with_the_request() {
-        let plan = Workload::Select.plan(&SPACES);
+        let plan = Workload::Select.plan(&SPACES, "s");
         let step = plan.step(0);
         let row = [0x81, 0x30, 0xdd, 0, 0, 0, 1, 0x92, 0xcc, 200, 0xa0];
         assert!(step.check(&reply(&row)).is_ok());
@@ -303,7 +319,7 @@ mod tests {
 
     #[test]
     fn upsert_answers_without_rows() {
-        let plan = Workload::Upsert.plan(&SPACES);
+        let plan = Workload::Upsert.plan(&SPACES, "s");
         let empty = [0x81, 0x30, 0xdd, 0, 0, 0, 0];
         assert!(plan.step(0).check(&reply(&empty)).is_ok());
         assert_eq!(plan.step(0).decode(&reply(&empty), 1).unwrap(), None);

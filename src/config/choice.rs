@@ -146,6 +146,62 @@ choice! {
 }
 
 choice! {
+    /// A provider of social login whose addresses and ways are known here.
+    ReadyProvider {
+        /// Google, by OpenID Connect.
+        Google "google",
+        /// GitHub, by OAuth2.
+        Github "github",
+        /// GitLab, by OpenID Connect.
+        Gitlab "gitlab",
+        /// Microsoft, by OpenID Connect.
+        Microsoft "microsoft",
+        /// Apple, by OpenID Connect.
+        Apple "apple",
+        /// Yandex, by OAuth2.
+        Yandex "yandex",
+        /// VK ID, by OAuth 2.1.
+        Vkid "vkid",
+    }
+}
+
+choice! {
+    /// How an application says who it is when it exchanges a code.
+    TokenAuth {
+        /// Id and secret in the header.
+        Basic "client_secret_basic",
+        /// Id and secret in the form.
+        Post "client_secret_post",
+        /// The id alone.
+        None "none",
+    }
+}
+
+choice! {
+    /// An algorithm that an ID token may be signed with. Those that share a secret are none of them.
+    IdTokenAlgorithm {
+        /// RSA, PKCS#1, SHA-256.
+        Rs256 "RS256",
+        /// RSA, PKCS#1, SHA-384.
+        Rs384 "RS384",
+        /// RSA, PKCS#1, SHA-512.
+        Rs512 "RS512",
+        /// RSA, PSS, SHA-256.
+        Ps256 "PS256",
+        /// RSA, PSS, SHA-384.
+        Ps384 "PS384",
+        /// RSA, PSS, SHA-512.
+        Ps512 "PS512",
+        /// ECDSA, P-256, SHA-256.
+        Es256 "ES256",
+        /// ECDSA, P-384, SHA-384.
+        Es384 "ES384",
+        /// Ed25519.
+        EdDsa "EdDSA",
+    }
+}
+
+choice! {
     /// A role that every database has.
     BuiltinRole {
         /// What everybody may do.

@@ -140,7 +140,7 @@ impl OptionType for BTreeMap<String, User> {
 /// Keys of the spaces that the accounts application keeps.
 ///
 /// Source: authman.md section 3.
-pub const SPACE_KEYS: [&str; 11] = [
+pub const SPACE_KEYS: [&str; 12] = [
     "password",
     "password_token",
     "session",
@@ -152,6 +152,7 @@ pub const SPACE_KEYS: [&str; 11] = [
     "oauth_token",
     "oauth_scope",
     "oauth_redirect",
+    "social_state",
 ];
 
 /// Names of spaces by [`SPACE_KEYS`]; those left out keep their default name.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::choice::{LogFormat, LogLevel, LogTo, PasswordStrength, Role, TxnIsolation, WalMode};
 use super::credentials::{SpaceNames, User};
+use super::openid::OpenidProvider;
 use super::options::options;
 use super::scalar::{AlwaysOn, Secret, Threads};
 
@@ -192,6 +193,21 @@ options! {
         expiration: Expiration;
         /// Names of the spaces by their keys, each `{name}`; those left out keep the name of the Lua application.
         spaces: SpaceNames = "", hostile "";
+        /// Providers by name, OpenID Connect or OAuth2. One named as a ready entry (`google`, `github`, `gitlab`,
+        /// `microsoft`, `apple`, `yandex`, `vkid`), or with `ready`, needs `client_id`, `client_secret` and `redirect_uri`
+        /// alone; others need an `issuer`, or `endpoints`. A provider named `facebook`, `google` or `vk` takes the place of the
+        /// section of that name. Not in the Lua application.
+        providers: BTreeMap<String, OpenidProvider> = "", hostile "";
+        /// Time from `auth.social_auth_url` to `auth.social_auth` after which a state is not taken any more. Not in the Lua
+        /// application.
+        state_lifetime: Duration = "600" [0 to 3153600000 "seconds"], hostile "0";
+        /// States that wait to come back; of more than these the oldest are forgotten. Not in the Lua application.
+        states_max: u64 = "100000" [1 to 4294967295 "states"], hostile "1";
+        /// Difference between our clock and a provider's that times in ID tokens may show. Not in the Lua application.
+        clock_skew: Duration = "60" [0 to 3600 "seconds"], hostile "0";
+        /// Time between two requests for a provider's keys because an ID token names one that is not among them. Not in the
+        /// Lua application.
+        jwks_refetch_interval: Duration = "30" [0 to 86400 "seconds"], hostile "86400";
         /// Login with Facebook.
         facebook: Provider;
         /// Login with Google.
@@ -260,6 +276,13 @@ options! {
         client_secret: Secret = "", hostile "";
         /// Where the provider sends people back to.
         redirect_uri: String = "", hostile "";
+        /// What to ask people's consent for; none is what the Lua application asks for. Not in the Lua application.
+        scope: Option<String> = "", hostile "";
+        /// Version of the provider's interface, `v2.8` or `5.62` for example; none is what the Lua application uses. Google
+        /// has none. Not in the Lua application.
+        api_version: Option<String> = "", hostile "";
+        /// Whether a login is taken only with the state that `auth.social_auth_url` has made. Not in the Lua application.
+        check_state: bool = "false", hostile "true";
         /// Addresses in place of the provider's own.
         endpoints: Endpoints;
     }

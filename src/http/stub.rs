@@ -13,14 +13,19 @@ pub(crate) enum Answer {
     Bytes(Vec<u8>),
     /// Keeps the connection open and says nothing.
     Silence,
+    /// Begins an answer and goes on byte by byte, without an end.
+    Trickle,
 }
 
 impl Answer {
     /// An answer with a status and a body of known length.
     pub(crate) fn new(status: u16, body: &str) -> Self {
         Self::Bytes(
-            format!("HTTP/1.1 {status} Text\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-                .into(),
+            format!(
+                "HTTP/1.1 {status} Text\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len(),
+            )
+            .into(),
         )
     }
 }
@@ -84,6 +89,13 @@ async fn converse(
         // A client that has had enough closes first; that is its right.
         Answer::Bytes(bytes) => drop(socket.write_all(&bytes).await),
         Answer::Silence => std::future::pending().await,
+        Answer::Trickle => {
+            let mut sent = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            while sent.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                sent = socket.write_all(b" ").await;
+            }
+        }
     }
 }
 

@@ -35,7 +35,7 @@ fn queries_for_people_encode_what_would_change_them() {
     let check = |url: &str, value: &str, expected: &str| {
         let whole = url_with(url, &[("k", value), ("l", "")]);
         assert_eq!(whole, format!("{expected}&l="));
-        let parsed = Url::parse(&whole).unwrap();
+        let parsed = reqwest::Url::parse(&whole).unwrap();
         let read = parsed.query_pairs().find(|(name, _)| name == "k").unwrap().1.into_owned();
         assert_eq!(read, value, "must read back from {whole}");
     };
@@ -111,6 +111,76 @@ async fn what_is_not_http_is_an_error_of_its_own() {
         let response = channel(LIMITS).get(&stub.url("/"), &[]).await;
         assert!(matches!(response, Err(HttpError::Protocol(_))), "{bytes:?}: {response:?}");
     }
+}
+
+#[tokio::test]
+async fn a_trickle_ends_in_a_timeout() {
+    let stub = Stub::start(|_| Answer::Trickle).await;
+    let response = channel(SHORT).get(&stub.url("/"), &[]).await;
+    assert_eq!(response, Err(HttpError::Timeout(SHORT.request_timeout)));
+}
+
+#[tokio::test]
+async fn only_what_does_no_harm_is_sent_twice() {
+    let check = async |first: &'static [u8], request: Request<'static>, attempts: usize| {
+        let answered = std::sync::atomic::AtomicUsize::new(0);
+        let stub = Stub::start(move |_| {
+            match answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                0 => Answer::Bytes(first.to_vec()),
+                _ => Answer::new(200, "fine"),
+            }
+        })
+        .await;
+        let (channel, url) = (channel(LIMITS), stub.url("/"));
+        let response = channel.send(&Request { url: &url, ..request }).await;
+        assert_eq!(stub.lines().len(), attempts, "{response:?}");
+        let counted = channel.metrics().counted();
+        assert_eq!((counted.requests, counted.retries), (1, attempts as u64 - 1));
+        assert_eq!(counted.errors.len(), usize::from(attempts == 1));
+    };
+    let busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
+    let wrong = b"HTTP/1.1 500 Wrong\r\nContent-Length: 0\r\n\r\n";
+    let get = Request { is_idempotent: true, ..Request::get("") };
+    let post = Request { form: Some(&[]), ..Request::get("") };
+    check(busy, get, 2).await;
+    check(b"", get, 2).await;
+    check(wrong, get, 1).await;
+    check(busy, post, 1).await;
+    check(b"", post, 1).await;
+    check(busy, Request::get(""), 1).await;
+}
+
+#[tokio::test]
+async fn who_asks_is_said_in_a_header() {
+    let stub = Stub::start(|_| Answer::new(200, "fine")).await;
+    let (channel, url) = (channel(LIMITS), stub.url("/"));
+    for authorization in [Authorization::Basic("a", "b"), Authorization::Token("OAuth", "t")] {
+        let request = Request { authorization: Some(authorization), ..Request::get(&url) };
+        channel.send(&request).await.unwrap();
+    }
+    let seen = stub.requests();
+    assert!(seen[0].contains("authorization: Basic YTpi\r\n"), "{}", seen[0]);
+    assert!(seen[1].contains("authorization: OAuth t\r\n"), "{}", seen[1]);
+    let bad = Request {
+        authorization: Some(Authorization::Token("Bearer", "a\nb")),
+        ..Request::get(&url)
+    };
+    let refused = channel.send(&bad).await.unwrap_err();
+    assert!(matches!(refused, HttpError::BadUrl(_)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn who_stops_waiting_ends_the_request() {
+    let stub = Stub::start(|_| Answer::Silence).await;
+    let channel = channel(Limits { requests_max: 1, ..LIMITS });
+    let url = stub.url("/");
+    for _ in 0..3 {
+        let request = channel.get(&url, &[]);
+        let waited = tokio::time::timeout(Duration::from_millis(100), request).await;
+        assert!(waited.is_err());
+    }
+    assert_eq!(stub.lines().len(), 3, "each had its turn");
+    assert_eq!(channel.metrics().counted().in_flight, 0);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ fn run(server: &Server, threads: usize) -> Result<Measurement, Error> {
     let moment = Duration::from_millis(20);
     let effort = Effort { warmup: moment, counted: moment * 5, threads };
     let shape = Shape { connections: 3, in_flight: 5 };
-    let plan = Workload::Ping.plan(&crate::schema::Spaces { main: 0, secondary: 0, insert: 0 });
+    let plan = Workload::Ping.plan(&crate::schema::Spaces { main: 0, secondary: 0, insert: 0 }, "");
     measure(server, &plan, shape, effort, &Progress::new())
 }
 

@@ -4,10 +4,11 @@
 //!
 //! Source: authman.md section 2.
 
-use lycosa_proto::msgpack::{write_bool, write_map, write_nil, write_str, write_uint};
+use lycosa_proto::msgpack::{write_bool, write_f64, write_map, write_nil, write_str, write_uint};
 
 use super::model::{Credential, User};
 use crate::config::Secret;
+use crate::http::Counted;
 use crate::procs::Values;
 
 macro_rules! refusals {
@@ -78,6 +79,13 @@ pub enum Reply {
     Value(Vec<u8>),
     /// A user.
     User(Box<User>),
+    /// What was counted: of accounts, a map as its MsgPack, and by provider.
+    Stat {
+        /// Of accounts.
+        accounts: Vec<u8>,
+        /// By provider.
+        providers: Vec<(String, Counted)>,
+    },
     /// A user whose registration is not complete.
     Registered {
         /// The user.
@@ -152,6 +160,17 @@ fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
         Reply::Count(count) => write_uint(out, *count),
         Reply::Value(value) => out.extend_from_slice(value),
         Reply::User(user) => write_user(user, 0, out),
+        Reply::Stat { accounts, providers } => {
+            write_map(out, 2);
+            write_str(out, "accounts");
+            out.extend_from_slice(accounts);
+            write_str(out, "providers");
+            write_map(out, providers.len());
+            for (name, counted) in providers {
+                write_str(out, name);
+                write_counted(counted, out);
+            }
+        }
         Reply::Registered { user, code } => {
             write_user(user, 1, out);
             write_str(out, "code");
@@ -170,6 +189,36 @@ fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
             write_str(out, "session");
             write_str(out, session);
         }
+    }
+}
+
+/// Writes what was counted of one provider; times are seconds.
+fn write_counted(counted: &Counted, out: &mut Vec<u8>) {
+    write_map(out, 5);
+    for (key, number) in [
+        ("requests", counted.requests),
+        ("in_flight", counted.in_flight),
+        ("retries", counted.retries),
+    ] {
+        write_str(out, key);
+        write_uint(out, number);
+    }
+    write_str(out, "errors");
+    write_map(out, counted.errors.len());
+    for (kind, number) in &counted.errors {
+        write_str(out, kind);
+        write_uint(out, *number);
+    }
+    write_str(out, "latency");
+    write_map(out, 4);
+    for (key, time) in [
+        ("sum", counted.latency_sum),
+        ("max", counted.latency_max),
+        ("p50", counted.latency_p50),
+        ("p99", counted.latency_p99),
+    ] {
+        write_str(out, key);
+        write_f64(out, time.as_secs_f64());
     }
 }
 

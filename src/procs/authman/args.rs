@@ -63,6 +63,12 @@ pub fn field<'a>(table: &'a [u8], key: &str) -> Option<&'a [u8]> {
     pairs(table).filter(|(found, _)| is_key(found)).last().map(|(_, value)| value)
 }
 
+/// The text that is not empty under a key of a table.
+pub fn text_field<'a>(table: &'a [u8], key: &str) -> Option<&'a str> {
+    let text = msgpack::read_str(&mut { field(table, key)? }).ok()?;
+    std::str::from_utf8(text).ok().filter(|text| !text.is_empty())
+}
+
 /// The argument at `place`, if it is a number that is not negative.
 pub fn number(args: &Args, place: usize) -> Option<f64> {
     let number = match args.token(place) {

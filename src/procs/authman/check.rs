@@ -55,7 +55,7 @@ impl Authman {
                 store.write(|accounts| self.renew(accounts, &signed, None, drawn)).await
             }
             Due::Recheck(credential) => {
-                let Some(person) = self.confirm(&credential).await else {
+                let Some(person) = self.confirm(&credential, store, drawn).await? else {
                     return Ok(Err(Refusal::NotAuthenticated));
                 };
                 store.write(|accounts| self.renew(accounts, &signed, Some(person), drawn)).await
@@ -126,22 +126,6 @@ impl Authman {
         }
         reply(accounts, held.user, text.to_owned(), signed.is_social)
             .map(|reply| Ok(Due::Nothing(reply)))
-    }
-
-    /// Asks the provider whether the credential still stands for the same person.
-    async fn confirm(&self, credential: &Credential) -> Option<Person> {
-        let provider = self.provider(&credential.provider)?;
-        match provider.profile(&credential.token).await {
-            Ok(person) if person.id == credential.social_id => Some(person),
-            Ok(_) => {
-                tracing::warn!("{}: a token stands for another person now", provider.name());
-                None
-            }
-            Err(error) => {
-                tracing::warn!("{}: no profile: {error}", provider.name());
-                None
-            }
-        }
     }
 
     /// Makes a new session in place of one that holds; `person` brings the user up to date.

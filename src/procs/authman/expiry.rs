@@ -40,6 +40,9 @@ pub static SESSIONS: Expiring = Expiring { index: Index::Session, end: End::At(4
 /// Activation codes and restore tokens.
 pub static PASSWORD_TOKENS: Expiring = Expiring { index: Index::PasswordToken, end: End::At(2) };
 
+/// Logins through a provider that are under way.
+pub static SOCIAL_STATES: Expiring = Expiring { index: Index::SocialState, end: End::At(5) };
+
 /// Codes of the OAuth2 server.
 pub static CODES: Expiring = Expiring { index: Index::Code, end: GRANT_END };
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::model::{
     Accounts, AccountsMut, Credential, From, Index, LoginSession, Password, PasswordToken, Record,
-    Row, Store, User, user_type,
+    Row, SocialState, Store, User, user_type,
 };
 use super::spaces::SpaceDef;
 
@@ -201,6 +201,21 @@ impl AccountsMut for Rows {
 
     fn put_credential(&mut self, credential: &Credential) -> Result<()> {
         self.put(Index::Credential, credential)
+    }
+
+    fn put_social_state(&mut self, state: &SocialState, now: u64, max: u64) -> Result<()> {
+        let states = self.all_mut(Index::SocialState);
+        states.retain(|old| SocialState::read(old.data()).is_some_and(|old| old.expires_at > now));
+        self.put(Index::SocialState, state)?;
+        let states = self.all_mut(Index::SocialState);
+        let surplus = states.len().saturating_sub(usize::try_from(max).unwrap_or(usize::MAX));
+        states.drain(..surplus);
+        Ok(())
+    }
+
+    fn take_social_state(&mut self, key: &str) -> Result<Option<SocialState>> {
+        let taken = self.delete_records(Index::SocialState, &[key])?;
+        Ok(taken.first().and_then(|record| SocialState::read(record.data())))
     }
 
     fn put_session(&mut self, session: &LoginSession) -> Result<()> {

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Authman;
-use super::answer::Reply;
 use super::model::Field;
 use super::oauth::object::Object;
 
@@ -37,6 +36,8 @@ pub struct Metrics {
     pub sessions: Counter,
     /// Activation codes and restore tokens, likewise.
     pub password_tokens: Counter,
+    /// Logins through a provider that nobody has ended, likewise.
+    pub social_states: Counter,
     /// Codes of the OAuth2 server, likewise.
     pub oauth_codes: Counter,
     /// Tokens of the OAuth2 server, likewise.
@@ -44,10 +45,8 @@ pub struct Metrics {
 }
 
 impl Authman {
-    /// What was counted.
-    ///
-    /// Out: map of `accounts`, itself a map of numbers.
-    pub fn stat(&self) -> Reply {
+    /// What was counted of accounts: a map of numbers, as its MsgPack.
+    pub fn counted(&self) -> Vec<u8> {
         let Metrics {
             replaced_hashes,
             passes,
@@ -55,6 +54,7 @@ impl Authman {
             portions,
             sessions,
             password_tokens,
+            social_states,
             oauth_codes,
             oauth_tokens,
         } = &self.metrics;
@@ -65,6 +65,7 @@ impl Authman {
             ("expiration_portions", portions),
             ("expired_sessions", sessions),
             ("expired_password_tokens", password_tokens),
+            ("expired_social_states", social_states),
             ("expired_oauth_codes", oauth_codes),
             ("expired_oauth_tokens", oauth_tokens),
         ];
@@ -74,6 +75,6 @@ impl Authman {
         let accounts = counters.iter().fold(accounts, |object, (name, counter)| {
             object.with(name, Field::Uint(counter.get()))
         });
-        Reply::Value(Object::default().with_object("accounts", &accounts).encoded())
+        accounts.encoded()
     }
 }

@@ -14,6 +14,7 @@
 //!   sessions.
 //! - [`attempts`]: guesses are limited. [`metrics`]: what is counted.
 //! - [`provider`]: the providers of social login.
+//! - [`state`], [`recheck`]: what is kept from the consent page to the callback; asking a provider again.
 //! - [`registration`], [`login`], [`profile`], [`social`], [`check`]: the procedures.
 //! - [`oauth`]: the procedures for an OAuth2 server; [`expiry`], [`sweeper`]: what has expired is removed.
 //! - [`install`]: the spaces are made, the secrets are kept.
@@ -39,10 +40,12 @@ pub mod oauth;
 pub mod password;
 pub mod profile;
 pub mod provider;
+pub mod recheck;
 pub mod registration;
 pub mod session;
 pub mod social;
 pub mod spaces;
+pub mod state;
 pub mod store;
 pub mod sweeper;
 
@@ -61,6 +64,7 @@ use hashing::Hasher;
 use metrics::Metrics;
 use model::{AccountsMut, LoginSession, Store};
 use provider::Provider;
+use recheck::Rechecks;
 
 pub use module::AuthmanModule;
 
@@ -178,6 +182,12 @@ pub struct Authman {
     oauth_max_apps: u64,
     /// Every provider that there is.
     providers: Vec<Provider>,
+    /// Time for which a login may be under way.
+    state_lifetime: Duration,
+    /// Logins that may be under way.
+    states_max: u64,
+    /// Providers that are being asked again.
+    rechecks: Rechecks,
 }
 
 impl Authman {
@@ -196,6 +206,9 @@ impl Authman {
             password_strength: config.password_strength,
             oauth_max_apps: config.oauth_max_apps,
             providers: Provider::all(config, http),
+            state_lifetime: config.state_lifetime,
+            states_max: config.states_max,
+            rechecks: Rechecks::default(),
         }
     }
 
@@ -223,9 +236,9 @@ impl Authman {
             Procedure::CompleteRestorePassword => {
                 self.complete_restore_password(args, store, drawn).await
             }
-            Procedure::SocialAuthUrl => Ok(self.social_auth_url(args)),
+            Procedure::SocialAuthUrl => self.social_auth_url(args, store, drawn).await,
             Procedure::SocialAuth => self.social_auth(args, store, drawn).await,
-            Procedure::Stat => Ok(Ok(self.stat())),
+            Procedure::Stat => Ok(self.stat()),
             Procedure::Oauth(procedure) => self.oauth(procedure, args, store, drawn).await,
         }
     }

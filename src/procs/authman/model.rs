@@ -3,15 +3,17 @@
 mod login;
 mod record;
 mod row;
+mod state;
 mod user;
 
 use std::future::Future;
 
 use lycosa_proto::error::Result;
 
-pub use login::{Credential, LoginSession, Password, PasswordToken};
+pub use login::{Credential, Kept, LoginSession, Password, PasswordToken, TokenUse};
 pub use record::{Field, From, Index, Record};
 pub use row::{Row, with_rest};
+pub use state::SocialState;
 pub use user::{Profile, User, user_type};
 
 /// The rows, to read. Errors are those of the database.
@@ -81,6 +83,12 @@ pub trait AccountsMut: Accounts {
 
     /// Inserts or replaces a credential.
     fn put_credential(&mut self, credential: &Credential) -> Result<()>;
+
+    /// Inserts a state; forgets a few that have expired at `now`, and the oldest while there are more than `max`.
+    fn put_social_state(&mut self, state: &SocialState, now: u64, max: u64) -> Result<()>;
+
+    /// Takes out the state with this key, so that it is found once.
+    fn take_social_state(&mut self, key: &str) -> Result<Option<SocialState>>;
 
     /// Inserts or replaces a login session.
     fn put_session(&mut self, session: &LoginSession) -> Result<()>;

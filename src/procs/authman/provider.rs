@@ -1,20 +1,41 @@
-//! Providers of social login: the OAuth2 authorization code flow, from a table of what each provider wants.
+//! Providers of social login: the OAuth2 authorization code flow.
 //!
-//! Parameters are encoded where they are put into a query or a form. Failures name no token, code or secret.
+//! A provider is a row of a table, as the Lua application knows it, or what the configuration describes; whoever logs
+//! somebody in sees no difference. Failures name no token, code or secret.
+//!
+//! - [`listed`], [`table`]: the providers of the Lua application.
+//! - [`openid`], [`settings`], [`ready`]: those that the configuration describes, and ready entries for it.
+//! - [`discovery`], [`keys`], [`cached`]: what they publish.
+//! - [`id_token`], [`jose`]: what they sign.
 
+mod cached;
+mod discovery;
+mod id_token;
+#[cfg(test)]
+pub(super) mod issuer;
+mod jose;
+mod keys;
+mod listed;
+mod openid;
+mod ready;
+mod settings;
 mod table;
 
 use std::fmt;
 
 use serde_json::Value;
 
-use super::model::Profile;
+use super::model::{Kept, Profile};
 use crate::config::{self, Secret};
-use crate::http::{Channel, Http, HttpError, Limits, Response, url_with};
-use table::{Method, PROVIDERS, ProviderDef, Request, Slot};
+use crate::http::{Channel, Counted, Http, HttpError, Limits};
+use listed::Listed;
+use openid::{Openid, Times};
+use table::PROVIDERS;
+
+pub use openid::read_published;
 
 /// Why a provider did not say what was asked.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderError {
     /// The request failed, or its status is not 200.
     Http(HttpError),
@@ -22,6 +43,14 @@ pub enum ProviderError {
     NotJson,
     /// The answer lacks this field, or it is of another type or empty.
     Missing(&'static str),
+    /// The discovery document has not what it must have in this field.
+    Document(&'static str),
+    /// This is wrong with the ID token: a claim, a field of its header, its `form`, its `signature`.
+    IdToken(&'static str),
+    /// The profile is of another person than the ID token.
+    AnotherPerson,
+    /// The private key that secrets are signed with is none.
+    PrivateKey,
 }
 
 impl fmt::Display for ProviderError {
@@ -30,145 +59,231 @@ impl fmt::Display for ProviderError {
             Self::Http(error) => error.fmt(f),
             Self::NotJson => f.write_str("the answer is not JSON"),
             Self::Missing(field) => write!(f, "the answer has no usable {field}"),
+            Self::Document(field) => write!(f, "the discovery document has no usable {field}"),
+            Self::IdToken(part) => write!(f, "the ID token has a wrong {part}"),
+            Self::AnotherPerson => f.write_str("the profile is of another person"),
+            Self::PrivateKey => f.write_str("client_secret_jwt.private_key can't sign"),
         }
     }
 }
 
 impl std::error::Error for ProviderError {}
 
+impl ProviderError {
+    /// The word that metrics have for it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Http(error) => error.kind(),
+            Self::NotJson => "json",
+            Self::Missing(_) => "answer",
+            Self::Document(_) => "discovery",
+            Self::IdToken(_) => "id_token",
+            Self::AnotherPerson => "person",
+            Self::PrivateKey => "private_key",
+        }
+    }
+}
+
 /// What a code was exchanged for.
 #[derive(Debug, PartialEq)]
 pub struct Exchanged {
     /// The token to keep.
-    pub token: Secret,
+    pub kept: Kept,
+    /// The token to ask for the profile with.
+    pub access_token: Secret,
+    /// The ID token, not verified.
+    pub id_token: Option<Secret>,
     /// The email, from providers that give it here.
     pub email: Option<String>,
 }
 
 /// A person as a provider describes it.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Person {
     /// The id, never empty.
     pub id: String,
-    /// The email in lower case, if there is one.
+    /// The email in lower case, if there is one that the provider vouches for.
     pub email: Option<String>,
     /// The names that the provider gave.
     pub profile: Profile,
 }
 
+/// What came of asking about a person again.
+#[derive(Debug)]
+pub struct Confirmed {
+    /// The token to keep in place of the old one, which may not be good any more, whatever else failed.
+    pub kept: Option<Kept>,
+    /// The person.
+    pub person: Result<Person, ProviderError>,
+}
+
+/// What goes with a person to the consent page.
+#[derive(Clone, Copy, Default)]
+pub struct Consent<'a> {
+    /// Comes back with the code.
+    pub state: Option<&'a str>,
+    /// What proves, when the code is exchanged, that it was us who asked for it.
+    pub verifier: Option<&'a str>,
+    /// Comes back in the ID token.
+    pub nonce: Option<&'a str>,
+}
+
+/// What a person came back with, and what was kept for that moment.
+#[derive(Clone, Copy, Default)]
+pub struct Login<'a> {
+    /// The code.
+    pub code: &'a str,
+    /// The state, for providers that want it again.
+    pub state: Option<&'a str>,
+    /// The device, as the provider calls it.
+    pub device_id: Option<&'a str>,
+    /// As in [`Consent`].
+    pub verifier: Option<&'a str>,
+    /// As in [`Consent`].
+    pub nonce: Option<&'a str>,
+    /// The time, in seconds since the epoch.
+    pub now: u64,
+}
+
 /// A provider with an application registered there.
 #[derive(Debug)]
 pub struct Provider {
-    def: &'static ProviderDef,
-    config: config::Provider,
+    name: String,
     channel: Channel,
+    checks_state: bool,
+    kind: Kind,
 }
 
-/// What is known of one login, for the slots of a request.
-#[derive(Clone, Copy, Default)]
-struct Known<'a> {
-    code: &'a str,
-    token: &'a str,
+#[derive(Debug)]
+enum Kind {
+    Listed(Listed),
+    Openid(Box<Openid>),
 }
 
 impl Provider {
-    /// Every provider. What is not configured is empty text, as in the Lua application.
+    /// Every provider: those that the configuration describes, and those of the Lua application whose name none of them
+    /// has. What of the latter is not configured is empty text, as there.
     pub fn all(config: &config::Authman, http: &Http) -> Vec<Self> {
         let limits = Limits {
             request_timeout: config.request_timeout,
             response_bytes_max: config.response_bytes_max,
             requests_max: usize::try_from(config.requests_max).unwrap_or(usize::MAX),
         };
-        let provider = |def: &'static ProviderDef| Self {
-            def,
-            config: (def.config)(config).clone(),
-            channel: http.channel(limits),
+        let times = Times {
+            clock_skew: config.clock_skew,
+            jwks_refetch_interval: config.jwks_refetch_interval,
         };
-        PROVIDERS.iter().map(provider).collect()
+        let provider = |name: &str, checks_state, kind| Self {
+            name: name.to_owned(),
+            channel: http.channel(limits),
+            checks_state,
+            kind,
+        };
+        let listed = PROVIDERS.iter().filter(|def| !config.providers.contains_key(def.name));
+        let listed = listed.map(|def| {
+            let listed = Listed::new(def, config);
+            provider(def.name, listed.checks_state(), Kind::Listed(listed))
+        });
+        let described = config.providers.iter().map(|(name, config)| {
+            let openid = Box::new(Openid::new(config, times));
+            provider(name, config.check_state, Kind::Openid(openid))
+        });
+        listed.chain(described).collect()
     }
 
     /// The name that clients use.
-    pub fn name(&self) -> &'static str {
-        self.def.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// The address of the page where a person consents. `state` comes back with the code.
-    pub fn consent_url(&self, state: Option<&str>) -> String {
-        let url = self.config.endpoints.consent_url.as_deref().unwrap_or(self.def.consent_url);
-        let mut params = self.fill(self.def.consent, Known::default());
-        params.extend(state.map(|state| ("state", state)));
-        url_with(url, &params)
+    /// Whether logins must bring back a state of ours.
+    pub fn checks_state(&self) -> bool {
+        self.checks_state
     }
 
-    /// Exchanges the code that the person came back with for a token.
-    pub async fn exchange(&self, code: &str) -> Result<Exchanged, ProviderError> {
-        self.read_exchanged(&self.ask(&self.def.token, Known { code, ..Known::default() }).await?)
+    /// What was counted of the requests to it.
+    pub fn counted(&self) -> Counted {
+        self.channel.metrics().counted()
     }
 
-    /// Reads what a provider answers to a code.
-    pub fn read_exchanged(&self, body: &[u8]) -> Result<Exchanged, ProviderError> {
-        let json = read_json(body)?;
-        Ok(Exchanged {
-            token: Secret::new(text(&json, self.def.token_field)?),
-            email: self.def.token_email_field.and_then(|field| email(&json, field)),
+    /// The address of the page where a person consents.
+    ///
+    /// # Errors
+    /// The provider does not say where that is.
+    pub async fn consent_url(&self, consent: &Consent<'_>) -> Result<String, ProviderError> {
+        match &self.kind {
+            Kind::Listed(listed) => Ok(listed.consent_url(consent.state)),
+            Kind::Openid(openid) => self.counting(openid.consent_url(&self.channel, consent).await),
+        }
+    }
+
+    /// Exchanges the code that the person came back with for tokens.
+    ///
+    /// # Errors
+    /// The provider does not give any.
+    pub async fn exchange(&self, login: &Login<'_>) -> Result<Exchanged, ProviderError> {
+        self.counting(match &self.kind {
+            Kind::Listed(listed) => listed.exchange(&self.channel, login.code).await,
+            Kind::Openid(openid) => openid.exchange(&self.channel, login).await,
         })
     }
 
-    /// Asks who the token belongs to.
-    pub async fn profile(&self, token: &Secret) -> Result<Person, ProviderError> {
-        let def = self.def;
-        let access_token = match &def.refresh {
-            Some(refresh) => {
-                let known = Known { token: token.expose(), ..Known::default() };
-                let json = read_json(&self.ask(refresh, known).await?)?;
-                Secret::new(text(&json, "access_token")?)
-            }
-            None => token.clone(),
-        };
-        let known = Known { token: access_token.expose(), ..Known::default() };
-        self.read_person(&self.ask(&def.profile, known).await?)
+    /// Reads what the provider answers to a code.
+    ///
+    /// # Errors
+    /// It holds no token.
+    pub fn read_exchanged(&self, body: &[u8]) -> Result<Exchanged, ProviderError> {
+        match &self.kind {
+            Kind::Listed(listed) => listed.read_exchanged(body),
+            Kind::Openid(openid) => openid.read_exchanged(body, None),
+        }
     }
 
-    /// Reads what a provider answers to a token.
+    /// Finds out who the tokens belong to.
+    ///
+    /// # Errors
+    /// The provider does not say, or what it has signed is not as expected.
+    pub async fn profile(
+        &self,
+        exchanged: &Exchanged,
+        login: &Login<'_>,
+    ) -> Result<Person, ProviderError> {
+        self.counting(match &self.kind {
+            Kind::Listed(listed) => listed.profile(&self.channel, &exchanged.kept.token).await,
+            Kind::Openid(openid) => openid.profile(&self.channel, exchanged, login).await,
+        })
+    }
+
+    /// Reads what the provider answers to a token.
+    ///
+    /// # Errors
+    /// It describes nobody.
     pub fn read_person(&self, body: &[u8]) -> Result<Person, ProviderError> {
-        let (def, json) = (self.def, read_json(body)?);
-        let json = json.pointer(def.profile_root).ok_or(ProviderError::Missing("profile"))?;
-        let id = match &json["id"] {
-            Value::Number(number) if def.id_may_be_number => number.to_string(),
-            _ => text(json, "id")?.to_owned(),
-        };
-        let [first, last] = def.name_fields;
-        let names = [("first_name", json.get(first)), ("last_name", json.get(last))];
-        let names: Vec<_> =
-            names.iter().filter_map(|(key, value)| Some((*key, (*value)?))).collect();
-        Ok(Person { id, email: email(json, "email"), profile: Profile::new(&names) })
+        match &self.kind {
+            Kind::Listed(listed) => listed.read_person(body),
+            Kind::Openid(openid) => openid.read_claims(Some(&read_json(body)?), None),
+        }
     }
 
-    /// The body of the answer to a request.
-    async fn ask(&self, request: &Request, known: Known<'_>) -> Result<Vec<u8>, ProviderError> {
-        let url = (request.configured_url)(&self.config).unwrap_or(request.url);
-        let params = self.fill(request.params, known);
-        let response = match request.method {
-            Method::Get => self.channel.get(url, &params).await,
-            Method::Post => self.channel.post_form(url, &params).await,
+    /// Asks about a person again, with the token that was kept at login.
+    pub async fn confirm(&self, kept: &Kept, now: u64) -> Confirmed {
+        let Confirmed { kept, person } = match &self.kind {
+            Kind::Listed(listed) => {
+                Confirmed { kept: None, person: listed.profile(&self.channel, &kept.token).await }
+            }
+            Kind::Openid(openid) => openid.confirm(&self.channel, kept, now).await,
         };
-        response.and_then(Response::ok).map_err(ProviderError::Http)
+        Confirmed { kept, person: self.counting(person) }
     }
 
-    fn fill<'a>(
-        &'a self,
-        params: &'static [(&'static str, Slot)],
-        known: Known<'a>,
-    ) -> Vec<(&'static str, &'a str)> {
-        let value = |slot: &Slot| match *slot {
-            Slot::Text(text) => text,
-            Slot::ClientId => &self.config.client_id,
-            Slot::ClientSecret => self.config.client_secret.expose(),
-            Slot::RedirectUri => &self.config.redirect_uri,
-            Slot::Code => known.code,
-            Slot::Token => known.token,
-        };
-        params.iter().map(|(key, slot)| (*key, value(slot))).collect()
+    /// Counts failures that are not of the request, which counts its own.
+    fn counting<T>(&self, result: Result<T, ProviderError>) -> Result<T, ProviderError> {
+        if let Err(error) = &result
+            && !matches!(error, ProviderError::Http(_))
+        {
+            self.channel.metrics().count_error(error.kind());
+        }
+        result
     }
 }
 
@@ -180,11 +295,6 @@ fn read_json(body: &[u8]) -> Result<Value, ProviderError> {
 fn text<'a>(json: &'a Value, field: &'static str) -> Result<&'a str, ProviderError> {
     let text = json.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
     text.ok_or(ProviderError::Missing(field))
-}
-
-/// A field that may hold an email.
-fn email(json: &Value, field: &'static str) -> Option<String> {
-    text(json, field).ok().map(str::to_ascii_lowercase)
 }
 
 #[cfg(test)]

@@ -6,27 +6,71 @@ use lycosa_proto::error::Result;
 
 use super::answer::{Answer, Refusal, Reply};
 use super::args;
-use super::model::{AccountsMut, Credential, Profile, Store, User, user_type};
-use super::provider::{Exchanged, Person, Provider};
+use super::model::{AccountsMut, Credential, Profile, SocialState, Store, User, user_type};
+use super::provider::{Consent, Exchanged, Login, Person, Provider};
+use super::state::{self, Drawing, OWN_STATE_BYTES_MAX, Returned};
 use super::{Authman, Drawn};
 use crate::procs::Args;
 
 impl Authman {
     /// The address of a provider's consent page.
     ///
-    /// In: provider: str; state: str, optional, comes back with the code. Out: str.
-    /// Refuses: 13 for an unknown provider.
-    pub fn social_auth_url(&self, args: &Args) -> Answer {
-        let provider = args::text(args, 0).and_then(|name| self.provider(name));
-        let provider = provider.ok_or(Refusal::WrongProvider)?;
-        Ok(Reply::Text(provider.consent_url(args::text(args, 1))))
+    /// In: provider: str; state: str, optional, comes back with the code: as it is, or after a dot behind a state of ours
+    /// where logins are taken with one only. Out: str.
+    /// Refuses: 13 for an unknown provider; 3 for a state that is too long; 15 if the provider does not say where the page
+    /// is.
+    pub async fn social_auth_url(
+        &self,
+        args: &Args,
+        store: &impl Store,
+        drawn: Drawn<'_>,
+    ) -> Result<Answer> {
+        let Some(provider) = args::text(args, 0).and_then(|name| self.provider(name)) else {
+            return Ok(Err(Refusal::WrongProvider));
+        };
+        let own_state = args::text(args, 1);
+        let drawing = match provider.checks_state() {
+            false => None,
+            true => {
+                let own_state = own_state.unwrap_or_default();
+                if own_state.len() > OWN_STATE_BYTES_MAX {
+                    return Ok(Err(Refusal::InvalidParams));
+                }
+                let expires_at = drawn.now.saturating_add(self.state_lifetime.as_secs());
+                Some(Drawing::new(provider.name(), own_state, expires_at))
+            }
+        };
+        let consent = match &drawing {
+            Some(Drawing { text, state }) => Consent {
+                state: Some(text),
+                verifier: Some(state.verifier.expose()),
+                nonce: Some(&state.nonce),
+            },
+            None => Consent { state: own_state, ..Consent::default() },
+        };
+        let url = match provider.consent_url(&consent).await {
+            Ok(url) => url,
+            Err(error) => {
+                tracing::warn!("{}: no consent page: {error}", provider.name());
+                return Ok(Err(Refusal::SocialAuthError));
+            }
+        };
+        if let Some(Drawing { state, .. }) = &drawing {
+            let keep = |accounts: &mut dyn AccountsMut| {
+                accounts.put_social_state(state, drawn.now, self.states_max)
+            };
+            store.write(keep).await?;
+        }
+        Ok(Ok(Reply::Text(url)))
     }
 
     /// Logs a person in with the code that the provider sent back.
     ///
-    /// In: provider: str; code: str. Out: the user with `session` and `social`. The user is made if the provider's id is
-    /// new, else brought up to date.
-    /// Refuses: 13 provider unknown or code empty; 11 no token for the code; 15 no profile for the token.
+    /// In: provider: str; code: str; state: str, as it came back, where logins are taken with one only; further parameters
+    /// of the callback: map of `device_id`, and `own_state`, what the application knows of its visitor; all optional.
+    /// Out: the user with `session` and `social`. The user is made if the provider's id is new, else brought up to date.
+    /// Refuses: 13 provider unknown or code empty; 11 no login was begun with this state, or no token for the code; 15 no
+    /// profile for the token, or the ID token is not as it must be.
     pub async fn social_auth(
         &self,
         args: &Args,
@@ -37,30 +81,60 @@ impl Authman {
         let (Some(provider), Some(code)) = (provider, args::text(args, 1)) else {
             return Ok(Err(Refusal::WrongProvider));
         };
-        let (exchanged, person) = match recognize(provider, code).await {
+        let params = args::table(args, 3);
+        let param = |key: &str| params.and_then(|params| args::text_field(params, key));
+        let begun = match provider.checks_state() {
+            false => None,
+            true => {
+                let (name, own_state) = (provider.name(), param("own_state"));
+                let text = args::text(args, 2).unwrap_or_default();
+                let returned = Returned { provider: name, text, own_state };
+                let Some(begun) = state::take(store, returned, drawn.now).await? else {
+                    tracing::warn!("{name}: a callback belongs to no login that was begun here");
+                    return Ok(Err(Refusal::WrongAuthCode));
+                };
+                Some(begun)
+            }
+        };
+        let login = Login {
+            code,
+            state: args::text(args, 2),
+            device_id: param("device_id"),
+            verifier: begun.as_ref().map(|begun: &SocialState| begun.verifier.expose()),
+            nonce: begun.as_ref().map(|begun| begun.nonce.as_str()),
+            now: drawn.now,
+        };
+        let (exchanged, person) = match recognize(provider, &login).await {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let login = |accounts: &mut dyn AccountsMut| {
+        let enter = |accounts: &mut dyn AccountsMut| {
             let (user, credential) = enter(accounts, provider, exchanged, person, drawn)?;
             let session = self.open_session(accounts, &user.id, Some(&credential.id), drawn)?;
             let social = Some(credential.into());
             Ok(Reply::LoggedIn { user: Box::new(user), session, social })
         };
-        store.write(login).await.map(Ok)
+        store.write(enter).await.map(Ok)
+    }
+
+    /// What was counted of the requests to providers. Out: map of `providers`, by name.
+    pub fn stat(&self) -> Answer {
+        let counted = |provider: &Provider| (provider.name().to_owned(), provider.counted());
+        let providers = self.providers.iter().map(counted).collect();
+        Ok(Reply::Stat { accounts: self.counted(), providers })
     }
 }
 
-/// Asks the provider who comes with `code`.
+/// Asks the provider who comes with a code.
 async fn recognize(
     provider: &Provider,
-    code: &str,
+    login: &Login<'_>,
 ) -> std::result::Result<(Exchanged, Person), Refusal> {
-    let exchanged = provider.exchange(code).await.map_err(|error| {
+    let exchanged = provider.exchange(login).await.map_err(|error| {
         tracing::warn!("{}: no token: {error}", provider.name());
         Refusal::WrongAuthCode
     })?;
-    let person = provider.profile(&exchanged.token).await.map_err(|error| {
+    let person = provider.profile(&exchanged, login).await.map_err(|error| {
         tracing::warn!("{}: no profile: {error}", provider.name());
         Refusal::SocialAuthError
     })?;
@@ -102,7 +176,7 @@ fn enter(
         user_id: user.id.clone(),
         provider: provider.name().to_owned(),
         social_id: person.id,
-        token: exchanged.token,
+        kept: exchanged.kept,
     };
     accounts.put_user(&user)?;
     accounts.put_credential(&credential)?;

@@ -1,6 +1,8 @@
 //! The spaces of the application, as data. They have no format; field names here are for the reader.
 //!
-//! Fields named `expires_at` are not in the Lua application, which takes no notice of them.
+//! Those of the Lua application, and `auth_social_state`, which it does not have. Nor does it know `token_use` and
+//! `device_id` of a credential, which providers of its own do without.
+//! Fields named `expires_at` are not in it either; it takes no notice of them.
 //!
 //! Source: authman.md section 4.
 
@@ -87,7 +89,7 @@ spaces! {
         "primary" Hash [0 "string"]
     }
     "social" "auth_social_credential"
-    ["id" "user_id" "provider" "social_id" "token"] {
+    ["id" "user_id" "provider" "social_id" "token" "token_use" "device_id"] {
         "primary" Hash [0 "string"]
         "user" UniqueTree [1 "string" 2 "string"]
         "social" Hash [3 "string" 2 "string"]
@@ -129,6 +131,11 @@ spaces! {
     ["consumer_key" "user_id" "url"] {
         "primary" UniqueTree [0 "string" 1 "string"]
         "user_id" Tree [1 "string"]
+    }
+    "social_state" "auth_social_state"
+    ["key" "provider" "verifier" "nonce" "own_state" "expires_at"] {
+        "primary" Hash [0 "string"]
+        "expires_at" Tree [5 "unsigned"]
     }
 }
 

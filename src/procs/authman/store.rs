@@ -13,7 +13,7 @@ use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::model::{
     Accounts, AccountsMut, Credential, From, Index, LoginSession, Password, PasswordToken, Record,
-    Row, Store, User, user_type, with_rest,
+    Row, SocialState, Store, User, user_type, with_rest,
 };
 use crate::db::access::ADMIN;
 use crate::db::index::After;
@@ -23,6 +23,9 @@ use crate::procs::Context;
 use places::Place;
 
 pub use places::Ids;
+
+/// States that are looked at, oldest first, when one is put: twice as many could expire as come, and they would all go.
+const STATES_LOOKED_AT: u32 = 3;
 
 /// The database of one call.
 pub struct Engine<'a> {
@@ -229,6 +232,30 @@ impl AccountsMut for Writing<'_, '_> {
 
     fn put_credential(&mut self, credential: &Credential) -> Result<()> {
         self.put(Index::Credential, credential)
+    }
+
+    fn put_social_state(&mut self, state: &SocialState, now: u64, max: u64) -> Result<()> {
+        let mut oldest = Vec::new();
+        let empty = texts(&[]);
+        self.each(Index::SocialStateByExpiry, &empty, STATES_LOOKED_AT, |row| {
+            oldest.push(SocialState::read(row.data()));
+        })?;
+        let len = self.count(Index::SocialState)? as u64;
+        // What there will be too many of once the new one is there.
+        let surplus = usize::try_from((len + 1).saturating_sub(max)).unwrap_or(usize::MAX);
+        for (passed, state) in oldest.into_iter().flatten().enumerate() {
+            if state.expires_at > now && passed >= surplus {
+                break;
+            }
+            self.delete_all(Index::SocialState, &[&state.key])?;
+        }
+        self.put(Index::SocialState, state)
+    }
+
+    fn take_social_state(&mut self, key: &str) -> Result<Option<SocialState>> {
+        let found = self.get(Index::SocialState, &texts(&[key]))?;
+        self.delete_all(Index::SocialState, &[key])?;
+        Ok(found)
     }
 
     fn put_session(&mut self, session: &LoginSession) -> Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! pause --> sessions that do not say when they end get a time, once --> pass --> pause --> pass ...
-//! pass: login sessions, activation codes and restore tokens, codes and tokens of the OAuth2 server
+//! pass: login sessions, activation codes and restore tokens, logins through a provider that nobody has ended, codes and
+//!       tokens of the OAuth2 server
 //! ```
 //!
 //! The end of a login session stands in the session that the person holds, and in its row since this server writes it. Rows
@@ -98,9 +99,10 @@ pub async fn pass(
     metrics: &Metrics,
 ) -> Result<()> {
     metrics.passes.add(1);
-    let all: [(_, Duration, &Counter); 4] = [
+    let all: [(_, Duration, &Counter); 5] = [
         (&SESSIONS, Duration::ZERO, &metrics.sessions),
         (&PASSWORD_TOKENS, Duration::ZERO, &metrics.password_tokens),
+        (&expiry::SOCIAL_STATES, Duration::ZERO, &metrics.social_states),
         (&expiry::CODES, settings.oauth_codes_kept, &metrics.oauth_codes),
         (&expiry::TOKENS, settings.oauth_tokens_kept, &metrics.oauth_tokens),
     ];

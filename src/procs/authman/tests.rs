@@ -1,5 +1,6 @@
 mod engine;
 mod oauth;
+mod openid;
 mod safety;
 mod users;
 

@@ -2,7 +2,7 @@
 
 use lycosa_proto::msgpack::{items, write_array, write_nil, write_str, write_uint};
 
-use super::row::{Fields, Row, write_texts};
+use super::row::{Fields, Row};
 use crate::config::Secret;
 use crate::procs::authman::password::PasswordHash;
 
@@ -18,7 +18,46 @@ pub struct Credential {
     /// The person's id there.
     pub social_id: String,
     /// The token to ask the provider with.
+    pub kept: Kept,
+}
+
+/// What a kept token is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenUse {
+    /// To ask for the profile.
+    Access,
+    /// To ask for another token.
+    Refresh,
+}
+
+impl TokenUse {
+    /// Every use with its name.
+    const ALL: [(&'static str, Self); 2] =
+        [("access_token", Self::Access), ("refresh_token", Self::Refresh)];
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Access => Self::ALL[0].0,
+            Self::Refresh => Self::ALL[1].0,
+        }
+    }
+
+    /// The use of a name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, token_use)| *token_use)
+    }
+}
+
+/// A token to keep, to ask about the person again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The token.
     pub token: Secret,
+    /// What it is good for; None is what the Lua application keeps.
+    pub token_use: Option<TokenUse>,
+    /// The device that the provider gave it to, where it wants to know.
+    pub device_id: Option<String>,
 }
 
 /// A user's password, of space `auth_password_credential`.
@@ -61,11 +100,23 @@ pub struct LoginSession {
 
 impl Row for Credential {
     const SPACE: &'static str = "social";
-    const FIELDS: usize = 5;
+    const FIELDS: usize = 7;
 
     fn write(&self, out: &mut Vec<u8>) {
-        let token = self.token.expose();
-        write_texts(out, [&self.id, &self.user_id, &self.provider, &self.social_id, token]);
+        let texts: [&str; Self::FIELDS] = [
+            &self.id,
+            &self.user_id,
+            &self.provider,
+            &self.social_id,
+            self.kept.token.expose(),
+            // Providers of the Lua application have no more fields than there.
+            self.kept.token_use.map_or("", TokenUse::name),
+            self.kept.device_id.as_deref().unwrap_or_default(),
+        ];
+        let filled = texts.iter().rposition(|text| !text.is_empty()).map_or(0, |place| place + 1);
+        let count = filled.max(5);
+        write_array(out, count);
+        texts[..count].iter().for_each(|text| write_str(out, text));
     }
 
     fn read(tuple: &[u8]) -> Option<Self> {
@@ -75,7 +126,11 @@ impl Row for Credential {
             user_id: fields.text()?,
             provider: fields.text()?,
             social_id: fields.text()?,
-            token: Secret::new(fields.text().unwrap_or_default()),
+            kept: Kept {
+                token: Secret::new(fields.text().unwrap_or_default()),
+                token_use: fields.text().and_then(|name| TokenUse::find(&name)),
+                device_id: fields.text().filter(|id| !id.is_empty()),
+            },
         })
     }
 }

@@ -48,6 +48,10 @@ indexes! {
     Session "session" "primary"
     /// Login sessions by user.
     SessionByUser "session" "user_index"
+    /// Logins that are under way, by state.
+    SocialState "social_state" "primary"
+    /// Logins that are under way, by the time at which they expire.
+    SocialStateByExpiry "social_state" "expires_at"
     /// Applications by id.
     App "oauth_app" "primary"
     /// Applications by user, then name.

@@ -1,6 +1,6 @@
 //! What a row is: a tuple that this application wrote, or the Lua application did.
 
-use lycosa_proto::msgpack::{items, read_str, read_uint, write_array, write_nil, write_str};
+use lycosa_proto::msgpack::{items, read_str, read_uint, write_array, write_nil};
 
 /// A row of a space.
 pub trait Row: Sized {
@@ -36,11 +36,6 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Fields<'a, I> {
     pub(super) fn uint(&mut self) -> Option<u64> {
         read_uint(&mut self.raw()?).ok()
     }
-}
-
-pub(super) fn write_texts<const N: usize>(out: &mut Vec<u8>, texts: [&str; N]) {
-    write_array(out, N);
-    texts.iter().for_each(|text| write_str(out, text));
 }
 
 /// The tuple `new` with what `old` has beyond the first `known` fields: others may keep more in a row than we know.

@@ -54,9 +54,30 @@ fn rows_are_tuples_of_the_lua_application() {
         user_id: "u".into(),
         provider: "facebook".into(),
         social_id: "1".into(),
-        token: Secret::new("t"),
+        kept: Kept { token: Secret::new("t"), token_use: None, device_id: None },
     };
     check(&credential, r#"["k", "u", "facebook", "1", "t"]"#);
+
+    let kept = Kept {
+        token: Secret::new("t"),
+        token_use: Some(TokenUse::Refresh),
+        device_id: Some("d".into()),
+    };
+    let credential = Credential { kept, ..credential };
+    check(&credential, r#"["k", "u", "facebook", "1", "t", "refresh_token", "d"]"#);
+    let kept = Kept { device_id: None, ..credential.kept.clone() };
+    let credential = Credential { kept, ..credential };
+    check(&credential, r#"["k", "u", "facebook", "1", "t", "refresh_token"]"#);
+
+    let state = SocialState {
+        key: "k".into(),
+        provider: "p".into(),
+        verifier: Secret::new("v"),
+        nonce: "n".into(),
+        own_state: String::new(),
+        expires_at: 9,
+    };
+    check(&state, r#"["k", "p", "v", "n", "", 9]"#);
 
     let user_id = "u".to_owned();
     let mut token = PasswordToken { user_id, token: Secret::new("t"), expires_at: None };
@@ -101,6 +122,7 @@ fn known_fields_are_those_of_the_space() {
     check::<LoginSession>();
     check::<Password>();
     check::<PasswordToken>();
+    check::<SocialState>();
 }
 
 #[test]

@@ -9,6 +9,10 @@ use crate::config;
 pub(super) enum Slot {
     /// Always the same.
     Text(&'static str),
+    /// What is asked for, unless the configuration says otherwise.
+    Scope(&'static str),
+    /// The version of the provider's interface, unless the configuration says otherwise.
+    Version(&'static str),
     /// The application's id.
     ClientId,
     /// The application's secret.
@@ -41,6 +45,8 @@ pub(super) struct Request {
     pub(super) configured_url: fn(&config::Provider) -> Option<&str>,
     /// The parameters, in order.
     pub(super) params: &'static [(&'static str, Slot)],
+    /// Whether it does no harm to send it twice. A code can be exchanged once.
+    pub(super) is_idempotent: bool,
 }
 
 /// A provider.
@@ -50,6 +56,9 @@ pub(super) struct ProviderDef {
     pub(super) name: &'static str,
     /// Its part of the configuration.
     pub(super) config: fn(&config::Authman) -> &config::Provider,
+    /// The version of its interface that stands for `{version}` in addresses; `{/version}` is one that is not there unless
+    /// configured.
+    pub(super) api_version: &'static str,
     /// The page where a person consents.
     pub(super) consent_url: &'static str,
     /// The parameters of that page, before `state`.
@@ -85,15 +94,16 @@ pub(super) static PROVIDERS: [ProviderDef; 3] = [
     ProviderDef {
         name: "facebook",
         config: |config| &config.facebook,
-        consent_url: "https://www.facebook.com/v2.8/dialog/oauth",
+        api_version: "v2.8",
+        consent_url: "https://www.facebook.com/{version}/dialog/oauth",
         consent: &[
             ("client_id", Slot::ClientId),
             ("redirect_uri", Slot::RedirectUri),
-            ("scope", Slot::Text("email")),
+            ("scope", Slot::Scope("email")),
         ],
         token: Request {
             method: Method::Get,
-            url: "https://graph.facebook.com/v2.8/oauth/access_token",
+            url: "https://graph.facebook.com/{version}/oauth/access_token",
             configured_url: token_url,
             params: &[
                 ("client_id", Slot::ClientId),
@@ -101,18 +111,20 @@ pub(super) static PROVIDERS: [ProviderDef; 3] = [
                 ("client_secret", Slot::ClientSecret),
                 ("code", Slot::Code),
             ],
+            is_idempotent: false,
         },
         token_field: "access_token",
         token_email_field: None,
         refresh: None,
         profile: Request {
             method: Method::Get,
-            url: "https://graph.facebook.com/me",
+            url: "https://graph.facebook.com{/version}/me",
             configured_url: profile_url,
             params: &[
                 ("access_token", Slot::Token),
                 ("fields", Slot::Text("email,first_name,last_name")),
             ],
+            is_idempotent: true,
         },
         profile_root: "",
         id_may_be_number: false,
@@ -121,12 +133,13 @@ pub(super) static PROVIDERS: [ProviderDef; 3] = [
     ProviderDef {
         name: "google",
         config: |config| &config.google,
+        api_version: "",
         consent_url: "https://accounts.google.com/o/oauth2/v2/auth",
         consent: &[
             ("client_id", Slot::ClientId),
             ("redirect_uri", Slot::RedirectUri),
             ("response_type", Slot::Text("code")),
-            ("scope", Slot::Text("email")),
+            ("scope", Slot::Scope("email")),
             ("access_type", Slot::Text("offline")),
             ("prompt", Slot::Text("consent")),
         ],
@@ -141,6 +154,7 @@ pub(super) static PROVIDERS: [ProviderDef; 3] = [
                 ("code", Slot::Code),
                 ("grant_type", Slot::Text("authorization_code")),
             ],
+            is_idempotent: false,
         },
         token_field: "refresh_token",
         token_email_field: None,
@@ -154,12 +168,14 @@ pub(super) static PROVIDERS: [ProviderDef; 3] = [
                 ("refresh_token", Slot::Token),
                 ("grant_type", Slot::Text("refresh_token")),
             ],
+            is_idempotent: false,
         }),
         profile: Request {
             method: Method::Get,
             url: "https://www.googleapis.com/oauth2/v2/userinfo",
             configured_url: profile_url,
             params: &[("access_token", Slot::Token)],
+            is_idempotent: true,
         },
         profile_root: "",
         id_may_be_number: false,
@@ -168,14 +184,15 @@ pub(super) static PROVIDERS: [ProviderDef; 3] = [
     ProviderDef {
         name: "vk",
         config: |config| &config.vk,
+        api_version: "",
         consent_url: "https://oauth.vk.com/authorize",
         consent: &[
             ("client_id", Slot::ClientId),
             ("display", Slot::Text("page")),
             ("redirect_uri", Slot::RedirectUri),
-            ("scope", Slot::Text("offline,email")),
+            ("scope", Slot::Scope("offline,email")),
             ("response_type", Slot::Text("code")),
-            ("v", Slot::Text("5.62")),
+            ("v", Slot::Version("5.62")),
         ],
         token: Request {
             method: Method::Get,
@@ -187,6 +204,7 @@ pub(super) static PROVIDERS: [ProviderDef; 3] = [
                 ("client_secret", Slot::ClientSecret),
                 ("code", Slot::Code),
             ],
+            is_idempotent: false,
         },
         token_field: "access_token",
         token_email_field: Some("email"),
@@ -198,8 +216,9 @@ pub(super) static PROVIDERS: [ProviderDef; 3] = [
             params: &[
                 ("access_token", Slot::Token),
                 ("fields", Slot::Text("first_name,last_name")),
-                ("v", Slot::Text("5.0")),
+                ("v", Slot::Version("5.0")),
             ],
+            is_idempotent: true,
         },
         profile_root: "/response/0",
         id_may_be_number: true,

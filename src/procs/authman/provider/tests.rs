@@ -1,3 +1,5 @@
+mod openid;
+
 use lycosa_proto::msgpack::Text;
 
 use super::*;
@@ -14,6 +16,10 @@ fn provider(name: &str, stub: &Stub) -> Provider {
     );
     let config = Config::from_yaml(&yaml).unwrap();
     named(&config, name)
+}
+
+fn login(code: &str) -> Login<'_> {
+    Login { code, ..Login::default() }
 }
 
 fn named(config: &Config, name: &str) -> Provider {
@@ -39,9 +45,9 @@ async fn facebook_asks_as_the_table_says() {
     )
     .await;
     let provider = provider("facebook", &stub);
-    let exchanged = provider.exchange("a code").await.unwrap();
-    assert_eq!(exchanged, Exchanged { token: Secret::new("T&1"), email: None });
-    let person = provider.profile(&exchanged.token).await.unwrap();
+    let exchanged = provider.exchange(&login("a code")).await.unwrap();
+    assert_eq!((exchanged.kept.token.expose(), &exchanged.email), ("T&1", &None));
+    let person = provider.profile(&exchanged, &login("")).await.unwrap();
     assert_eq!((person.id.as_str(), person.email.as_deref()), ("fb1", Some("fb@x.com")));
     let profile = Text(person.profile.as_msgpack()).to_string();
     assert_eq!(profile, r#"{"first_name": "A", "last_name": "B"}"#);
@@ -63,9 +69,9 @@ async fn google_refreshes_the_token_before_the_profile() {
     )
     .await;
     let provider = provider("google", &stub);
-    let exchanged = provider.exchange("c").await.unwrap();
-    assert_eq!(exchanged.token, Secret::new("long"));
-    let person = provider.profile(&exchanged.token).await.unwrap();
+    let exchanged = provider.exchange(&login("c")).await.unwrap();
+    assert_eq!(exchanged.kept.token, Secret::new("long"));
+    let person = provider.profile(&exchanged, &login("")).await.unwrap();
     let profile = Text(person.profile.as_msgpack()).to_string();
     assert_eq!(profile, r#"{"first_name": "A", "last_name": null}"#);
     assert_eq!(stub.lines(), ["POST /token", "POST /token", "GET /me?access_token=short"]);
@@ -84,44 +90,72 @@ async fn vk_gives_the_email_with_the_token_and_a_number_as_id() {
     )
     .await;
     let provider = provider("vk", &stub);
-    let exchanged = provider.exchange("c").await.unwrap();
+    let exchanged = provider.exchange(&login("c")).await.unwrap();
     assert_eq!(exchanged.email.as_deref(), Some("vk@x"));
-    let person = provider.profile(&exchanged.token).await.unwrap();
+    let person = provider.profile(&exchanged, &login("")).await.unwrap();
     assert_eq!((person.id.as_str(), person.email), ("17", None));
     assert_eq!(Text(person.profile.as_msgpack()).to_string(), r#"{"first_name": "A"}"#);
 }
 
-#[test]
-fn consent_pages() {
-    let check = |name: &str, state: Option<&str>, expected: &str| {
+#[tokio::test]
+async fn consent_pages() {
+    let check = async |name: &str, state: Option<&str>, expected: &str| {
         let yaml = format!(
             "roles_cfg: {{authman: {{{name}: {{client_id: FB, redirect_uri: 'http://x:80/a?b'}}}}}}"
         );
         let provider = named(&Config::from_yaml(&yaml).unwrap(), name);
-        assert_eq!(provider.consent_url(state), expected);
+        let consent = Consent { state, ..Consent::default() };
+        assert_eq!(provider.consent_url(&consent).await.unwrap(), expected);
     };
     let facebook = "https://www.facebook.com/v2.8/dialog/oauth?client_id=FB\
                     &redirect_uri=http://x:80/a?b&scope=email";
-    check("facebook", None, facebook);
-    check("facebook", Some("s t&x=1#+%"), &format!("{facebook}&state=s%20t%26x%3D1%23%2B%25"));
+    check("facebook", None, facebook).await;
+    check("facebook", Some("s t&x=1#+%"), &format!("{facebook}&state=s%20t%26x%3D1%23%2B%25"))
+        .await;
     check(
         "google",
         None,
         "https://accounts.google.com/o/oauth2/v2/auth?client_id=FB&redirect_uri=http://x:80/a?b\
          &response_type=code&scope=email&access_type=offline&prompt=consent",
-    );
+    )
+    .await;
     check(
         "vk",
         None,
         "https://oauth.vk.com/authorize?client_id=FB&display=page&redirect_uri=http://x:80/a?b\
          &scope=offline,email&response_type=code&v=5.62",
-    );
+    )
+    .await;
 }
 
-#[test]
-fn the_consent_page_may_be_elsewhere() {
+#[tokio::test]
+async fn scopes_and_versions_may_be_others() {
+    let check = async |yaml: &str, name: &str, expected: &str| {
+        let config = Config::from_yaml(&format!("roles_cfg: {{authman: {yaml}}}")).unwrap();
+        let url = named(&config, name).consent_url(&Consent::default()).await.unwrap();
+        assert_eq!(url, expected);
+    };
+    check(
+        "{facebook: {api_version: v19.0, scope: 'email,public_profile'}}",
+        "facebook",
+        "https://www.facebook.com/v19.0/dialog/oauth?client_id=&redirect_uri=\
+         &scope=email,public_profile",
+    )
+    .await;
+    check(
+        "{vk: {api_version: '5.131', scope: offline}}",
+        "vk",
+        "https://oauth.vk.com/authorize?client_id=&display=page&redirect_uri=&scope=offline\
+         &response_type=code&v=5.131",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_consent_page_may_be_elsewhere() {
     let yaml = "roles_cfg: {authman: {vk: {endpoints: {consent_url: 'https://x/y?z=1'}}}}";
-    let url = named(&Config::from_yaml(yaml).unwrap(), "vk").consent_url(None);
+    let vk = named(&Config::from_yaml(yaml).unwrap(), "vk");
+    let url = vk.consent_url(&Consent::default()).await.unwrap();
     assert!(url.starts_with("https://x/y?z=1&client_id=&display=page&"), "{url}");
 }
 
@@ -132,8 +166,9 @@ async fn answers_that_do_not_help() {
         async |name: &str, status: u16, body: &'static str, expected: [ProviderError; 2]| {
             let stub = Stub::start(move |_| Answer::new(status, body)).await;
             let provider = provider(name, &stub);
-            let token = provider.exchange("c").await.unwrap_err();
-            let profile = provider.profile(&Secret::new("t")).await.unwrap_err();
+            let token = provider.exchange(&login("c")).await.unwrap_err();
+            let kept = Kept { token: Secret::new("t"), token_use: None, device_id: None };
+            let profile = provider.confirm(&kept, 0).await.person.unwrap_err();
             assert_eq!([token, profile], expected, "{name} {status} {body}");
         };
     let status = |status| [Http(HttpError::Status(status)), Http(HttpError::Status(status))];

@@ -250,7 +250,8 @@ async fn a_start_makes_what_is_missing_once() {
         r#"[515, 2, "social", "hash", {"unique": true}, [[3, "string"], [2, "string"]]]"#,
     );
     has("_space", r#"[522, 1, "auth_oauth_redirect", "memtx", 0, {}, []]"#);
-    has("_schema", r#"["max_id", 522]"#);
+    has("_space", r#"[523, 1, "auth_social_state", "memtx", 0, {}, []]"#);
+    has("_schema", r#"["max_id", 523]"#);
     has("_schema", r#"["once20170726_authman_add_registration_and_session_ts"]"#);
     has("_schema", r#"["once20180125_authman_oauth_add_app_is_trusted"]"#);
     has("_schema", r#"["once20180125_authman_oauth_add_code_and_token_resource_owner"]"#);
