@@ -3,7 +3,8 @@
 //! A [`KeyDef`] compares tuples with tuples and with keys. An index has two: its own parts, which search keys are made of,
 //! and the parts that put its entries in one order, primary key appended where the own parts do not suffice.
 //!
-//! Most comparisons are decided by a hint: eight bytes next to the tuple that order as the first part does.
+//! Most comparisons are decided by a hint: eight bytes next to the tuple that order as the first part does, or as several
+//! parts do.
 //!
 //! A part may lie below its field, at a JSON path. If the path steps through an array (`[*]`), a tuple has one key for each
 //! item: functions that end in `_at` take the item's number, the others the key of item 0.
@@ -22,6 +23,7 @@ use super::compare::{KeyHash, compare};
 use super::field_type::FieldType;
 use super::hint::{self, hint};
 use super::json_path::JsonPath;
+use super::packed_hint::{self, PackedHint};
 use super::tuple::{Fields, Tuple};
 
 /// The most parts that a key may have.
@@ -89,8 +91,52 @@ pub struct KeyDef {
     parts: Vec<Part>,
     /// Parts that decide alone when none of them is nil; the rest breaks ties among keys with nil.
     unique_count: usize,
-    /// Equal hints of the first part mean equal values, unless the hint is one of the extremes.
-    is_hint_exact: bool,
+    hints: Hints,
+}
+
+/// What the hints of a key say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hints {
+    /// The first part.
+    First {
+        /// Equal hints mean equal values, unless the hint is one of the extremes.
+        is_exact: bool,
+    },
+    /// As much as there is room for of so many parts, at least two.
+    Packed(usize),
+}
+
+/// Where the tuples that match a search key are, by their hints.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyHint {
+    /// Their hints are not lower.
+    pub low: u64,
+    /// Their hints are not higher.
+    pub high: u64,
+    /// All tuples between match. If not, both hints are the same.
+    pub is_decided: bool,
+}
+
+impl KeyHint {
+    /// For tuples of one hint, which need not match.
+    #[inline]
+    pub fn tie(hint: u64) -> Self {
+        Self { low: hint, high: hint, is_decided: false }
+    }
+
+    /// How a tuple of a hint stands to the key; `tie` compares their fields.
+    #[inline]
+    pub fn compare(&self, hint: u64, tie: impl FnOnce() -> Ordering) -> Ordering {
+        if hint < self.low {
+            Ordering::Less
+        } else if hint > self.high {
+            Ordering::Greater
+        } else if self.is_decided {
+            Ordering::Equal
+        } else {
+            tie()
+        }
+    }
 }
 
 /// A search key: the bytes of its parts.
@@ -120,12 +166,22 @@ impl<'a> Key<'a> {
     }
 }
 
+impl Hints {
+    fn new(parts: &[Part], unique_count: usize) -> Self {
+        let packable = parts.iter().take_while(|part| packed_hint::is_packable(part)).count();
+        match packable.min(unique_count) {
+            0 | 1 => Self::First { is_exact: parts.first().is_some_and(hint::is_exact) },
+            count => Self::Packed(count),
+        }
+    }
+}
+
 impl KeyDef {
     /// A key of these parts, all of which are needed to tell two tuples apart.
     pub fn new(parts: Vec<Part>) -> Self {
         let unique_count = parts.len();
-        let is_hint_exact = parts.first().is_some_and(hint::is_exact);
-        Self { parts, unique_count, is_hint_exact }
+        let hints = Hints::new(&parts, unique_count);
+        Self { parts, unique_count, hints }
     }
 
     /// The key that orders entries of an index with these parts: those of `primary` that are missing are appended. In a
@@ -139,6 +195,7 @@ impl KeyDef {
             primary.parts.iter().filter(|part| !self.parts.iter().any(|own| own.tells_apart(part)));
         merged.parts.extend(missing.cloned());
         merged.unique_count = if is_unique { self.parts.len() } else { merged.parts.len() };
+        merged.hints = Hints::new(&merged.parts, merged.unique_count);
         merged
     }
 
@@ -204,26 +261,64 @@ impl KeyDef {
     /// The same for the key of an item.
     #[inline]
     pub fn hint_at(&self, tuple: &Tuple, multikey_no: u32) -> u64 {
-        let part = &self.parts[0];
-        hint(part, &part.token(&mut tuple.fields(), multikey_no))
+        match self.hints {
+            Hints::First { .. } => {
+                let part = &self.parts[0];
+                hint(part, &part.token(&mut tuple.fields(), multikey_no))
+            }
+            Hints::Packed(count) => self.packed_hint(tuple, multikey_no, count),
+        }
+    }
+
+    fn packed_hint(&self, tuple: &Tuple, multikey_no: u32, count: usize) -> u64 {
+        let mut hint = PackedHint::new();
+        let mut fields = tuple.fields();
+        let parts = &self.parts[..count];
+        let fits = |part: &Part| hint.push(part, &part.token(&mut fields, multikey_no));
+        let is_whole = parts.iter().all(fits) && count == self.parts.len();
+        hint.finish(is_whole)
     }
 
     /// True if tuples with this hint have equal keys.
     #[inline]
     pub fn is_decided_by(&self, hint: u64) -> bool {
-        self.is_hint_exact && self.parts.len() == 1 && hint::is_inner(hint)
+        match self.hints {
+            Hints::First { is_exact } => is_exact && self.parts.len() == 1 && hint::is_inner(hint),
+            Hints::Packed(_) => packed_hint::is_whole(hint),
+        }
     }
 
-    /// True if tuples with the hint of this key match it.
+    /// The hints of what matches a search key.
     #[inline]
-    pub fn is_key_decided_by(&self, key: &Key<'_>, hint: u64) -> bool {
-        key.part_count == 0 || (self.is_hint_exact && key.part_count == 1 && hint::is_inner(hint))
+    pub fn key_hint(&self, key: &Key<'_>) -> KeyHint {
+        let Some(first) = key.first() else {
+            return KeyHint { low: 0, high: u64::MAX, is_decided: true };
+        };
+        match self.hints {
+            Hints::First { is_exact } => {
+                let hint = hint(&self.parts[0], &first);
+                let is_decided = is_exact && key.part_count == 1 && hint::is_inner(hint);
+                KeyHint { low: hint, high: hint, is_decided }
+            }
+            Hints::Packed(count) => self.packed_key_hint(key, count),
+        }
     }
 
-    /// The hint of a search key; of no use for a key without parts.
-    #[inline]
-    pub fn key_hint(&self, key: &Key<'_>) -> u64 {
-        key.first().map_or(0, |token| hint(&self.parts[0], &token))
+    fn packed_key_hint(&self, key: &Key<'_>, count: usize) -> KeyHint {
+        let mut hint = PackedHint::new();
+        let mut rest = key.parts;
+        let wanted = key.part_count as usize;
+        let fits =
+            |part: &Part| msgpack::read(&mut rest).is_ok_and(|token| hint.push(part, &token));
+        if !self.parts[..count.min(wanted)].iter().all(fits) || wanted > count {
+            return KeyHint::tie(hint.finish(false));
+        }
+        if wanted == self.parts.len() {
+            let hint = hint.finish(true);
+            return KeyHint { low: hint, high: hint, is_decided: true };
+        }
+        let (low, high) = hint.range();
+        KeyHint { low, high, is_decided: true }
     }
 
     /// The hash of the key of a tuple.
@@ -319,15 +414,9 @@ impl KeyDef {
         tuple: &Tuple,
         tuple_hint: u64,
         key: &Key<'_>,
-        key_hint: u64,
+        key_hint: &KeyHint,
     ) -> Ordering {
-        if key.part_count > 0 && tuple_hint != key_hint {
-            return tuple_hint.cmp(&key_hint);
-        }
-        if self.is_key_decided_by(key, key_hint) {
-            return Ordering::Equal;
-        }
-        self.compare_key_fields(tuple, key)
+        key_hint.compare(tuple_hint, || self.compare_key_fields(tuple, key))
     }
 
     /// The same without hints.

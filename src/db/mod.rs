@@ -3,8 +3,8 @@
 //! A synchronous library that knows no socket, file, clock or thread: whoever calls it brings the time and the lock.
 //! Modules in reading order:
 //!
-//! - [`mod@tuple`], [`field_type`], [`compare`], [`collation`], [`hint`], [`text_hint`], [`json_path`], [`key_def`],
-//!   [`mod@format`], [`update`]: data and its comparison.
+//! - [`mod@tuple`], [`field_type`], [`compare`], [`collation`], [`hint`], [`text_hint`], `packed_hint`, [`json_path`],
+//!   [`key_def`], [`mod@format`], [`update`]: data and its comparison.
 //! - [`index`]: kinds of indexes, read views, iterators, positions.
 //! - [`space`], [`constraint`], [`schema`], [`access`]: what holds tuples, what they must meet, and who may touch them.
 //! - [`database`], [`txn`], [`select`], [`session_settings`]: what a request calls; [`build`]: what takes long.
@@ -28,6 +28,7 @@ pub mod journal;
 pub mod json_path;
 pub mod key_def;
 pub mod mvcc;
+mod packed_hint;
 pub mod rows;
 pub mod schema;
 pub mod select;

@@ -12,6 +12,8 @@
 //!
 //! Ten digits or small letters fit. From the first byte beyond ASCII on, bytes stand as they are: other alphabets lose two
 //! bits in all.
+//!
+//! Two words are below those of all bytes, for [`super::packed_hint`]: that of nil and the one that ends a string.
 
 /// The word of a byte.
 #[derive(Clone, Copy)]
@@ -36,10 +38,20 @@ const LENS: [(u8, u8); 9] = [
     (0xff, 10),
 ];
 
+/// Bits of the words of nil and of the end of a string.
+const END_LEN: u32 = 6;
+
+/// The word of nil.
+const NIL: u64 = 0;
+
+/// The word that ends a string.
+const END: u64 = 1;
+
 /// The words by byte. Each takes the next stretch of its length of the space of all words, aligned to it.
 const WORDS: [Word; 256] = {
     let mut words = [Word { bits: 0, len: 0 }; 256];
-    let (mut next, mut byte, mut range) = (0u32, 0, 0);
+    let mut next = (END as u32 + 1) << (LEN_MAX as u32 - END_LEN);
+    let (mut byte, mut range) = (0, 0);
     while byte < words.len() {
         if byte > LENS[range].0 as usize {
             range += 1;
@@ -58,44 +70,78 @@ const WORDS: [Word; 256] = {
 /// The hint of a string: a lower hint means a lower string, equal hints mean nothing.
 #[inline]
 pub fn text_hint(text: &[u8]) -> u64 {
-    let mut bits = Bits { value: 0, free: u64::BITS };
-    let mut rest = text.iter();
-    for byte in &mut rest {
-        let word = WORDS[usize::from(*byte)];
-        if !bits.push(u64::from(word.bits), u32::from(word.len)) {
-            return bits.value;
-        }
-        if !byte.is_ascii() {
-            break;
-        }
-    }
-    for byte in rest {
-        if !bits.push(u64::from(*byte), u8::BITS) {
-            break;
-        }
-    }
-    bits.value
+    let mut bits = Bits::new(u64::BITS);
+    push_words(&mut bits, text);
+    bits.value()
 }
 
-/// A word of 64 bits that fills from the top.
-struct Bits {
+/// Appends a string and its end; false if not all of it is there, to which nothing may follow then.
+#[inline]
+pub(super) fn push_text(bits: &mut Bits, text: &[u8]) -> bool {
+    push_words(bits, text) && bits.push(END, END_LEN)
+}
+
+/// Appends nil in the place of a string.
+#[inline]
+pub(super) fn push_text_nil(bits: &mut Bits) -> bool {
+    bits.push(NIL, END_LEN)
+}
+
+/// Appends a string as far as it fits; false if not all of it is there as words.
+#[inline]
+fn push_words(bits: &mut Bits, text: &[u8]) -> bool {
+    for (at, byte) in text.iter().enumerate() {
+        let word = WORDS[usize::from(*byte)];
+        if !bits.push(u64::from(word.bits), u32::from(word.len)) {
+            return false;
+        }
+        if !byte.is_ascii() {
+            let _ = text[at + 1..].iter().all(|byte| bits.push(u64::from(*byte), u8::BITS));
+            return false;
+        }
+    }
+    true
+}
+
+/// A word of bits that fills from the top.
+pub(super) struct Bits {
     value: u64,
     /// Bits that are not written.
     free: u32,
 }
 
 impl Bits {
-    /// Appends bits, as many as fit; false when none is free any more.
+    /// So many bits, none of them written.
     #[inline]
-    fn push(&mut self, bits: u64, len: u32) -> bool {
-        if len >= self.free {
+    pub(super) fn new(free: u32) -> Self {
+        Self { value: 0, free }
+    }
+
+    /// What is written, and zeros.
+    #[inline]
+    pub(super) fn value(&self) -> u64 {
+        self.value
+    }
+
+    /// Bits that are not written.
+    #[inline]
+    pub(super) fn free(&self) -> u32 {
+        self.free
+    }
+
+    /// Appends bits, as many as fit; false if not all do.
+    #[inline]
+    pub(super) fn push(&mut self, bits: u64, len: u32) -> bool {
+        if len <= self.free {
+            self.free -= len;
+            self.value |= bits << self.free;
+            return true;
+        }
+        if self.free > 0 {
             self.value |= bits >> (len - self.free);
             self.free = 0;
-            return false;
         }
-        self.free -= len;
-        self.value |= bits << self.free;
-        true
+        false
     }
 }
 

@@ -183,31 +183,35 @@ fn part(field_type: FieldType, is_desc: bool, is_collated: bool) -> Part {
     }
 }
 
+/// The types whose values have an order of their own.
+const TYPES: [&str; 18] = [
+    "unsigned",
+    "integer",
+    "number",
+    "double",
+    "decimal",
+    "string",
+    "varbinary",
+    "boolean",
+    "uuid",
+    "datetime",
+    "scalar",
+    "uint8",
+    "int16",
+    "int64",
+    "uint64",
+    "float32",
+    "float64",
+    "decimal128",
+];
+
+fn field_types() -> impl Strategy<Value = FieldType> {
+    prop::sample::select(&TYPES[..]).prop_map(|name| FieldType::parse(name).expect("a known name"))
+}
+
 /// A part with three values for it, some of them nil.
 fn part_and_values() -> impl Strategy<Value = (Part, [Tuple; 3])> {
-    let names = [
-        "unsigned",
-        "integer",
-        "number",
-        "double",
-        "decimal",
-        "string",
-        "varbinary",
-        "boolean",
-        "uuid",
-        "datetime",
-        "scalar",
-        "uint8",
-        "int16",
-        "int64",
-        "uint64",
-        "float32",
-        "float64",
-        "decimal128",
-    ];
-    let field_type = prop::sample::select(names.to_vec())
-        .prop_map(|name| FieldType::parse(name).expect("a known name"));
-    (field_type, any::<bool>(), any::<bool>()).prop_flat_map(
+    (field_types(), any::<bool>(), any::<bool>()).prop_flat_map(
         |(field_type, is_desc, is_collated)| {
             let nil = written(Just(()), |out, ()| write_nil(out));
             let value = prop_oneof![9 => values(field_type), 1 => nil];
@@ -223,6 +227,59 @@ fn part_and_values() -> impl Strategy<Value = (Part, [Tuple; 3])> {
     )
 }
 
+/// A part with values of two tuples, which agree as often as not. One in four parts descends, one in two may be nil.
+fn part_and_pair() -> impl Strategy<Value = (Part, [Vec<u8>; 2])> {
+    let kinds = (field_types(), prop::bool::weighted(0.25), any::<bool>(), any::<bool>());
+    kinds.prop_flat_map(|(field_type, is_desc, is_collated, is_nullable)| {
+        let value = match is_nullable {
+            false => values(field_type),
+            true => prop_oneof![4 => values(field_type), 1 => Just(vec![0xc0])].boxed(),
+        };
+        let part = Part { is_nullable, ..part(field_type, is_desc, is_collated) };
+        (value.clone(), value, any::<bool>()).prop_map(move |(left, right, is_same)| {
+            let right = if is_same { left.clone() } else { right };
+            (part.clone(), [left, right])
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #[test]
+    fn hints_of_several_parts_never_contradict_the_order(
+        pairs in prop::collection::vec(part_and_pair(), 2..5),
+        own in 1usize..5,
+        is_unique in any::<bool>(),
+    ) {
+        let own = own.min(pairs.len());
+        let parts: Vec<Part> = pairs.iter().enumerate()
+            .map(|(no, (part, _))| Part { field_no: no as u32, ..part.clone() })
+            .collect();
+        let [left, right] = [0, 1].map(|side| {
+            let mut array = Vec::new();
+            write_array(&mut array, pairs.len());
+            pairs.iter().for_each(|(_, values)| array.extend_from_slice(&values[side]));
+            Tuple::new(&array)
+        });
+        let primary = KeyDef::new(parts[own..].to_vec());
+        let key_def = KeyDef::new(parts[..own].to_vec()).merge(&primary, is_unique);
+        let order = key_def.compare_tuples(&left, &right);
+        let hints = (key_def.hint(&left), key_def.hint(&right));
+        prop_assert_eq!(key_def.compare(&left, hints.0, &right, hints.1), order);
+        prop_assert_eq!(key_def.compare(&right, hints.1, &left, hints.0), order.reverse());
+        for part_count in 0..=key_def.part_count() {
+            let key = Key { part_count, ..Key::from_array(right.data()) };
+            let key_hint = key_def.key_hint(&key);
+            prop_assert_eq!(
+                key_def.compare_key(&left, hints.0, &key, &key_hint),
+                key_def.compare_key_fields(&left, &key)
+            );
+            prop_assert!(key_hint.low == key_hint.high || key_hint.is_decided);
+            prop_assert_eq!(key_def.compare_key(&right, hints.1, &key, &key_hint), Ordering::Equal);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn values_of_a_type_are_in_one_order((part, [left, right, third]) in part_and_values()) {
@@ -236,7 +293,8 @@ proptest! {
         let hints = (key_def.hint(&left), key_def.hint(&right));
         prop_assert_eq!(key_def.compare(&left, hints.0, &right, hints.1), order);
         let key = Key::from_array(right.data());
-        prop_assert_eq!(key_def.compare_key(&left, hints.0, &key, key_def.key_hint(&key)), order);
+        let key_hint = key_def.key_hint(&key);
+        prop_assert_eq!(key_def.compare_key(&left, hints.0, &key, &key_hint), order);
         if order.is_eq() {
             prop_assert_eq!(key_def.hash(&left), key_def.hash(&right));
             prop_assert_eq!(key_def.hash(&left), key_def.key_hash(&key));

@@ -11,7 +11,7 @@ use lycosa_proto::iproto::Iterator as Kind;
 
 use super::prefix::PrefixBound;
 use super::tree::{Cursor, Tree};
-use crate::db::key_def::{Key, KeyDef};
+use crate::db::key_def::{Key, KeyDef, KeyHint};
 use crate::db::schema::index_def::{IndexDef, IndexType};
 use crate::db::tuple::Tuple;
 
@@ -47,8 +47,8 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// The hint of a tuple: orders as the first part of the key does (TREE), or the hash of the whole key (HASH). None if the
-    /// tuple is not for this index.
+    /// The hint of a tuple: orders as the key does (TREE), or the hash of the whole key (HASH). None if the tuple is not for
+    /// this index.
     #[inline]
     fn hint(&self, tuple: &Tuple) -> Option<u64> {
         if self.has_exclusions && !self.key_def.includes(tuple) {
@@ -58,8 +58,12 @@ impl Order {
     }
 
     #[inline]
-    fn key_hint(&self, key: &Key<'_>) -> u64 {
-        if self.is_hash { self.key_def.key_bytes_hash(key) } else { self.key_def.key_hint(key) }
+    fn key_hint(&self, key: &Key<'_>) -> KeyHint {
+        if self.is_hash {
+            KeyHint::tie(self.key_def.key_bytes_hash(key))
+        } else {
+            self.key_def.key_hint(key)
+        }
     }
 
     /// The hint of the key of an item. None if it is not for this index.
@@ -79,13 +83,29 @@ impl Order {
         self.key_def.compare_tuples_at(left.tuple(), left_no, right.tuple(), right_no)
     }
 
-    /// How an entry stands to a key of the same hint.
+    /// How an entry stands to a key by their fields.
     #[inline]
-    fn tie_key<E: Entry>(&self, entry: &E, key: &Key<'_>, hint: u64) -> Ordering {
-        if !self.is_hash && self.key_def.is_key_decided_by(key, hint) {
-            return Ordering::Equal;
-        }
+    fn tie_key<E: Entry>(&self, entry: &E, key: &Key<'_>) -> Ordering {
         self.key_def.compare_key_fields_at(entry.tuple(), entry.multikey_no(), key)
+    }
+
+    /// The place before the entries that match a key, or after them.
+    #[inline]
+    fn seek<'a, E: Entry>(
+        &self,
+        tree: &'a Tree<E>,
+        key: &Key<'_>,
+        hint: &KeyHint,
+        is_after: bool,
+    ) -> Cursor<'a, E> {
+        if hint.is_decided {
+            return tree.seek(if is_after { hint.high } else { hint.low }, |_| is_after);
+        }
+        tree.seek(hint.low, |entry| match self.tie_key(entry, key) {
+            Ordering::Less => true,
+            Ordering::Equal => is_after,
+            Ordering::Greater => false,
+        })
     }
 }
 
@@ -122,7 +142,15 @@ impl<E: Entry> Ordered<E> {
     #[inline]
     pub(super) fn get(&self, key: &Key<'_>) -> Option<&Tuple> {
         let hint = self.order.key_hint(key);
-        self.tree.get(hint, |entry| self.order.tie_key(entry, key, hint)).map(E::tuple)
+        if hint.low < hint.high {
+            let next = self.order.seek(&self.tree, key, &hint, false).step();
+            return next.filter(|(found, _)| *found <= hint.high).map(|(_, entry)| entry.tuple());
+        }
+        let tie = |entry: &E| match hint.is_decided {
+            true => Ordering::Equal,
+            false => self.order.tie_key(entry, key),
+        };
+        self.tree.get(hint.low, tie).map(E::tuple)
     }
 }
 
@@ -182,24 +210,18 @@ impl<E: Entry> Ordered<E> {
             // There is no place after a key that is not there.
             return Walk { order, cursor: tree.last(), is_down: false, stop: None, multikey_no: 0 };
         }
-        let hint = order.key_hint(&key);
-        let tie = |entry: &E| order.tie_key(entry, &key, hint);
-        let (is_down, before): (bool, fn(Ordering) -> bool) = match kind {
-            Kind::Eq | Kind::Ge | Kind::All => (false, Ordering::is_lt),
-            Kind::Gt => (false, Ordering::is_le),
-            Kind::Req | Kind::Le => (true, Ordering::is_le),
-            Kind::Lt => (true, Ordering::is_lt),
-            Kind::Np | Kind::Pp => return self.select_prefix(kind, key, hint),
+        let (is_down, is_after) = match kind {
+            Kind::Eq | Kind::Ge | Kind::All => (false, false),
+            Kind::Gt => (false, true),
+            Kind::Req | Kind::Le => (true, true),
+            Kind::Lt => (true, false),
+            Kind::Np | Kind::Pp => return self.select_prefix(kind, key),
             _ => unreachable!("check_select refuses the others"),
         };
+        let hint = order.key_hint(&key);
+        let cursor = order.seek(tree, &key, &hint, is_after);
         let stop = matches!(kind, Kind::Eq | Kind::Req).then_some((key, hint));
-        Walk {
-            order,
-            cursor: tree.seek(hint, |entry| before(tie(entry))),
-            is_down,
-            stop,
-            multikey_no: 0,
-        }
+        Walk { order, cursor, is_down, stop, multikey_no: 0 }
     }
 
     /// The walk of [`Self::select`] from behind a position on, which has all parts that order the entries.
@@ -212,29 +234,21 @@ impl<E: Entry> Ordered<E> {
         let order = &self.order;
         let part_count = position.part_count.min(order.key_def.part_count());
         let position = Key { part_count, parts: position.parts };
-        let hint = order.key_hint(&position);
         let is_down = kind.is_reverse();
-        let cursor = self.tree.seek(hint, |entry| {
-            let tie = order.tie_key(entry, &position, hint);
-            if is_down { tie.is_lt() } else { tie.is_le() }
-        });
+        let cursor = order.seek(&self.tree, &position, &order.key_hint(&position), !is_down);
         let has_end = matches!(kind, Kind::Eq | Kind::Req) && key.part_count > 0;
         let stop = has_end.then(|| (key, order.key_hint(&key)));
         Walk { order, cursor, is_down, stop, multikey_no: 0 }
     }
 
     /// NP and PP: past the tuples that share the key's last part as a prefix, upwards or downwards.
-    fn select_prefix<'a>(&'a self, kind: Kind, key: Key<'a>, hint: u64) -> Walk<'a, E> {
+    fn select_prefix<'a>(&'a self, kind: Kind, key: Key<'a>) -> Walk<'a, E> {
         let (order, tree) = (&self.order, &self.tree);
         let is_down = kind == Kind::Pp;
         let cursor = match PrefixBound::new(&order.key_def, &key, is_down) {
             PrefixBound::Key(array, is_inclusive) => {
                 let key = Key::from_array(&array);
-                let hint = order.key_hint(&key);
-                tree.seek(hint, |entry| {
-                    let tie = order.tie_key(entry, &key, hint);
-                    if is_inclusive { tie.is_le() } else { tie.is_lt() }
-                })
+                order.seek(tree, &key, &order.key_hint(&key), is_inclusive)
             }
             PrefixBound::End => {
                 // No key follows in the last part: step over all that share the parts before it.
@@ -243,7 +257,7 @@ impl<E: Entry> Ordered<E> {
                 if last == 0 || is_down {
                     if is_down { tree.first() } else { tree.last() }
                 } else {
-                    tree.seek(hint, |entry| order.tie_key(entry, &shorter, hint).is_le())
+                    order.seek(tree, &shorter, &order.key_hint(&shorter), true)
                 }
             }
         };
@@ -258,7 +272,7 @@ pub struct Walk<'a, E = Tuple> {
     /// Against the order of the index.
     is_down: bool,
     /// The walk ends at the first tuple that does not match this key (with its hint).
-    stop: Option<(Key<'a>, u64)>,
+    stop: Option<(Key<'a>, KeyHint)>,
     /// The number of the item of the last entry given.
     multikey_no: u32,
 }
@@ -277,7 +291,7 @@ impl<'a, E: Entry> Iterator for Walk<'a, E> {
         let (hint, entry) =
             if self.is_down { self.cursor.step_back() } else { self.cursor.step() }?;
         if let Some((key, key_hint)) = &self.stop
-            && (hint != *key_hint || self.order.tie_key(entry, key, hint).is_ne())
+            && key_hint.compare(hint, || self.order.tie_key(entry, key)).is_ne()
         {
             return None;
         }
