@@ -184,9 +184,38 @@ fn extension<'a>(input: &mut &'a [u8], width: usize) -> Result<Token<'a>> {
     Ok(Token::Ext(kind, bytes(input, len)?))
 }
 
+/// Bytes of a value by its first byte, which is counted; 0 where that says nothing or not enough.
+const WIDTHS: [u8; 256] = {
+    let mut widths = [0; 256];
+    let mut code = 0;
+    while code < widths.len() {
+        widths[code] = match code {
+            0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => 1,
+            0xa0..=0xbf => 1 + (code as u8 & 0x1f),
+            0xcc..=0xcf => 1 + (1 << (code - 0xcc)),
+            0xd0..=0xd3 => 1 + (1 << (code - 0xd0)),
+            0xca => 5,
+            0xcb => 9,
+            0xd4..=0xd8 => 2 + (1 << (code - 0xd4)),
+            _ => 0,
+        };
+        code += 1;
+    }
+    widths
+};
+
 /// Skips one whole value, containers with all they hold.
 #[inline]
 pub fn skip(input: &mut &[u8]) -> Result<()> {
+    let width = input.first().map_or(0, |code| usize::from(WIDTHS[usize::from(*code)]));
+    if width == 0 {
+        return skip_any(input);
+    }
+    *input = input.get(width..).ok_or(Fault::Truncated)?;
+    Ok(())
+}
+
+fn skip_any(input: &mut &[u8]) -> Result<()> {
     let mut left = 1u64;
     while left > 0 {
         left -= 1;
@@ -239,6 +268,10 @@ pub fn read_str<'a>(input: &mut &'a [u8]) -> Result<&'a [u8]> {
 /// Reads the head of an array: its length.
 #[inline]
 pub fn read_array(input: &mut &[u8]) -> Result<u32> {
+    if let [code @ 0x90..=0x9f, rest @ ..] = *input {
+        *input = rest;
+        return Ok(u32::from(code & 0x0f));
+    }
     match read(input)? {
         Token::Array(len) => Ok(len),
         _ => Err(Fault::Type),

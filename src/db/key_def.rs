@@ -74,9 +74,7 @@ impl Part {
     /// The part's value; nil if a tuple has none.
     #[inline]
     fn token<'a>(&self, fields: &mut Fields<'a>, multikey_no: u32) -> Token<'a> {
-        self.seek(fields, multikey_no)
-            .and_then(|mut at| msgpack::read(&mut at).ok())
-            .unwrap_or(Token::Nil)
+        token(self.seek(fields, multikey_no))
     }
 
     /// True if tuples that are equal in this part are equal in the other: the same place, by bytes or in the same order.
@@ -397,9 +395,15 @@ impl KeyDef {
             if at == self.unique_count && !saw_nil {
                 return Ordering::Equal;
             }
-            let tokens = (part.token(&mut left, left_no), part.token(&mut right, right_no));
-            saw_nil |= tokens.0 == Token::Nil;
-            let order = compare_part(part, &tokens.0, &tokens.1);
+            let values = (part.seek(&mut left, left_no), part.seek(&mut right, right_no));
+            let order = match compare_heads(part, values.0, values.1) {
+                Some(order) => order,
+                None => {
+                    let tokens = (token(values.0), token(values.1));
+                    saw_nil |= tokens.0 == Token::Nil;
+                    compare_part(part, &tokens.0, &tokens.1)
+                }
+            };
             if order.is_ne() {
                 return order;
             }
@@ -435,8 +439,10 @@ impl KeyDef {
         let mut fields = tuple.fields();
         let mut rest = key.parts;
         for part in self.parts.iter().take(key.part_count as usize) {
-            let wanted = msgpack::read(&mut rest).unwrap_or(Token::Nil);
-            let order = compare_part(part, &part.token(&mut fields, multikey_no), &wanted);
+            let (value, wanted) = (part.seek(&mut fields, multikey_no), rest);
+            let order = compare_heads(part, value, Some(wanted))
+                .unwrap_or_else(|| compare_part(part, &token(value), &token(Some(wanted))));
+            let _ = msgpack::skip(&mut rest);
             if order.is_ne() {
                 return order;
             }
@@ -533,6 +539,31 @@ fn add_to_hash(part: &Part, token: &Token<'_>, hash: &mut KeyHash) {
         (Some(collation), Token::Str(text)) => collation.hash(text, hash),
         _ => hash.add(token),
     }
+}
+
+/// The value that begins here; nil if there is none.
+#[inline]
+fn token(at: Option<&[u8]>) -> Token<'_> {
+    at.and_then(|mut at| msgpack::read(&mut at).ok()).unwrap_or(Token::Nil)
+}
+
+/// Compares values that begin here by their bytes, if both are unsigned numbers or strings of one encoding; not nil.
+#[inline]
+fn compare_heads(part: &Part, left: Option<&[u8]>, right: Option<&[u8]>) -> Option<Ordering> {
+    let ((code, left), (other, right)) = (left?.split_first()?, right?.split_first()?);
+    let order = match (*code, *other) {
+        (0x00..=0x7f, 0x00..=0x7f) => code.cmp(other),
+        (0xa0..=0xbf, _) if code == other && part.collator.is_none() => {
+            let len = usize::from(code & 0x1f);
+            left.get(..len)?.cmp(right.get(..len)?)
+        }
+        (0xcc, 0xcc) => left.first()?.cmp(right.first()?),
+        (0xcd, 0xcd) => left.first_chunk::<2>()?.cmp(right.first_chunk::<2>()?),
+        (0xce, 0xce) => left.first_chunk::<4>()?.cmp(right.first_chunk::<4>()?),
+        (0xcf, 0xcf) => left.first_chunk::<8>()?.cmp(right.first_chunk::<8>()?),
+        _ => return None,
+    };
+    Some(if part.is_desc { order.reverse() } else { order })
 }
 
 #[inline]

@@ -67,8 +67,14 @@ impl<T> Keys<T> {
     #[inline]
     fn equal(&self, hint: u64) -> (usize, &[T]) {
         let at = lower(&self.hints, hint);
-        let same = self.hints[at..].iter().take_while(|other| **other == hint).count();
-        (at, &self.items[at..at + same])
+        let after = match self.hints.get(at) {
+            Some(next) if *next == hint => match hint.checked_add(1) {
+                Some(higher) => lower(&self.hints, higher),
+                None => self.hints.len(),
+            },
+            _ => at,
+        };
+        (at, &self.items[at..after])
     }
 
     /// How many items are before a place; `before` tells for those of the hint.
