@@ -51,10 +51,7 @@ fn make_ready(work: &mut Work<'_, '_>, task: &Tuple, event: Event) -> Result<()>
 }
 
 /// The life of a task that nobody holds has ended.
-///
-/// # Errors
-/// Those of the space.
-pub(super) fn end(work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {
+fn end(work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {
     work.tube.driver.delete(work, task)?;
     work.count(Event::Delete);
     work.count(Event::Ttl);

@@ -8,16 +8,16 @@
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::iproto::Iterator as Kind;
 
 use super::driver::Driver;
 use super::layout::{Layout, STATUS_INDEX, plain, unique};
 use super::options::TubeOptions;
+use super::passed::ReadyLine;
 use super::settings::Settings;
 use super::state::State;
 use super::timed;
 use super::work::Work;
-use crate::db::{Key, Tuple};
+use crate::db::Tuple;
 
 /// The types `fifottl` and `limfifottl`.
 pub(super) struct Fifottl {
@@ -79,14 +79,9 @@ impl Driver for Fifottl {
     }
 
     fn take(&self, work: &mut Work<'_, '_>) -> Result<Option<Tuple>> {
-        let now = work.now_us;
-        let status = work.space()?.index(STATUS_INDEX)?;
-        let ready = State::Ready.key();
-        let mut tasks = status.select(Kind::Eq, Key::from_array(&ready));
         // Those whose life has ended are the timer's to remove, which is about to.
-        let task = tasks.find(|task| timed::death(task) > now).cloned();
-        drop(tasks);
-        let Some(task) = task else { return Ok(None) };
+        let line = ReadyLine { index: STATUS_INDEX, utube: None };
+        let Some(task) = line.first_alive(work)? else { return Ok(None) };
         timed::take(work, &task, timed::death(&task)).map(Some)
     }
 

@@ -6,6 +6,7 @@
 //!                                             operations what it does in a transaction: who may, what is counted
 //!                                             driver     how the tube's type does it; fifo, fifottl, utube
 //!                                             lanes, buffer  whose turn it is among sub-queues
+//!                                             passed     and among tasks of which many have ended
 //!                                             dead_letter  what becomes of a task that fails again and again
 //! connections come and go                     sessions   who holds what (taken), for how long (cfg)
 //! time passes                                 timer      expiry does what rows say is due; timed, times, clock
@@ -43,6 +44,7 @@ mod many;
 mod methods;
 mod operations;
 mod options;
+mod passed;
 mod phase;
 mod rates;
 mod row;

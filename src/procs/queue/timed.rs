@@ -35,7 +35,7 @@ pub(super) const PRI: u32 = 5;
 const CREATED: u32 = 6;
 
 /// The index over (state, next_event).
-const WATCH_INDEX: u32 = 2;
+pub(super) const WATCH_INDEX: u32 = 2;
 
 /// The states in the order in which their tasks are looked after: what becomes READY too late is gone at once.
 pub(super) const STATES: [State; 4] = [State::Delayed, State::Taken, State::Ready, State::Buried];

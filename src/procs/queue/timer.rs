@@ -35,8 +35,8 @@ use crate::db::Txn;
 use crate::db::access::ADMIN;
 use crate::instance::Instance;
 
-/// The most tasks that are looked after in one transaction.
-const BATCH: usize = 1000;
+/// The most tasks that are looked after in one transaction. Whoever calls meanwhile waits for one such portion.
+const BATCH: usize = 32;
 
 /// A disk that was full may have room again after this.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -201,7 +201,12 @@ fn look_after_tube(txn: &mut Txn<'_>, tubes: &Tubes, tube_id: u64, left: &mut us
         return Ok(());
     }
     let mut work = Work::new(txn, tubes, &tube, services);
-    *left -= expiry::run(&mut work, *left)?;
+    let done = expiry::run(&mut work, *left)?;
+    if done < *left {
+        // Nothing is there any more whose life has ended.
+        tube.passed.lock().clear();
+    }
+    *left -= done;
     if let Some(moment) = timed::earliest(&work)? {
         tubes.timer.schedule(Due::Tube(tube_id), moment);
     }

@@ -12,6 +12,7 @@ use super::ages::Ages;
 use super::counts::Counts;
 use super::driver::Driver;
 use super::lanes::Lanes;
+use super::passed::Passed;
 use super::row;
 use super::settings::Settings;
 use super::state::State;
@@ -60,6 +61,8 @@ pub(super) struct Tube {
     pub(super) producers: Waiters,
     /// Sub-queues, of types that have them and no side space.
     pub(super) lanes: Mutex<Lanes>,
+    /// Tasks whose life has ended, of types with times.
+    pub(super) passed: Mutex<Passed>,
     /// How often what was done.
     pub(super) counters: Counters,
     /// Tasks by state.
@@ -92,6 +95,7 @@ impl Tube {
             waiters: Waiters::default(),
             producers: Waiters::default(),
             lanes: Mutex::default(),
+            passed: Mutex::default(),
             counters: Counters::default(),
             checked_at: AtomicU64::new(0),
         }
@@ -127,18 +131,21 @@ impl Tube {
     pub(super) fn trust(&self) {
         self.lanes.lock().freshness.trust();
         self.counts.lock().freshness.trust();
+        self.passed.lock().freshness.trust();
     }
 
     /// A transaction that may have been at work on the tube has failed.
     pub(super) fn doubt(&self) {
         self.lanes.lock().freshness.doubt();
         self.counts.lock().freshness.doubt();
+        self.passed.lock().freshness.doubt();
     }
 
     /// What rows say is not known any more, or will not be.
     pub(super) fn forget(&self) {
         self.lanes.lock().freshness.forget();
         self.counts.lock().freshness.forget();
+        self.passed.lock().freshness.forget();
     }
 
     /// An open transaction that was at work on the tube has ended: whatever it did is there for all to see now.

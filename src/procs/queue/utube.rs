@@ -16,11 +16,11 @@ use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::buffer;
 use super::driver::Driver;
-use super::expiry;
 use super::lanes::Rank;
 use super::layout::{Layout, plain, unique};
 use super::lua_text;
 use super::options::TubeOptions;
+use super::passed::{ReadyLine, few_alive};
 use super::row;
 use super::settings::Settings;
 use super::state::State;
@@ -89,16 +89,17 @@ impl Utube {
         if self.first_of(work, State::Taken, utube)?.is_some() {
             return Ok(None);
         }
+        if self.is_timed {
+            let index = self.utube_index();
+            return ReadyLine { index, utube: Some(utube) }.first_alive(work);
+        }
         self.first_of(work, State::Ready, utube)
     }
 
     /// Keeps up with the rows of a sub-queue; tells whether a task of it can be taken.
     fn refresh(&self, work: &mut Work<'_, '_>, utube: &[u8]) -> Result<bool> {
         let rank = self.candidate(work, utube)?.map(|task| self.rank(&task));
-        match work.tube.side_space_id {
-            Some(space_id) => buffer::set(work, space_id, utube, rank)?,
-            None => work.tube.lanes.lock().set(utube, rank),
-        }
+        set(work, utube, rank)?;
         Ok(rank.is_some())
     }
 
@@ -140,12 +141,61 @@ impl Utube {
         Ok(names)
     }
 
+    /// The task whose turn it is; None if none can be taken.
+    fn next(&self, work: &mut Work<'_, '_>) -> Result<Option<Tuple>> {
+        /// Sub-queues that one look finds wrong before it asks whether few tasks are left.
+        const WRONG_MAX: usize = 16;
+        let mut wrong = 0;
+        while let Some((rank, utube)) = self.first(work)? {
+            let candidate = self.candidate(work, &utube)?;
+            let found = candidate.as_ref().map(|task| self.rank(task));
+            if found == Some(rank) {
+                return Ok(candidate);
+            }
+            // The life of a task has ended, or rows were changed by hand.
+            set(work, &utube, found)?;
+            wrong += 1;
+            if self.is_timed
+                && wrong == WRONG_MAX
+                && let Some(few) = few_alive(work)?
+            {
+                return self.first_free(work, few);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first of the tasks in whose sub-queue none is TAKEN.
+    fn first_free(&self, work: &Work<'_, '_>, tasks: Vec<Tuple>) -> Result<Option<Tuple>> {
+        for task in tasks {
+            let utube = row::raw(&task, self.utube_field());
+            if self.first_of(work, State::Taken, utube)?.is_none() {
+                return Ok(Some(task));
+            }
+        }
+        Ok(None)
+    }
+
     /// Somebody may wait for a task of this sub-queue, in which none is held any more.
     fn release_lane(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {
         if self.refresh_of(work, task)? {
             work.tube.waiters.call_one();
         }
         Ok(())
+    }
+}
+
+/// Says which task of a sub-queue can be taken; None if none can.
+///
+/// # Errors
+/// Those of the side space.
+fn set(work: &mut Work<'_, '_>, utube: &[u8], rank: Option<Rank>) -> Result<()> {
+    match work.tube.side_space_id {
+        Some(space_id) => buffer::set(work, space_id, utube, rank),
+        None => {
+            work.tube.lanes.lock().set(utube, rank);
+            Ok(())
+        }
     }
 }
 
@@ -220,29 +270,15 @@ impl Driver for Utube {
     }
 
     fn take(&self, work: &mut Work<'_, '_>) -> Result<Option<Tuple>> {
-        let now = work.now_us;
-        while let Some((rank, utube)) = self.first(work)? {
-            let candidate = self.candidate(work, &utube)?;
-            match candidate.filter(|task| self.rank(task) == rank) {
-                Some(task) if self.is_timed && timed::death(&task) <= now => {
-                    expiry::end(work, &task)?;
-                }
-                Some(task) => {
-                    let taken = if self.is_timed {
-                        // Its life may end while it is held.
-                        timed::take(work, &task, u64::MAX)?
-                    } else {
-                        work.set_state(&task, State::Taken)?
-                    };
-                    self.follow(work, &taken)?;
-                    return Ok(Some(taken));
-                }
-                None => {
-                    self.refresh(work, &utube)?;
-                }
-            }
-        }
-        Ok(None)
+        let Some(task) = self.next(work)? else { return Ok(None) };
+        let taken = if self.is_timed {
+            // Its life may end while it is held.
+            timed::take(work, &task, u64::MAX)?
+        } else {
+            work.set_state(&task, State::Taken)?
+        };
+        set(work, row::raw(&taken, self.utube_field()), None)?;
+        Ok(Some(taken))
     }
 
     fn release(

@@ -85,7 +85,7 @@ impl<'a, 'db> Work<'a, 'db> {
     /// Those of the format; TUPLE_FOUND.
     pub(super) fn insert(&mut self, task: &[u8]) -> Result<Tuple> {
         let task = self.txn.insert(self.tube.space_id, task)?;
-        self.note_change(None, State::of(&task));
+        self.note_change(None, Some(&task));
         self.schedule(&task);
         Ok(task)
     }
@@ -127,7 +127,7 @@ impl<'a, 'db> Work<'a, 'db> {
         let key = row::raw_key([task.field(0)]);
         let changed = self.txn.update(self.tube.space_id, 0, &key, &operations, 0)?;
         let task = changed.unwrap_or_else(|| task.clone());
-        self.note_change(before, State::of(&task));
+        self.note_change(before, Some(&task));
         self.schedule(&task);
         Ok(task)
     }
@@ -164,9 +164,23 @@ impl<'a, 'db> Work<'a, 'db> {
         Ok(())
     }
 
-    /// Counts a task that goes from one state to another.
-    fn note_change(&self, from: Option<State>, to: Option<State>) {
+    /// Notes that a task goes from one state to another; None before it is put and after it is removed.
+    fn note_change(&self, from: Option<State>, task: Option<&Tuple>) {
+        let to = task.and_then(State::of);
         self.tube.counts.lock().change(from, to);
+        if !self.tube.driver.has_times() {
+            return;
+        }
+        let mut passed = self.tube.passed.lock();
+        match (from, task) {
+            (None, Some(_)) => passed.freshness.row_put(),
+            (_, None) => passed.freshness.row_removed(),
+            _ => {}
+        }
+        if let Some(task) = task.filter(|_| to == Some(State::Ready)) {
+            let utube = self.tube.driver.lane_field().map_or(&[][..], |no| row::raw(task, no));
+            passed.ready(utube, (row::uint(task, timed::PRI), row::uint(task, 0)));
+        }
     }
 
     /// Counts an event.
