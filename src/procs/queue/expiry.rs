@@ -13,18 +13,33 @@ use super::timed;
 use super::work::Work;
 use crate::db::Tuple;
 
-/// Does what is due in a tube with times, for at most `limit` tasks; tells for how many.
+/// What [`run`] has done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Done {
+    /// For so many tasks.
+    pub(super) count: usize,
+    /// There may be more to do, but nobody waits for it: only lives have ended, none of them long ago.
+    pub(super) is_idle: bool,
+}
+
+/// Tasks whose life has ended are removed at leisure until they are this late.
+const LATE_MAX_US: u64 = 10_000_000;
+
+/// Does what is due in a tube with times, for at most `limit` tasks.
 ///
 /// # Errors
 /// Those of the spaces.
-pub(super) fn run(work: &mut Work<'_, '_>, limit: usize) -> Result<usize> {
+pub(super) fn run(work: &mut Work<'_, '_>, limit: usize) -> Result<Done> {
     let now = work.now_us;
     let mut count = 0;
+    let mut is_idle = true;
     for state in timed::STATES {
         while count < limit
             && let Some(task) = timed::first_event(work, state)?
             && row::uint(&task, timed::NEXT_EVENT) <= now
         {
+            is_idle &= matches!(state, State::Ready | State::Buried)
+                && now - row::uint(&task, timed::NEXT_EVENT) <= LATE_MAX_US;
             match state {
                 State::Delayed => make_ready(work, &task, Event::Delay)?,
                 State::Taken => {
@@ -39,7 +54,7 @@ pub(super) fn run(work: &mut Work<'_, '_>, limit: usize) -> Result<usize> {
             count += 1;
         }
     }
-    Ok(count)
+    Ok(Done { count, is_idle })
 }
 
 /// A task can be taken, for the rest of its life.

@@ -29,6 +29,14 @@ impl Lanes {
         *self = Self { freshness: Freshness::new(row_count, rollbacks), ..Self::default() };
     }
 
+    /// A row was put. If it is the only one, all is known from now on.
+    pub(super) fn row_put(&mut self, row_count: usize, rollbacks: u64) {
+        match row_count {
+            1 => self.clear(1, rollbacks),
+            _ => self.freshness.row_put(),
+        }
+    }
+
     /// Says which ready task is the first of a sub-queue; None if none can be taken.
     pub(super) fn set(&mut self, name: &[u8], rank: Option<Rank>) {
         if !self.freshness.change() {

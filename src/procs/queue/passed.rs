@@ -57,6 +57,12 @@ impl Passed {
         self.lines.clear();
     }
 
+    /// How far a line was passed; None if it was not.
+    #[cfg(test)]
+    pub(super) fn floor(&self, name: &[u8]) -> Option<Rank> {
+        self.lines.get(name)?.floor
+    }
+
     /// A task can be taken that could not, or was not there.
     pub(super) fn ready(&mut self, name: &[u8], rank: Rank) {
         if self.freshness.change()

@@ -6,6 +6,7 @@ mod failures;
 mod fifottl;
 mod many;
 mod model;
+mod passed;
 mod replies;
 mod sessions;
 mod settings;

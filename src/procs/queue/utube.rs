@@ -264,7 +264,8 @@ impl Driver for Utube {
         write_str(&mut row, lua_text::of(utube));
         row.extend_from_slice(data.unwrap_or_default());
         let task = work.insert(&row)?;
-        work.tube.lanes.lock().freshness.row_put();
+        let row_count = work.space()?.len();
+        work.tube.lanes.lock().row_put(row_count, work.txn.db().rollbacks());
         self.follow(work, &task)?;
         Ok(task)
     }
