@@ -133,8 +133,7 @@ async fn take_passes_what_has_ended_once() {
     };
     let floor = || {
         let tube = server.queue.tubes.known("t").expect("the tube");
-        let floor = tube.passed.lock().floor(b"");
-        floor
+        tube.passed.lock().floor(b"")
     };
     assert_eq!(floor(), None);
     for _ in 0..3 {
