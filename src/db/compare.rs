@@ -136,14 +136,18 @@ fn compare_decimal_double(left: &Decimal, right: f64) -> Ordering {
 
 /// A 64-bit hash that grows by the values of a key.
 ///
-/// FNV-1a over words with a final mix. Values that compare equal give equal hashes, but for decimals: a decimal and a
-/// number of another kind hash differently.
+/// FNV-1a over words with a final mix. Values that compare equal give equal hashes, but for decimals: where they meet
+/// numbers of other kinds, all go through [`Self::add_mixed`].
 #[derive(Clone, Copy)]
 pub struct KeyHash {
     hash: u64,
     /// Extensions hash as their bytes, equal values of different bytes differently.
     by_bytes: bool,
 }
+
+/// Numbers from here on, or below its negative, are one to [`KeyHash::add_mixed`]: rounded to 15 digits they may be beyond
+/// what a double holds.
+const MIXED_MAX: f64 = 1e308;
 
 impl KeyHash {
     /// The hash of no value.
@@ -179,6 +183,36 @@ impl KeyHash {
         }
     }
 
+    /// Adds a value of a part that takes decimals and other numbers: those that compare equal agree whatever their kind.
+    ///
+    /// A decimal equals a double if it is what 15 digits of that are, and an integer only if it is the very same: so all
+    /// numbers are made doubles and count by 15 digits. Others than equal ones may meet.
+    pub fn add_mixed(&mut self, token: &Token<'_>) {
+        if self.by_bytes {
+            return self.add(token);
+        }
+        let value = match *token {
+            Token::Uint(value) => value as f64,
+            Token::Int(value) => value as f64,
+            Token::Float(value) => f64::from(value),
+            Token::Double(value) => value,
+            Token::Ext(ext_type::DECIMAL, payload) => {
+                Decimal::parse(payload).map_or(0.0, |decimal| decimal.to_f64())
+            }
+            _ => return self.add(token),
+        };
+        match Decimal::from_f64(value) {
+            Some(decimal) if value.abs() < MIXED_MAX => self.decimal(&decimal),
+            _ if value.is_nan() => self.double(value),
+            _ => self.double(f64::INFINITY.copysign(value)),
+        }
+    }
+
+    fn decimal(&mut self, decimal: &Decimal) {
+        let (negative, digits, scale) = decimal.canonical();
+        self.tagged(0xdec ^ u64::from(negative) ^ ((scale as u32 as u64) << 32), digits);
+    }
+
     /// Adds a value.
     pub fn add(&mut self, token: &Token<'_>) {
         match *token {
@@ -196,10 +230,7 @@ impl KeyHash {
                 self.word(nsec as u64);
             }
             Token::Ext(ext_type::DECIMAL, payload) => {
-                let decimal = Decimal::parse(payload);
-                let (negative, digits, scale) =
-                    decimal.as_ref().map_or((false, &[][..], 0), Decimal::canonical);
-                self.tagged(0xdec ^ u64::from(negative) ^ ((scale as u32 as u64) << 32), digits);
+                self.decimal(&Decimal::parse(payload).unwrap_or(Decimal::from_i128(0)));
             }
             Token::Ext(kind, payload) => self.tagged(kind as u64, payload),
             Token::Nil | Token::Array(_) | Token::Map(_) => self.word(0xc0),

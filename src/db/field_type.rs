@@ -283,6 +283,12 @@ impl FieldType {
         )
     }
 
+    /// True for the types that take decimals and numbers of other kinds.
+    #[inline]
+    pub fn mixes_numbers(self) -> bool {
+        matches!(self, Self::Number | Self::Scalar | Self::Any)
+    }
+
     /// Tells whether a collation makes sense for the type of an index part.
     pub fn has_collation(self) -> bool {
         matches!(self, Self::String | Self::Scalar)

@@ -537,6 +537,7 @@ impl KeyDef {
 fn add_to_hash(part: &Part, token: &Token<'_>, hash: &mut KeyHash) {
     match (&part.collator, token) {
         (Some(collation), Token::Str(text)) => collation.hash(text, hash),
+        _ if part.field_type.mixes_numbers() => hash.add_mixed(token),
         _ => hash.add(token),
     }
 }

@@ -230,6 +230,13 @@ impl Decimal {
         Some(Self { negative: value.is_sign_negative(), scale: kept as i32 - 1 - exponent, digits })
     }
 
+    /// The nearest double; infinite where that is beyond all of them.
+    pub fn to_f64(&self) -> f64 {
+        let digits: String = self.digits.iter().map(|digit| char::from(b'0' + digit)).collect();
+        let sign = if self.negative { "-" } else { "" };
+        format!("{sign}0{digits}e{}", -i64::from(self.scale)).parse().unwrap_or(f64::NAN)
+    }
+
     /// The digits of the value without trailing zeros, with its scale: equal values give equal results.
     pub fn canonical(&self) -> (bool, &[u8], i32) {
         let kept = self.digits.iter().rposition(|&digit| digit != 0).map_or(0, |last| last + 1);

@@ -207,6 +207,24 @@ impl Index {
         self.def.key_def.compare_tuples(left, right).is_eq()
     }
 
+    /// Tells whether one of two tuples takes the place of the other. In a HASH index those of equal numbers need not: see
+    /// [`KeyHash::of_bytes`](super::compare::KeyHash::of_bytes).
+    pub fn is_same_place(&self, left: &Tuple, right: &Tuple) -> bool {
+        let hash = |tuple| self.def.key_def.bytes_hash(tuple);
+        self.is_same_key(left, right) && (!self.is_hash() || hash(left) == hash(right))
+    }
+
+    /// Tells whether `tuple` stands where a full key is looked for.
+    pub fn is_place_of(&self, key: &Key<'_>, tuple: &Tuple) -> bool {
+        let key_def = &self.def.key_def;
+        key_def.compare_key_fields(tuple, key).is_eq()
+            && (!self.is_hash() || key_def.key_bytes_hash(key) == key_def.bytes_hash(tuple))
+    }
+
+    fn is_hash(&self) -> bool {
+        self.def.index_type == IndexType::Hash
+    }
+
     /// Every tuple in the order of the index.
     pub fn iter(&self) -> Walk<'_> {
         self.select(Kind::All, Key::EMPTY)

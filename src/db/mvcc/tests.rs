@@ -3,7 +3,9 @@
 mod closures;
 mod definitions;
 mod model;
+mod numbers;
 mod serializable;
+mod spelling;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +15,7 @@ use lycosa_proto::iproto::{Iterator as Kind, request_type};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use self::spelling::Spelling;
 use super::*;
 use crate::db::journal::{Journal, Vclock};
 use crate::db::schema::bootstrap;
@@ -50,8 +53,9 @@ fn mp(json: &str) -> Vec<u8> {
     out
 }
 
-/// A database with the spaces 512 and 513: a primary index on field 0, a unique one on field 1, another on field 2.
-fn database() -> Database {
+/// A database with the spaces 512 and 513: a primary index on field 0, a unique one on field 1, another on field 2, for
+/// numbers that are written in a certain way.
+fn database_of(spelling: Spelling) -> Database {
     let mut db = Database::new();
     bootstrap::run(&mut db, Uuid::from_u128(1), Uuid::from_u128(2)).expect("bootstrap");
     let (_, _) = db
@@ -59,9 +63,10 @@ fn database() -> Database {
             for id in [512, 513] {
                 let row = format!(r#"[{id},1,"t{id}","memtx",0,{{}},[]]"#);
                 txn.insert(space_id::SPACE, &mp(&row))?;
-                for (index, unique) in [(0, true), (1, true), (2, false)] {
+                for (index, parts) in spelling.parts().iter().enumerate() {
+                    let unique = index < 2;
                     let row = format!(
-                        r#"[{id},{index},"i{index}","tree",{{"unique":{unique}}},[[{index},"unsigned"]]]"#
+                        r#"[{id},{index},"i{index}","tree",{{"unique":{unique}}},{parts}]"#
                     );
                     txn.insert(space_id::INDEX, &mp(&row))?;
                 }
@@ -89,7 +94,11 @@ struct Driver {
 
 impl Driver {
     fn new() -> Self {
-        let mut db = database();
+        Self::of(Spelling::Plain)
+    }
+
+    fn of(spelling: Spelling) -> Self {
+        let mut db = database_of(spelling);
         let journal = Arc::new(Memory::default());
         db.set_journal(journal.clone());
         Self { db, journal }
@@ -128,12 +137,24 @@ impl Driver {
         key: &[u8],
         limit: u32,
     ) -> Result<Vec<Vec<u8>>> {
-        let key = array(key);
+        let tuples = self.select_key(id, index_id, kind, &array(key), limit)?;
+        Ok(tuples.iter().map(|tuple| tuple.data()[1..].to_vec()).collect())
+    }
+
+    /// Selects by a key in MsgPack.
+    fn select_key(
+        &mut self,
+        id: TxnId,
+        index_id: u32,
+        kind: Kind,
+        key: &[u8],
+        limit: u32,
+    ) -> Result<Vec<Tuple>> {
         let iterator = kind as u32;
-        let select = Select { space_id: 512, index_id, iterator, offset: 0, limit, key: &key };
+        let select = Select { space_id: 512, index_id, iterator, offset: 0, limit, key };
         let mut out = Vec::new();
         self.db.select_interactive(id, ADMIN, &select, &Page::default(), |tuple| {
-            out.push(tuple.data()[1..].to_vec());
+            out.push(tuple.clone());
         })?;
         Ok(out)
     }

@@ -108,7 +108,11 @@ impl Interactive {
         if !key_def.includes(tuple) || key_def.has_nil(tuple) {
             return;
         }
-        self.track_hash(space, index, key_def.hash(tuple), index.find(tuple));
+        // What it finds of its own says nothing about others.
+        let found = index.find(tuple).or((index.def.id == 0).then_some(tuple));
+        if found.and_then(|found| self.writes.written_at(space, found)).is_none() {
+            self.fresh.add_key(space.def.id, index.def.id, key_def.hash(tuple));
+        }
     }
 
     /// Notes that a key of a unique index was looked for.
@@ -117,19 +121,15 @@ impl Interactive {
         if !index.has_one_key() {
             return self.fresh.add_whole(space.def.id, index.def.id);
         }
-        if index.def.is_unique && key_def.check_exact_key(key).is_ok() {
-            self.track_hash(space, index, key_def.key_hash(key), index.get(key));
+        if !index.def.is_unique || key_def.check_exact_key(key).is_err() {
+            return;
         }
-    }
-
-    /// Notes that a key with this hash was looked for, and what was found: nothing of it, if it is this transaction's own.
-    fn track_hash(&mut self, space: &Space, index: &Index, hash: u64, found: Option<&Tuple>) {
-        let is_own = match found {
+        let is_own = match index.get(key) {
             Some(tuple) => self.writes.written_at(space, tuple).is_some(),
-            None => index.def.id == 0 && self.writes.has_hash(space.def.id, hash),
+            None => index.def.id == 0 && self.writes.has_key(space, index, key),
         };
         if !is_own {
-            self.fresh.add_key(space.def.id, index.def.id, hash);
+            self.fresh.add_key(space.def.id, index.def.id, key_def.key_hash(key));
         }
     }
 

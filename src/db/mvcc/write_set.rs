@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use crate::db::database::{Database, Ids};
+use crate::db::index::Index;
+use crate::db::key_def::Key;
 use crate::db::space::Space;
 use crate::db::tuple::Tuple;
 use crate::db::txn::Rows;
@@ -59,7 +61,7 @@ impl Copied {
     fn find(&self, space: &Space, tuple: &Tuple) -> Option<&Change> {
         let primary = space.primary().ok()?;
         let changes = self.changes.get(&primary.def.key_def.hash(tuple))?;
-        changes.iter().find(|change| primary.is_same_key(&change.key, tuple))
+        changes.iter().find(|change| primary.is_same_place(&change.key, tuple))
     }
 }
 
@@ -124,12 +126,12 @@ impl WriteSet {
         };
         for claim in new.iter().flat_map(|new| exclusive_keys(space, new)) {
             let tuples = copied.claims.entry(claim).or_default();
-            if !tuples.iter().any(|tuple| primary.is_same_key(tuple, key)) {
+            if !tuples.iter().any(|tuple| primary.is_same_place(tuple, key)) {
                 tuples.push(key.clone());
             }
         }
         let changes = copied.changes.entry(primary.def.key_def.hash(key)).or_default();
-        match changes.iter_mut().find(|change| primary.is_same_key(&change.key, key)) {
+        match changes.iter_mut().find(|change| primary.is_same_place(&change.key, key)) {
             Some(change) => change.new = new,
             None => {
                 changes.push(Change { key: key.clone(), new, at: self.keys });
@@ -150,9 +152,12 @@ impl WriteSet {
         copied.find(space, tuple).map(|change| change.at)
     }
 
-    /// True if the primary key with this hash was written, or one that hashes alike.
-    pub(super) fn has_hash(&self, space_id: u32, hash: u64) -> bool {
-        self.spaces.get(&space_id).is_some_and(|copied| copied.changes.contains_key(&hash))
+    /// True if a primary key was written.
+    pub(super) fn has_key(&self, space: &Space, primary: &Index, key: &Key<'_>) -> bool {
+        let key_def = &primary.def.key_def;
+        let changes = self.spaces.get(&space.def.id).map(|copied| &copied.changes);
+        let changes = changes.and_then(|changes| changes.get(&key_def.key_hash(key)));
+        changes.into_iter().flatten().any(|change| primary.is_place_of(key, &change.key))
     }
 
     /// Carries a commit of another over to the private copy. False if the two cannot both be: this transaction has put a
@@ -171,7 +176,7 @@ impl WriteSet {
             let mut claims = exclusive_keys(&copied.space, new);
             let is_claimed = claims.any(|claim| {
                 let tuples = copied.claims.get(&claim).into_iter().flatten();
-                tuples.into_iter().any(|tuple| !primary.is_same_key(tuple, new))
+                tuples.into_iter().any(|tuple| !primary.is_same_place(tuple, new))
             });
             if is_claimed {
                 return false;

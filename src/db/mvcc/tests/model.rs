@@ -29,12 +29,12 @@ pub(super) enum Op {
     },
 }
 
-/// Numbers from nought below this.
-const NUMBERS: u8 = 4;
+/// Numbers from nought below this; those above are the same again, for spaces where each has several spellings.
+pub(super) const NUMBERS: u8 = 4;
 
-/// Any operation.
-pub(super) fn op() -> impl Strategy<Value = Op> {
-    let number = || 0..NUMBERS;
+/// Any operation on numbers of so many spellings.
+pub(super) fn op(spellings: u8) -> impl Strategy<Value = Op> {
+    let number = move || 0..NUMBERS * spellings;
     let row = || (number(), number(), number()).prop_map(|(a, b, c)| [a, b, c]);
     let kind = prop_oneof![
         Just(Kind::Eq),
@@ -100,18 +100,20 @@ impl Model {
 
     /// Carries an operation out.
     pub(super) fn run(&mut self, op: &Op) -> Answer {
-        let at = |key: &u8| self.0.get(key).copied();
+        let plain = |number: &u8| number % NUMBERS;
+        let at = |key: &u8| self.0.get(&plain(key)).copied();
+        let by_unique = |number: &u8| self.by_unique(plain(number));
         match op {
             Op::Insert(row) if at(&row[0]).is_some() => Err(()),
-            Op::Insert(row) | Op::Replace(row) => self.put(*row),
-            Op::Update(key, field, to) => self.set(at(key), *field, *to),
-            Op::UpdateByUnique(key, to) => self.set(self.by_unique(*key), 2, *to),
+            Op::Insert(row) | Op::Replace(row) => self.put(row.map(|number| plain(&number))),
+            Op::Update(key, field, to) => self.set(at(key), *field, plain(to)),
+            Op::UpdateByUnique(key, to) => self.set(by_unique(key), 2, plain(to)),
             Op::Delete(key) => self.remove(at(key)),
-            Op::DeleteByUnique(key) => self.remove(self.by_unique(*key)),
+            Op::DeleteByUnique(key) => self.remove(by_unique(key)),
             Op::Upsert(row, to) => {
                 let done = match at(&row[0]) {
-                    Some(old) => self.set(Some(old), 2, *to),
-                    None => self.put(*row),
+                    Some(old) => self.set(Some(old), 2, plain(to)),
+                    None => self.put(row.map(|number| plain(&number))),
                 };
                 done.map(|_| vec![])
             }
@@ -121,14 +123,14 @@ impl Model {
                     rows.reverse();
                 }
                 let has = |row: &Row| {
-                    let Some(key) = key else { return true };
+                    let Some(key) = key.as_ref().map(plain) else { return true };
                     let number = row[*index as usize];
                     match kind {
-                        Kind::Eq | Kind::Req => number == *key,
-                        Kind::Ge => number >= *key,
-                        Kind::Gt => number > *key,
-                        Kind::Le => number <= *key,
-                        _ => number < *key,
+                        Kind::Eq | Kind::Req => number == key,
+                        Kind::Ge => number >= key,
+                        Kind::Gt => number > key,
+                        Kind::Le => number <= key,
+                        _ => number < key,
                     }
                 };
                 Ok(rows.into_iter().filter(has).take(*limit as usize).collect())
