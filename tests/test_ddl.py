@@ -58,6 +58,39 @@ def test_an_index_is_built_while_others_are_served(filled):
         other.delete(INDEX, [5120, 1])
 
 
+def test_an_open_transaction_does_not_stop_others_either(filled):
+    server, defining = filled
+    row = [5120, 1, "sk", "tree", {"unique": False}, [[1, "unsigned"]]]
+    insert = {Key.SPACE_ID: INDEX, Key.TUPLE: row}
+
+    def create(field_no):
+        options = {"unique": True, "parts": [field_no, "unsigned"]}
+        return {Key.FUNCTION_NAME: "box.space.t:create_index", Key.TUPLE: ["sk", options]}
+
+    stream = defining.stream(1)
+    with server.connect() as other:
+        for type_, body in ((Type.INSERT, insert), (Type.CALL, create(1))):
+            stream.begin()
+            defining.send(stream.request(type_, body, sync=9))
+            answers = 0
+            reply = None
+            while reply is None:
+                other.replace(5120, [4_000_000 + answers, 5])
+                answers += 1
+                reply = received(defining)
+            assert reply.code == 0
+            assert answers >= 10, "the build stopped the others"
+            # A definition does not outlive its request there.
+            assert stream.exchange(Type.COMMIT).code == 154
+            assert other.select(INDEX, [5120, 1]) == []
+            for no in range(answers):
+                other.delete(5120, [4_000_000 + no])
+        # Nor does its transaction if it is refused late.
+        stream.begin()
+        assert stream.exchange(Type.CALL, create(2)).code == 3
+        assert stream.exchange(Type.COMMIT).code == 154
+
+
 def test_a_procedure_has_its_index_built_as_a_request_has(filled):
     server, defining = filled
     options = {"unique": False, "parts": [2, "unsigned"]}

@@ -532,12 +532,16 @@ impl<'db> Txn<'db> {
         self.plan = Plan::MayPostpone;
     }
 
-    /// What was postponed. Changes of its space are logged for it from now on, until it is ended.
+    /// What was postponed; all else is taken back. Changes of its space are logged for it from now on, until it is ended.
+    /// Not in an interactive transaction: nothing of a definition stays there, so it is made over the space as it was.
     pub fn take_postponed(&mut self) -> Option<Build> {
         match std::mem::take(&mut self.plan) {
             Plan::Postponed(build) => {
                 self.roll_back_to(0);
-                self.db.begin_build(build.space_id());
+                self.is_schema_changed = false;
+                if self.db.within.is_none() {
+                    self.db.begin_build(build.space_id());
+                }
                 Some(*build)
             }
             _ => None,
@@ -549,9 +553,11 @@ impl<'db> Txn<'db> {
     /// # Errors
     /// ALTER_SPACE if the space was changed as a whole meanwhile; those of [`Build::apply`].
     pub fn finish_build(&mut self, mut build: Build) -> Result<()> {
-        let changes = self.db.take_build_changes(build.space_id());
-        self.db.end_build(build.space_id());
-        build.apply(&changes?)?;
+        if self.db.within.is_none() {
+            let changes = self.db.take_build_changes(build.space_id());
+            self.db.end_build(build.space_id());
+            build.apply(&changes?)?;
+        }
         self.plan = Plan::Built(Box::new(build));
         Ok(())
     }

@@ -3,6 +3,9 @@
 //! The first attempt, under the lock, finds out that there is much to build and is taken back. The build walks a read view on
 //! a thread that may block. Changes that are made meanwhile are taken over outside of the lock for as long as they are many,
 //! the last of them under it, where the statement runs once more and finds its index built.
+//!
+//! In the open transaction of a stream nothing of a definition stays when its request has ended. What is built there, over
+//! the space as the transaction saw it, tells whether it could be; changes of others do not matter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +15,7 @@ use lycosa_proto::error::Result;
 use super::Instance;
 use crate::db::Txn;
 use crate::db::build::Build;
+use crate::db::mvcc::TxnId;
 
 /// Changes that may be taken over under the lock.
 const CHANGES_FEW: usize = 1000;
@@ -23,6 +27,8 @@ pub struct Building {
     instance: Arc<Instance>,
     space_id: u32,
     is_cancelled: Arc<AtomicBool>,
+    /// The open transaction of a stream that defines; None if it is one of the database.
+    open: Option<TxnId>,
     /// None while a part of it is done elsewhere, and after a failure.
     build: Option<Build>,
     /// The database has forgotten the build.
@@ -31,20 +37,25 @@ pub struct Building {
 
 impl Drop for Building {
     fn drop(&mut self) {
-        if !self.is_ended {
-            self.is_cancelled.store(true, Ordering::Relaxed);
+        if self.is_ended {
+            return;
+        }
+        self.is_cancelled.store(true, Ordering::Relaxed);
+        if self.open.is_none() {
             self.instance.write().end_build(self.space_id);
         }
     }
 }
 
 impl Building {
-    /// What `build` is to come to. To be dropped without the lock of the database.
-    pub fn new(instance: Arc<Instance>, build: Build) -> Self {
+    /// What `build` is to come to, in the open transaction of a stream or else in one of the database. To be dropped without
+    /// the lock of the database.
+    pub fn new(instance: Arc<Instance>, open: Option<TxnId>, build: Build) -> Self {
         Self {
             instance,
             space_id: build.space_id(),
             is_cancelled: build.cancellation(),
+            open,
             build: Some(build),
             is_ended: false,
         }
@@ -55,7 +66,11 @@ impl Building {
     /// # Errors
     /// Those of [`Build::run`].
     pub async fn run(&mut self) -> Result<()> {
-        self.beside(Build::run).await?;
+        let done = self.beside(Build::run).await;
+        if let Some(id) = self.open {
+            return done.inspect_err(|_| self.instance.write().abort_defining(id));
+        }
+        done?;
         for _ in 0..ROUNDS_MAX {
             let changes = self.instance.write().take_build_changes(self.space_id)?;
             let is_close = changes.len() <= CHANGES_FEW;

@@ -28,7 +28,7 @@ use crate::db::schema;
 use crate::db::schema::space_id::SESSION_SETTINGS;
 use crate::db::{Database, Statement, Tuple, Txn};
 use crate::instance::{Building, WriteGuard, now};
-use crate::procs::{Args, Begun, Context, Session, Tuples, Values};
+use crate::procs::{Args, Begun, Context, Session, StreamTransaction, Tuples, Values};
 use crate::stat::{Counter, Counters};
 use crate::watcher::Watcher;
 
@@ -310,7 +310,7 @@ impl<'a> Run<'a> {
                 Err(error) => {
                     let build = txn.take_postponed().ok_or(error)?;
                     drop(txn);
-                    return Ok(Some(self.define(header, &statement, build)));
+                    return Ok(Some(self.define(header, &statement, build, None)));
                 }
             }
         } else {
@@ -362,14 +362,22 @@ impl<'a> Run<'a> {
         reply.finish(self.out);
     }
 
-    /// A definition that has much to build.
+    /// A definition that has much to build, alone or in the open transaction of a stream.
     #[cold]
-    fn define(&mut self, header: &Header<'_>, statement: &Statement<'_>, build: Build) -> Call {
+    pub(super) fn define(
+        &mut self,
+        header: &Header<'_>,
+        statement: &Statement<'_>,
+        build: Build,
+        stream: Option<Arc<StreamTransaction>>,
+    ) -> Call {
         self.release();
         let (instance, uid) = (self.shared.instance.clone(), self.session.uid());
+        let context = Context { instance, session: self.session.clone(), stream };
         let bytes = header.body.to_vec();
         let Statement { request_type, space_id, index_id, .. } = *statement;
-        let mut building = Building::new(instance.clone(), build);
+        let open = context.open_transaction();
+        let mut building = Building::new(context.instance.clone(), open, build);
         let running = async move {
             building.run().await?;
             let define = move |txn: &mut Txn<'_>| {
@@ -377,7 +385,8 @@ impl<'a> Run<'a> {
                 let statement = Statement::new(request_type, &Body::decode(&bytes)?);
                 txn.execute(&Statement { space_id, index_id, ..statement })
             };
-            let tuple = instance.transaction(uid, define).await?;
+            let tuple = context.transaction_as(uid, define).await?;
+            context.settle().await?;
             Ok(Values::found(space_id, tuple.as_ref()))
         };
         Call {

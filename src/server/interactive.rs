@@ -11,7 +11,7 @@ use super::connection::Call;
 use super::dispatch::{PendingWrite, Run};
 use crate::db::Select;
 use crate::db::journal::Ticket;
-use crate::db::mvcc::{Isolation, TxnId};
+use crate::db::mvcc::{Execution, Isolation, TxnId};
 use crate::db::schema::space_id::SESSION_SETTINGS;
 use crate::db::select::{Selected, WALK_MAX};
 use crate::procs::BeginOptions;
@@ -43,7 +43,13 @@ impl Run<'_> {
                     | request_type::DELETE
                     | request_type::UPSERT,
                     Some(id),
-                ) => self.write_in(id, header, start),
+                ) => match self.write_in(id, header, start) {
+                    Ok(Some(call)) => {
+                        self.streams.call_began(header.stream_id);
+                        return Some(call);
+                    }
+                    done => done.map(|_| ()),
+                },
                 _ => {
                     let call = self.request(header);
                     if call.is_some() {
@@ -121,19 +127,26 @@ impl Run<'_> {
         }
     }
 
-    fn write_in(&mut self, id: TxnId, header: &Header<'_>, start: usize) -> Result<()> {
+    /// A write. A definition that has much to build goes on beside the connection, as a call does.
+    fn write_in(&mut self, id: TxnId, header: &Header<'_>, start: usize) -> Result<Option<Call>> {
         let statement = self.statement(header)?;
         if statement.space_id == SESSION_SETTINGS && header.request_type == request_type::UPDATE {
-            return self.update_settings(header, &statement);
+            return self.update_settings(header, &statement).map(|()| None);
         }
         let uid = self.session.uid();
         let now = self.now();
         let db = self.db_mut();
-        let executed = db.execute_interactive(id, uid, now, &statement)?;
+        let executed = match db.execute_interactive(id, uid, now, &statement)? {
+            Execution::Done(executed) => executed,
+            Execution::Postponed(build) => {
+                let stream = self.streams.enter(header.stream_id)?;
+                return Ok(Some(self.define(header, &statement, *build, Some(stream))));
+            }
+        };
         let ticket = db.read_ticket(id);
         self.reply_with(header, executed.schema_version, executed.tuple.as_ref());
         self.reply_after(ticket, header, start);
-        Ok(())
+        Ok(None)
     }
 
     fn select_in(&mut self, id: TxnId, header: &Header<'_>, start: usize) -> Result<()> {

@@ -36,6 +36,7 @@ use lycosa_proto::err;
 use lycosa_proto::error::Result;
 
 use super::access::ADMIN;
+use super::build::Build;
 use super::database::Database;
 use super::journal::Ticket;
 use super::select::{LongSelect, Page, Select, Selected};
@@ -97,6 +98,14 @@ pub struct Executed {
     pub tuple: Option<Tuple>,
     /// The schema version when it was done.
     pub schema_version: u64,
+}
+
+/// How a statement of an interactive transaction has gone.
+pub enum Execution {
+    /// It has succeeded.
+    Done(Executed),
+    /// It defines what takes long to build, and was taken back until that is built.
+    Postponed(Box<Build>),
 }
 
 /// Interactive transactions that may be open at once.
@@ -199,7 +208,8 @@ impl Database {
         result
     }
 
-    /// Executes a statement in an interactive transaction.
+    /// Executes a statement in an interactive transaction. A definition that has much to build is to be run again, with what
+    /// was built.
     ///
     /// # Errors
     /// As [`Self::run_interactive`].
@@ -209,10 +219,17 @@ impl Database {
         uid: u32,
         now: f64,
         statement: &Statement<'_>,
-    ) -> Result<Executed> {
+    ) -> Result<Execution> {
         self.run_interactive(id, uid, now, |txn| {
-            let tuple = txn.execute(statement)?;
-            Ok(Executed { tuple, schema_version: txn.db().schema_version() })
+            txn.allow_postponing();
+            let tuple = match txn.execute(statement) {
+                Ok(tuple) => tuple,
+                Err(error) => {
+                    let build = txn.take_postponed().ok_or(error)?;
+                    return Ok(Execution::Postponed(Box::new(build)));
+                }
+            };
+            Ok(Execution::Done(Executed { tuple, schema_version: txn.db().schema_version() }))
         })
     }
 
@@ -280,6 +297,14 @@ impl Database {
     /// Rolls an interactive transaction back: it is gone.
     pub fn roll_back_interactive(&mut self, id: TxnId) {
         self.manager.open.remove(&id);
+    }
+
+    /// Aborts an interactive transaction whose definition could not be built: like every other that comes to change the
+    /// schema, it does not go on after its request.
+    pub fn abort_defining(&mut self, id: TxnId) {
+        if let Some(transaction) = self.manager.open.get_mut(&id) {
+            transaction.abort(Abort::Yield);
+        }
     }
 
     /// Aborts an interactive transaction whose time is over; its owner still has to end it.

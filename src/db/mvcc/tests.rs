@@ -118,7 +118,14 @@ impl Driver {
     }
 
     fn run(&mut self, id: TxnId, statement: &Statement<'_>) -> Result<Option<Tuple>> {
-        self.db.execute_interactive(id, ADMIN, 0.0, statement).map(|executed| executed.tuple)
+        self.executed(id, statement).map(|executed| executed.tuple)
+    }
+
+    fn executed(&mut self, id: TxnId, statement: &Statement<'_>) -> Result<Executed> {
+        match self.db.execute_interactive(id, ADMIN, 0.0, statement)? {
+            Execution::Done(executed) => Ok(executed),
+            Execution::Postponed(_) => panic!("there is not so much to build"),
+        }
     }
 
     fn replace_in(&mut self, id: TxnId, tuple: [u8; 3]) -> Result<Option<Tuple>> {
@@ -304,10 +311,8 @@ fn ddl_ends_with_its_request_and_leaves_nothing() {
     let id = on.begin();
     on.replace_in(id, [1, 1, 1]).expect("new");
     let row = mp(r#"[600,1,"new","memtx",0,{},[]]"#);
-    let executed = on
-        .db
-        .execute_interactive(id, ADMIN, 0.0, &put(request_type::INSERT, space_id::SPACE, &row))
-        .expect("a good row");
+    let executed =
+        on.executed(id, &put(request_type::INSERT, space_id::SPACE, &row)).expect("a good row");
     assert_eq!(executed.schema_version, version + 1);
     assert!(on.db.space(600).is_err());
     assert_eq!(on.live(0).len(), 0);

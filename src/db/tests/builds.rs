@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::constraints::statement;
 use super::*;
 use crate::db::build::{Build, TUPLES_MAX};
-use crate::db::mvcc::Isolation;
+use crate::db::mvcc::{Execution, Isolation};
 use crate::db::txn::Statement;
 
 /// A space 512 of `[id, id % 1000]` with more tuples than are built at once.
@@ -118,6 +118,50 @@ fn builds_know_interactive_transactions_when_they_commit() {
     finish(&mut db, build, NON_UNIQUE).expect("built");
     check_index(&db);
     assert!(db.commit_interactive(late, 0.0).is_err(), "the space is another");
+}
+
+#[test]
+fn an_open_transaction_has_its_index_built_beside_the_database() {
+    let row = mp(r#"[512,1,"sk","tree",{"unique":false},[[1,"unsigned"]]]"#);
+    let empty = &mp("[]");
+    let define = Statement {
+        request_type: request_type::INSERT,
+        space_id: 288,
+        index_id: 0,
+        key: empty,
+        tuple: &row,
+        ops: empty,
+        index_base: 0,
+    };
+    let begin = |db: &mut Database| {
+        let id = db.begin_interactive(Isolation::BestEffort, false).expect("few are open");
+        match db.execute_interactive(id, ADMIN, 0.0, &define).expect("nothing forbids it") {
+            Execution::Postponed(build) => (id, *build),
+            Execution::Done(_) => panic!("there is much to build"),
+        }
+    };
+    let mut db = with_many();
+    let (id, mut build) = begin(&mut db);
+    // Others go on: their changes are no affair of the build, and their definitions are not refused.
+    run(&mut db, |txn| statement(txn, "insert 512 [100000,5]")).expect("nobody minds");
+    build.run().expect("no duplicates");
+    let tuple = db.run_interactive(id, ADMIN, 0.0, |txn| {
+        txn.finish_build(build)?;
+        txn.execute(&define)
+    });
+    assert_eq!(tuple.expect("built").expect("the row").data(), row);
+    assert!(db.space(512).expect("there").index(1).is_err(), "nothing of it stays");
+    assert_eq!(db.commit_interactive(id, 0.0).expect_err("after a definition").code(), 154);
+    // A definition of another takes the space away from it.
+    let (id, mut build) = begin(&mut db);
+    run(&mut db, |txn| statement(txn, r#"update 280 [512] [["=",2,"renamed"]]"#)).expect("free");
+    build.run().expect("no duplicates");
+    let done = db.run_interactive(id, ADMIN, 0.0, |txn| {
+        txn.finish_build(build)?;
+        txn.execute(&define)
+    });
+    assert!(done.is_err(), "the space is another");
+    db.roll_back_interactive(id);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Transactions of the caller: run at once, answered once they are durable. In an open transaction of a stream: run in it.
+//! Transactions of the caller: run at once, answered once they are durable. In an open transaction of a stream: run in it,
+//! and built for as well if there is much.
 //!
 //! ```text
 //! begin --journal has room--> transaction, committed --> the future waits for its ticket --> values
@@ -38,8 +39,14 @@ pub(super) fn begin(
     let Call { context, name, args, built } = call;
     let (instance, uid) = (&context.instance, context.session.uid());
     if let Some(id) = context.open_transaction() {
-        let done = instance.write().run_interactive(id, uid, now(), |txn| body(txn, &args));
-        return done.transpose().map(ready);
+        let mut postponed = None;
+        let done = instance.write().run_interactive(id, uid, now(), |txn| {
+            let done = run(txn, built, |txn| body(txn, &args));
+            postponed = txn.take_postponed();
+            done
+        });
+        let Some(build) = postponed else { return done.transpose().map(ready) };
+        return Some(build_first(context, name, args, build));
     }
     if built.is_none() && instance.journal().is_full() {
         return Some(Box::pin(begin_later(context.clone(), name.to_owned(), args)));
@@ -47,14 +54,7 @@ pub(super) fn begin(
     let outcome = {
         let mut db = instance.write();
         let mut txn = db.begin(uid, now());
-        let prepared = match built {
-            Some(built) => built.finish(&mut txn),
-            None => {
-                txn.allow_postponing();
-                Ok(())
-            }
-        };
-        match prepared.and_then(|()| body(&mut txn, &args)) {
+        match run(&mut txn, built, |txn| body(txn, &args)) {
             Ok(Some(values)) => Outcome::Committed(values, txn.commit()),
             Ok(None) => Outcome::Missing,
             Err(error) => txn.take_postponed().map_or(Outcome::Failed(error), Outcome::Postponed),
@@ -63,12 +63,28 @@ pub(super) fn begin(
     Some(match outcome {
         Outcome::Committed(values, ticket) => answer_after(instance, ticket, values),
         Outcome::Missing => return None,
-        Outcome::Postponed(build) => {
-            let building = Building::new(instance.clone(), build);
-            Box::pin(begin_built(context.clone(), name.to_owned(), args, building))
-        }
+        Outcome::Postponed(build) => build_first(context, name, args, build),
         Outcome::Failed(error) => ready(Err(error)),
     })
+}
+
+/// Runs `body` with what was built for it, or lets it postpone what takes long.
+fn run<T>(
+    txn: &mut Txn<'_>,
+    built: Option<Building>,
+    body: impl FnOnce(&mut Txn<'_>) -> Result<T>,
+) -> Result<T> {
+    match built {
+        Some(built) => built.finish(txn)?,
+        None => txn.allow_postponing(),
+    }
+    body(txn)
+}
+
+/// A procedure that begins again once what it needs is built.
+fn build_first(context: &Context, name: &str, args: Args, build: Build) -> Running {
+    let building = Building::new(context.instance.clone(), context.open_transaction(), build);
+    Box::pin(begin_built(context.clone(), name.to_owned(), args, building))
 }
 
 /// A procedure that answers once what it has committed is durable.
