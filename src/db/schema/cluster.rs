@@ -50,11 +50,28 @@ pub(super) fn on_schema(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
                 new.uint(no)?;
             }
         }
-        ("cluster_name", Some(new)) => check_name(&new, "_schema['cluster_name'].value")?,
-        ("replicaset_name", Some(new)) => check_name(&new, "_schema['replicaset_name'].value")?,
+        ("cluster_name", _) => {
+            check_name_stays(txn, change, "_schema['cluster_name'].value", "cluster")?;
+        }
+        ("replicaset_name", _) => {
+            check_name_stays(txn, change, "_schema['replicaset_name'].value", "replicaset")?;
+        }
         _ => {}
     }
     Ok(())
+}
+
+/// Checks the name of the cluster or the replica set, which stays what it is once there is one; `what` has it.
+fn check_name_stays(txn: &Txn<'_>, change: Change<'_>, label: &str, what: &str) -> Result<()> {
+    if let Some(new) = &change.new {
+        check_node_name(new, 1, label)?;
+    }
+    let [old, new] = [change.old, change.new].map(|row| row.map_or("", |row| row.str(1)));
+    if txn.is_recovery() || old.is_empty() || old == new {
+        return Ok(());
+    }
+    let feature = format!("{what} name change (without 'force_recovery')");
+    Err(err!(UNSUPPORTED, "Tarantool", feature))
 }
 
 fn has_key(db: &Database, key: &str) -> bool {
@@ -93,10 +110,6 @@ fn check_node_name(row: &Row<'_>, field_no: u32, label: &str) -> Result<()> {
     } else {
         bad()
     }
-}
-
-fn check_name(row: &Row<'_>, label: &str) -> Result<()> {
-    check_node_name(row, 1, label)
 }
 
 /// `_cluster`: the row with this instance's UUID gives it its id.

@@ -156,12 +156,7 @@ pub(super) fn stubs() -> Spaces {
         let part = |(no, field_type): (usize, &FieldType)| Part {
             field_no: no as u32,
             field_type: *field_type,
-            is_nullable: false,
-            exclude_null: false,
-            is_desc: false,
-            collation: None,
-            path: None,
-            collator: None,
+            ..part_def::PLAIN
         };
         let index = IndexDef {
             space_id: id,

@@ -103,7 +103,7 @@ fn find_collation(no: usize, part: &mut Part, collations: &Collations) -> Result
 }
 
 /// A part about which nothing is said.
-const PLAIN: Part = Part {
+pub(super) const PLAIN: Part = Part {
     field_no: 0,
     field_type: FieldType::Any,
     is_nullable: false,

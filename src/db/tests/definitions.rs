@@ -44,6 +44,27 @@ fn state(db: &Database) -> String {
     out
 }
 
+#[test]
+fn the_names_of_a_cluster_and_a_replica_set_stay() {
+    let mut db = fresh();
+    for name in ["cluster", "replicaset"] {
+        let refused =
+            format!("5 Tarantool does not support {name} name change (without 'force_recovery')");
+        check(
+            &mut db,
+            &format!(
+                r#"insert 272 ["{name}_name","One"] => 23 Tuple field _schema['{name}_name'].value type does not match one required by operation: expected a valid name, got a bad name
+                insert 272 ["{name}_name",null] => ["{name}_name", null]
+                replace 272 ["{name}_name","one"] => ["{name}_name", "one"]
+                replace 272 ["{name}_name","one"] => ["{name}_name", "one"]
+                replace 272 ["{name}_name","two"] => {refused}
+                replace 272 ["{name}_name",null] => {refused}
+                delete 272 ["{name}_name"] => {refused}"#
+            ),
+        );
+    }
+}
+
 /// Statements on the dictionary and on data, good and bad.
 fn any_statement() -> impl Strategy<Value = String> {
     let space = 512..515u32;
