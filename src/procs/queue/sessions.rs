@@ -34,6 +34,9 @@ use crate::db::{Database, Key, Tuple, Txn};
 /// The UUID of a session in Tarantool's binary order: the first three groups are little-endian.
 pub(super) type SessionId = [u8; 16];
 
+/// The most tasks that are released in one transaction.
+const PORTION: usize = 1000;
+
 /// The index of `_queue_session_ids` over the session's UUID.
 const UUID_INDEX: u32 = 1;
 
@@ -145,13 +148,20 @@ pub(super) fn identify(
     if of(txn.db(), services, connection_id)? == Some(wanted) {
         return Ok(wanted);
     }
-    if find(txn.db(), services, &wanted)?.is_none() {
+    let now_us = tubes.timer.clock.now_us();
+    let is_there = find(txn.db(), services, &wanted)?.is_some_and(|row| !is_over(row, now_us));
+    if !is_there {
         let uuid = Uuid::from_bytes_le(wanted);
         return Err(err!(PROC_LUA, format!("The UUID {uuid} is unknown.")));
     }
     leave(txn, tubes, services, connection_id)?;
     join(txn, services, connection_id, &wanted)?;
     Ok(wanted)
+}
+
+/// True if a session is inactive and its time is over: it ends, or is about to.
+fn is_over(row: &Tuple, now_us: u64) -> bool {
+    row::token(row, 2) != Token::Bool(true) && row::uint(row, 1) <= now_us
 }
 
 /// Takes a connection out of its session. One without connections is inactive for its time, or ends if there is none.
@@ -183,7 +193,7 @@ fn suspend(
 ) -> Result<()> {
     let ttr_us = tubes.cfg.ttr_us();
     if ttr_us == 0 {
-        return end(txn, tubes, services, session);
+        return end(txn, tubes, services, session, &mut { PORTION });
     }
     let until = times::moment(tubes.timer.clock.now_us(), ttr_us);
     write_session(txn, services, session, Some(until))?;
@@ -191,7 +201,7 @@ fn suspend(
     Ok(())
 }
 
-/// Ends a session if it is inactive and its time has run out.
+/// Ends a session if it is inactive and its time has run out: as far as `left` tasks go, which are taken off.
 ///
 /// # Errors
 /// Those of the spaces.
@@ -200,27 +210,42 @@ pub(super) fn expire(
     tubes: &Tubes,
     session: &SessionId,
     now_us: u64,
+    left: &mut usize,
 ) -> Result<()> {
     let Some(services) = tubes.services() else { return Ok(()) };
     let Some(row) = find(txn.db(), services, session)? else { return Ok(()) };
-    if row::token(row, 2) == Token::Bool(true) {
-        return Ok(());
+    if is_over(row, now_us) {
+        return end(txn, tubes, services, session, left);
     }
-    let until = row::uint(row, 1);
-    if until > now_us {
-        tubes.timer.schedule(Due::Session(*session), until);
-        return Ok(());
+    if row::token(row, 2) != Token::Bool(true) {
+        tubes.timer.schedule(Due::Session(*session), row::uint(row, 1));
     }
-    end(txn, tubes, services, session)
+    Ok(())
 }
 
-/// Ends a session: its tasks are released.
-fn end(txn: &mut Txn<'_>, tubes: &Tubes, services: &Services, session: &SessionId) -> Result<()> {
+/// Ends a session: its tasks are released, at most `left`, which are taken off. If there are more, the timer goes on.
+fn end(
+    txn: &mut Txn<'_>,
+    tubes: &Tubes,
+    services: &Services,
+    session: &SessionId,
+    left: &mut usize,
+) -> Result<()> {
     let key = row::str_key(session);
-    txn.delete(services.shared_sessions, 0, &key)?;
     let held = txn.db().space(services.taken)?.index(taken::UUID_INDEX)?;
-    let held: Vec<Tuple> = held.select(Kind::Eq, Key::from_array(&key)).cloned().collect();
-    for row in &held {
+    let mut held = held.select(Kind::Eq, Key::from_array(&key));
+    let portion: Vec<Tuple> = held.by_ref().take(*left).cloned().collect();
+    let is_last = held.next().is_none();
+    drop(held);
+    *left -= portion.len();
+    if is_last {
+        txn.delete(services.shared_sessions, 0, &key)?;
+    } else {
+        let now_us = tubes.timer.clock.now_us();
+        write_session(txn, services, session, Some(now_us))?;
+        tubes.timer.schedule(Due::Session(*session), now_us);
+    }
+    for row in &portion {
         taken::remove_row(txn, services.taken, row)?;
         let Some(tube) = tubes.find_by_id(txn.db(), row::uint(row, 0)) else { continue };
         let space = txn.db().space(tube.space_id)?;
@@ -228,10 +253,10 @@ fn end(txn: &mut Txn<'_>, tubes: &Tubes, services: &Services, session: &SessionI
         let mut work = Work::new(txn, tubes, &tube, services);
         operations::fail(&mut work, &task, None, Reason::Session)?;
     }
-    if !held.is_empty() {
+    if !portion.is_empty() {
         // One line: the lock is held while it is written.
-        let uuid = Uuid::from_bytes_le(*session);
-        tracing::info!("Session {uuid} closed, release {} tasks", held.len());
+        let (uuid, count) = (Uuid::from_bytes_le(*session), portion.len());
+        tracing::info!("Session {uuid} closed, release {count} tasks");
     }
     Ok(())
 }

@@ -169,7 +169,8 @@ pub(super) fn follow(instance: &Arc<Instance>, tubes: &Arc<Tubes>, is_read_only:
     }
 }
 
-/// A connection has ended: it leaves its session, and the tasks of a session without connections go to whoever waits.
+/// A connection has ended: it leaves its session, and the tasks of a session without connections go to whoever waits; those
+/// beyond the first portion a little later, see [`sessions`].
 ///
 /// This happens before it returns, under the write lock and without a wait. Nobody is told of the result, so nobody waits
 /// until it is durable either, except for a task in the background that tries again if the journal refused.

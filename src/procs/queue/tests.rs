@@ -7,6 +7,7 @@ mod fifottl;
 mod many;
 mod model;
 mod passed;
+mod portions;
 mod replies;
 mod sessions;
 mod settings;

@@ -41,7 +41,7 @@ const BATCH: usize = 32;
 /// Between two portions of a tube of which nobody waits for the second.
 const LEISURE_US: u64 = 1_000;
 
-/// A disk that was full may have room again after this.
+/// A disk that was full may have room again after this, an instance may be writable again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// When what is due.
@@ -96,7 +96,7 @@ impl Timer {
     }
 
     /// The first moment; None if nothing will happen.
-    fn earliest(&self) -> Option<u64> {
+    pub(super) fn earliest(&self) -> Option<u64> {
         self.schedule.lock().by_time.first().map(|(moment, _)| *moment)
     }
 
@@ -185,14 +185,14 @@ fn look_after(txn: &mut Txn<'_>, tubes: &Tubes, looked_after: &mut Vec<Due>) {
         let done = match due {
             Due::Tube(tube_id) => look_after_tube(txn, tubes, tube_id, &mut left),
             Due::Session(session) => {
-                sessions::expire(txn, tubes, &session, now).inspect(|()| tubes.trust())
+                sessions::expire(txn, tubes, &session, now, &mut left).inspect(|()| tubes.trust())
             }
         };
         if let Err(error) = done {
-            // Left alone until its next change.
             tracing::error!("queue: {due:?} is not looked after: {error}");
             txn.roll_back_to_savepoint(savepoint);
             tubes.doubt();
+            tubes.timer.schedule(due, now.saturating_add(PAUSE.as_micros() as u64));
         }
     }
 }
