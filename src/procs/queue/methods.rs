@@ -264,12 +264,17 @@ impl Call {
         err!(NO_SUCH_PROC, format!("queue.tube.{}:{}", self.tube.name, self.method))
     }
 
+    /// True if the method puts tasks, for which there may be no room.
+    fn is_put(&self) -> bool {
+        matches!(self.method, "put" | "put_many")
+    }
+
     /// Where the call stands and for how long, while its looks have no answer.
     fn line(&self) -> Result<(&Waiters, Patience)> {
         let patience = match self.method {
             "take" => self.patience(0)?,
             "take_many" => self.patience(1)?,
-            "put" | "put_many" if self.tube.capacity().is_some() => {
+            _ if self.is_put() && self.tube.capacity().is_some() => {
                 let timeout_sec = times::timeout_sec(self.args.get(1))?;
                 return Ok((&self.tube.producers, Patience::new(Some(timeout_sec))));
             }
@@ -281,7 +286,7 @@ impl Call {
     /// How long an argument says to wait: none and nil mean for ever.
     fn patience(&self, at: usize) -> Result<Patience> {
         match self.args.token(at) {
-            Token::Nil => Ok(Patience::new(None)),
+            Token::Nil | Token::Bool(false) => Ok(Patience::new(None)),
             _ => match self.args.get(at).and_then(times::number) {
                 Some(seconds) => Ok(Patience::new(Some(seconds))),
                 None => Err(err!(PROC_LUA, "attempt to compare timeout with number")),
@@ -314,7 +319,13 @@ impl Call {
                 match (&values, &mut place) {
                     (Some(_), Some(place)) => place.serve(),
                     (None, _) if is_last => {}
-                    (None, Some(place)) => place.stand_again(),
+                    (None, Some(place)) => {
+                        place.stand_again();
+                        if self.is_put() && work.has_room(1)? {
+                            // Room for fewer tasks than this one puts.
+                            place.pass_on();
+                        }
+                    }
                     (None, None) => place = Some(line.stand()),
                     (Some(_), None) => {}
                 }
@@ -391,7 +402,7 @@ impl Call {
     /// `kick(count)`: how many tasks were kicked.
     fn kick(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
         let count = match self.args.token(0) {
-            Token::Nil => 1.0,
+            Token::Nil | Token::Bool(false) => 1.0,
             _ => match self.args.get(0).and_then(times::number) {
                 Some(count) => count,
                 None => return Err(err!(PROC_LUA, "'for' limit must be a number")),
@@ -443,6 +454,9 @@ impl Call {
             Ok(())
         });
         dropped.await?;
+        if self.context.open_transaction().is_none() {
+            self.tubes.forget_dropped(&self.tube);
+        }
         Ok(Values::from(true))
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Place<'a> {
     pub(super) side_space_id: Option<u32>,
     /// The space of failed attempts, of tubes that count them.
     pub(super) attempts_space_id: Option<u32>,
+    /// Its row of `_queue`.
+    pub(super) row: &'a Tuple,
 }
 
 /// A tube.
@@ -69,6 +71,8 @@ pub(super) struct Tube {
     pub(super) counts: Mutex<Counts>,
     /// When tasks were put, of types whose rows do not say so.
     pub(super) ages: Mutex<Ages>,
+    /// The row of `_queue` that it was made from.
+    row: Tuple,
     /// The schema version at which this was last found to agree with `_queue`.
     checked_at: AtomicU64,
 }
@@ -97,6 +101,7 @@ impl Tube {
             lanes: Mutex::default(),
             passed: Mutex::default(),
             counters: Counters::default(),
+            row: place.row.clone(),
             checked_at: AtomicU64::new(0),
         }
     }
@@ -109,6 +114,11 @@ impl Tube {
             && self.attempts_space_id == other.attempts_space_id
             && self.driver.name() == other.driver.name()
             && self.settings == other.settings
+    }
+
+    /// True if both are made from the very same row of `_queue`, not one like it.
+    pub(super) fn is_restored(&self, other: &Self) -> bool {
+        self.row.is(&other.row) && self.is_same(other)
     }
 
     /// How many tasks it holds; None = any number.

@@ -8,7 +8,11 @@
 //! Invariant: there is at most one [`Tube`] of a row of `_queue`, since its consumers wait in it. One that is replaced
 //! calls them all.
 //!
-//! Locks: the map's is taken inside of the database's or alone, and nothing is locked while it is held.
+//! A drop that the journal rolls back restores the very row of `_queue`, and with it the tube that was made from that row:
+//! its counters and whoever waits for room go on.
+//!
+//! Locks: the map's is taken inside of the database's or alone, and nothing but the line of whoever waits and the tubes that
+//! were dropped is locked while it is held.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -49,6 +53,8 @@ pub(super) struct Tubes {
     services: OnceLock<Services>,
     /// Tubes that were found in `_queue`.
     by_name: RwLock<HashMap<Box<str>, Arc<Tube>>>,
+    /// Tubes that were found there no more, the newest last: the journal may yet refuse that they are dropped.
+    dropped: Mutex<Vec<Arc<Tube>>>,
     /// When something happens in them.
     pub(super) timer: Arc<Timer>,
     /// Settings of the queue as a whole.
@@ -65,6 +71,7 @@ impl Tubes {
         Self {
             services: OnceLock::new(),
             by_name: RwLock::default(),
+            dropped: Mutex::default(),
             timer: Arc::new(Timer::new(clock)),
             cfg: Cfg::default(),
             phase: CurrentPhase::default(),
@@ -114,15 +121,28 @@ impl Tubes {
             let attempts = || db.space_id(&dead_letter::space_name(name));
             let attempts_space_id = settings.rule.as_ref().and_then(|_| attempts());
             let id = row::uint(row, 1);
-            let place = Place { name, id, space_id, side_space_id, attempts_space_id };
+            let place = Place { name, id, space_id, side_space_id, attempts_space_id, row };
             Some(Tube::new(place, driver, settings, self.timer.clone()))
         });
         let mut by_name = self.by_name.write();
-        let known = by_name.get(name).cloned();
         let Some(found) = found else {
-            by_name.remove(name);
-            known.into_iter().for_each(|gone| gone.call_all());
+            if let Some(gone) = by_name.remove(name) {
+                gone.call_all();
+                self.keep_dropped(gone);
+            }
             return None;
+        };
+        let known = by_name.get(name).cloned();
+        let known = match known {
+            Some(known) if known.is_restored(&found) => Some(known),
+            known => match self.restored(&found) {
+                Some(restored) => {
+                    by_name.insert(name.into(), restored.clone());
+                    known.into_iter().for_each(|gone| gone.call_all());
+                    Some(restored)
+                }
+                None => known,
+            },
         };
         let tube = match known {
             Some(known) if known.is_same(&found) => known,
@@ -135,6 +155,29 @@ impl Tubes {
         };
         tube.set_checked(db.schema_version());
         Some(tube)
+    }
+
+    /// Keeps a tube that is not there any more until it is known that it will not be restored.
+    fn keep_dropped(&self, tube: Arc<Tube>) {
+        /// The most tubes that are kept so. Whoever drops one takes it out; one that is dropped by hand stays.
+        const DROPPED_MAX: usize = 100;
+        let mut dropped = self.dropped.lock();
+        if dropped.len() == DROPPED_MAX {
+            dropped.remove(0);
+        }
+        dropped.push(tube);
+    }
+
+    /// The tube that was made from the very row of `_queue` that another is made from now: its drop was rolled back.
+    fn restored(&self, found: &Tube) -> Option<Arc<Tube>> {
+        let mut dropped = self.dropped.lock();
+        let at = dropped.iter().position(|tube| tube.is_restored(found))?;
+        Some(dropped.remove(at))
+    }
+
+    /// A tube is dropped for good.
+    pub(super) fn forget_dropped(&self, tube: &Arc<Tube>) {
+        self.dropped.lock().retain(|dropped| !Arc::ptr_eq(dropped, tube));
     }
 
     /// Calls whoever waits at any tube: tasks may be READY again that nobody was called for.

@@ -52,6 +52,15 @@ impl Line {
         }
     }
 
+    /// Calls the first who stands behind a place.
+    fn call_after(&mut self, place: u64) {
+        let next = self.standing.range(place + 1..).next().map(|(next, _)| *next);
+        if let Some(consumer) = next.and_then(|next| self.standing.remove(&next)) {
+            self.called += 1;
+            let _ = consumer.send(());
+        }
+    }
+
     fn stand(&mut self, place: u64) -> oneshot::Receiver<()> {
         let (call, turn) = oneshot::channel();
         self.standing.insert(place, call);
@@ -125,6 +134,11 @@ impl Place<'_> {
             line.called -= 1;
         }
         self.turn = line.stand(self.number);
+    }
+
+    /// The producer that was called stands again, but what it found may be enough for one behind it, who is called.
+    pub(super) fn pass_on(&self) {
+        self.waiters.line.lock().call_after(self.number);
     }
 
     /// The consumer has its task.

@@ -43,6 +43,46 @@ async fn what_the_journal_refuses_has_not_happened() {
 }
 
 #[tokio::test]
+async fn a_drop_that_the_journal_refuses_leaves_the_tube_as_it_was() {
+    let (_dir, disk, server) = on_bad_disk().await;
+    server.ok("queue.create_tube", r#"["l","limfifottl",{"capacity":1}]"#).await;
+    server.ok("queue.tube.l:put", "[1]").await;
+    let mut producer = server.running(2, "queue.tube.l:put", r#"[2,{"timeout":60}]"#);
+    must_wait(&mut producer).await;
+    let counted = server.ok("queue.statistics", r#"["l"]"#).await;
+    let refused_drop = || {
+        disk.fail(Op::Write, 1, Errno::NOSPC);
+        server.running(1, "queue.tube.l:drop", "[]")
+    };
+    let mut dropping = refused_drop();
+    must_wait(&mut dropping).await;
+    // Whoever looks meanwhile finds no tube, or one that is new.
+    assert!(server.begin(3, "queue.tube.l:peek", &mp("[0]")).is_none());
+    assert_eq!(dropping.await.expect_err("a refusal").code(), WAL_IO);
+    let numbers = |text: &str| text.split(r#", "oldest"#).next().map(str::to_owned);
+    let now = server.ok("queue.statistics", r#"["l"]"#).await;
+    assert_eq!(numbers(&now), numbers(&counted));
+    // Nobody waits for the answer, and the name is given to a tube of another kind that is refused with it.
+    let mut dropping = refused_drop();
+    must_wait(&mut dropping).await;
+    drop(dropping);
+    let mut creating = server.running(1, "queue.create_tube", r#"["l","fifo"]"#);
+    must_wait(&mut creating).await;
+    server.ok("queue.tube", "[]").await;
+    assert_eq!(creating.await.expect_err("a refusal").code(), WAL_IO);
+    let now = server.ok("queue.statistics", r#"["l"]"#).await;
+    assert_eq!(numbers(&now), numbers(&counted));
+    // The producer stands where it stood.
+    must_wait(&mut producer).await;
+    server.ok("queue.tube.l:delete", "[0]").await;
+    assert_eq!(text(&producer.await.expect("room")), r#"[[0, "r", 2]]"#);
+    // One that is made anew counts from the beginning.
+    server.ok("queue.tube.l:drop", "[]").await;
+    server.ok("queue.create_tube", r#"["l","limfifottl",{"capacity":1}]"#).await;
+    assert!(server.ok("queue.statistics", r#"["l"]"#).await.contains(r#""put": 0"#));
+}
+
+#[tokio::test]
 async fn a_take_that_is_rolled_back_leaves_its_task_to_whoever_waits() {
     let (_dir, disk, server) = on_bad_disk().await;
     server.ok("queue.tube.f:put", "[1]").await;

@@ -86,3 +86,29 @@ async fn one_of_each_lane_is_taken() {
     let taken = server.ok("queue.tube.t:take_many", "[9,0]").await;
     assert_eq!(taken, r#"[[[0, "t", "a1"], [2, "t", "b1"]]]"#);
 }
+
+#[tokio::test]
+async fn who_needs_less_room_does_not_wait_for_who_needs_more() {
+    let (_dir, server) = with("limfifottl", r#"{"capacity":3}"#).await;
+    server.ok("queue.tube.t:put_many", "[[[0],[1],[2]]]").await;
+    let put = |connection, name: &str, args| {
+        server.running(connection, &format!("queue.tube.t:{name}"), args)
+    };
+    let mut two = put(2, "put_many", r#"[[["x"],["y"]],{"timeout":60}]"#);
+    must_wait(&mut two).await;
+    let mut others =
+        [put(3, "put", r#"["a",{"timeout":60}]"#), put(4, "put", r#"["b",{"timeout":60}]"#)];
+    for other in &mut others {
+        must_wait(other).await;
+    }
+    server.ok("queue.tube.t:delete", "[0]").await;
+    must_wait(&mut two).await;
+    let [a, mut b] = others;
+    assert_eq!(text(&a.await.expect("room for one")), r#"[[3, "r", "a"]]"#);
+    must_wait(&mut b).await;
+    server.ok("queue.tube.t:delete", "[1]").await;
+    must_wait(&mut two).await;
+    assert_eq!(text(&b.await.expect("room for one")), r#"[[4, "r", "b"]]"#);
+    server.ok("queue.tube.t:truncate", "[]").await;
+    assert_eq!(text(&two.await.expect("room for two")), r#"[[[0, "r", "x"], [1, "r", "y"]]]"#);
+}
