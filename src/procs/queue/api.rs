@@ -14,6 +14,7 @@ use super::cfg::{self, Change};
 use super::ddl::{self, NewSpace};
 use super::dead_letter;
 use super::driver::{self, Driver};
+use super::lua_text;
 use super::options::TubeOptions;
 use super::row;
 use super::sessions;
@@ -84,10 +85,12 @@ impl Call {
         if !self.tubes.phase.admits("create_tube") {
             return Ok(Values::none());
         }
+        let tube_type = lua_text::of(self.args.get(1));
+        let tube_type = &*String::from_utf8_lossy(&tube_type);
         let Some(name) = self.args.str(0) else {
-            return Err(err!(PROC_LUA, "name of a tube must be a string"));
+            driver::get(tube_type)?;
+            return Err(err!(KEY_PART_TYPE, 0, "string"));
         };
-        let tube_type = self.args.str(1).unwrap_or("nil");
         let options = TubeOptions::parse(self.args.get(2))?;
         let uid = self.context.session.uid();
         let row = self.context.transaction_as(uid, |txn| {

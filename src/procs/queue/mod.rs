@@ -39,6 +39,7 @@ mod freshness;
 mod grant;
 mod lanes;
 mod layout;
+mod lua_number;
 mod lua_text;
 mod many;
 mod methods;

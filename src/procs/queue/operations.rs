@@ -4,10 +4,11 @@
 
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
-use lycosa_proto::msgpack::Text;
 
 use super::ddl;
 use super::dead_letter::{self, Outcome, Reason};
+use super::lua_number;
+use super::lua_text;
 use super::row;
 use super::sessions;
 use super::state::State;
@@ -18,7 +19,9 @@ use crate::db::Tuple;
 use crate::db::space::Space;
 
 fn not_found(id: Option<&[u8]>) -> Error {
-    err!(PROC_LUA, format!("Task {} not found", Text(id.unwrap_or(&[0xc0]))))
+    let id = id.map(lua_number::plain);
+    let id = lua_text::of(id.as_deref());
+    err!(PROC_LUA, format!("Task {} not found", String::from_utf8_lossy(&id)))
 }
 
 /// Stores a task; None if there is no room for it.

@@ -4,21 +4,29 @@
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::msgpack::{self, Token, write_bool, write_map, write_str, write_uint};
+use lycosa_proto::msgpack::{self, Token, write_map, write_str, write_uint};
 
 use super::dead_letter::Rule;
+use super::lua_number;
 use super::settings::Settings;
 use super::times;
+
+/// MsgPack of false.
+const FALSE: &[u8] = &[0xc2];
 
 /// What a client wants of a new tube.
 #[derive(Debug, PartialEq)]
 pub(super) struct TubeOptions {
     /// A tube that is there already is the answer.
     pub(super) if_not_exists: bool,
+    /// The same as it was given, MsgPack of what Lua takes for true; false if it was not.
+    if_not_exists_given: Vec<u8>,
     /// Tasks go with the process.
     pub(super) is_temporary: bool,
     /// The engine of the space.
     pub(super) engine: String,
+    /// An option that is not of the type it should be, with the name of that; None if all are.
+    mistyped: Option<(&'static str, &'static str)>,
     /// Keys and values that are kept as they are given, each its MsgPack.
     kept: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -38,22 +46,35 @@ impl TubeOptions {
         };
         let mut parsed = Self {
             if_not_exists: false,
+            if_not_exists_given: FALSE.to_vec(),
             is_temporary: false,
             engine: "memtx".to_owned(),
+            mistyped: None,
             kept: Vec::new(),
         };
         for (key, value) in msgpack::pairs(map) {
+            let value = &*lua_number::plain(value);
             let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
             match (msgpack::read(&mut { key }).unwrap_or(Token::Nil), token) {
                 (Token::Str(b"if_not_exists"), token) => {
                     parsed.if_not_exists = is_true(token);
+                    let given = if parsed.if_not_exists { value } else { FALSE };
+                    parsed.if_not_exists_given = given.to_vec();
                     continue;
                 }
                 // A function, which no client can send; whatever this is, it is not kept.
                 (Token::Str(b"on_task_change"), _) => continue,
-                (Token::Str(b"temporary"), token) => parsed.is_temporary = is_true(token),
+                (Token::Str(b"temporary"), token) => {
+                    parsed.is_temporary = is_true(token);
+                    if !matches!(token, Token::Nil | Token::Bool(_)) {
+                        parsed.mistyped = Some(("temporary", "boolean"));
+                    }
+                }
                 (Token::Str(b"engine"), Token::Str(name)) => {
                     parsed.engine = String::from_utf8_lossy(name).into_owned();
+                }
+                (Token::Str(b"engine"), token) if token != Token::Nil => {
+                    parsed.mistyped = Some(("engine", "string"));
                 }
                 _ => {}
             }
@@ -65,8 +86,13 @@ impl TubeOptions {
     /// Checks what no driver needs to know of.
     ///
     /// # Errors
-    /// PROC_LUA: what says when tasks have failed is of no use.
+    /// ILLEGAL_PARAMS: what a space is made with is not of the type it should be; PROC_LUA: what says when tasks have failed
+    /// is of no use.
     pub(super) fn check(&self, tube: &str) -> Result<()> {
+        if let Some((name, wanted)) = self.mistyped {
+            let text = format!("options parameter '{name}' should be of type {wanted}");
+            return Err(err!(ILLEGAL_PARAMS, text));
+        }
         Rule::check(tube, &self.map(&[]))
     }
 
@@ -79,9 +105,9 @@ impl TubeOptions {
     /// filled in.
     pub(super) fn stored(&self, has_times: bool) -> Vec<u8> {
         let given: Vec<u8> = self.map(&[]);
-        let is_missing = |name: &&str| has_times && times::get(&given, name).is_none();
+        let is_missing = |name: &&str| has_times && times::given(&given, name).is_none();
         let missing: Vec<&str> = ["ttl", "ttr", "pri"].into_iter().filter(is_missing).collect();
-        let ttl = times::get(&given, "ttl");
+        let ttl = times::given(&given, "ttl");
         let mut defaults = Vec::new();
         for name in missing {
             let mut value = Vec::with_capacity(9);
@@ -109,7 +135,7 @@ impl TubeOptions {
             map.extend_from_slice(value);
         }
         write_str(&mut map, "if_not_exists");
-        write_bool(&mut map, self.if_not_exists);
+        map.extend_from_slice(&self.if_not_exists_given);
         for (name, value) in others {
             write_str(&mut map, name);
             map.extend_from_slice(value);

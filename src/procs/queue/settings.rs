@@ -5,6 +5,7 @@
 use lycosa_proto::msgpack::{self, Token};
 
 use super::dead_letter::Rule;
+use super::lua_number;
 use super::times;
 
 /// The options of a tube. A type uses those that it knows.
@@ -27,7 +28,7 @@ pub(super) struct Settings {
 impl Settings {
     /// Reads the options of a row of `_queue`, a map. What is missing or of no use has its default.
     pub(super) fn parse(options: &[u8]) -> Self {
-        let seconds = |name| times::get(options, name).and_then(times::number);
+        let seconds = |name| times::given(options, name).and_then(times::number);
         let ttl = seconds("ttl").unwrap_or(times::TIMEOUT_MAX_SEC);
         let capacity = seconds("capacity").map_or(0, |capacity| capacity as u64);
         let mode = times::get(options, "storage_mode");
@@ -35,7 +36,7 @@ impl Settings {
         Self {
             ttl_us: times::micros(ttl),
             ttr_us: times::micros(seconds("ttr").unwrap_or(ttl)),
-            pri: times::get(options, "pri").unwrap_or(&[0]).into(),
+            pri: lua_number::plain(times::given(options, "pri").unwrap_or(&[0])).into(),
             capacity: (capacity > 0).then_some(capacity),
             is_buffered: mode == Some(Token::Str(b"ready_buffer")),
             rule: Rule::parse(options),

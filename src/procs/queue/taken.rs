@@ -9,6 +9,7 @@ use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
+use super::lua_number;
 use super::row;
 use super::sessions::{self, SessionId};
 use super::work::Work;
@@ -21,7 +22,7 @@ pub(super) const UUID_INDEX: u32 = 1;
 fn key(work: &Work<'_, '_>, id: Option<&[u8]>) -> Vec<u8> {
     let mut tube_id = Vec::with_capacity(9);
     write_uint(&mut tube_id, work.tube.id);
-    row::raw_key([Some(&tube_id), id])
+    row::raw_key([Some(&tube_id), id.map(lua_number::plain).as_deref()])
 }
 
 /// Notes that a session holds a task.

@@ -70,7 +70,7 @@ pub(super) fn begin_row(
     write_uint(&mut row, next_event);
     write_uint(&mut row, ttl);
     write_uint(&mut row, times.ttr_us);
-    row.extend_from_slice(times.pri);
+    row.extend_from_slice(&times.pri);
     write_uint(&mut row, now);
     Ok(row)
 }

@@ -4,10 +4,13 @@
 //!
 //! Source: queue/abstract/driver/fifottl.lua `time`, `event_time`; queue/util.lua.
 
+use std::borrow::Cow;
+
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::msgpack::{self, Token};
 
+use super::lua_number;
 use super::settings::Settings;
 
 /// The longest time that ends, in seconds: a hundred years of 365 days.
@@ -44,6 +47,11 @@ pub(super) fn get<'a>(options: &'a [u8], name: &str) -> Option<&'a [u8]> {
     found.map(|(_, value)| value).filter(|value| value != &[0xc0])
 }
 
+/// As [`get`], with false for absent as well: what Lua makes of `option or default`.
+pub(super) fn given<'a>(options: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    get(options, name).filter(|value| value != &[0xc2])
+}
+
 /// MsgPack as a number.
 pub(super) fn number(value: &[u8]) -> Option<f64> {
     msgpack::read_f64(&mut { value }).ok()
@@ -54,7 +62,7 @@ pub(super) fn number(value: &[u8]) -> Option<f64> {
 /// # Errors
 /// PROC_LUA for what is not a number.
 fn seconds(options: Option<&[u8]>, name: &str) -> Result<Option<u64>> {
-    let Some(value) = options.and_then(|options| get(options, name)) else { return Ok(None) };
+    let Some(value) = options.and_then(|options| given(options, name)) else { return Ok(None) };
     match number(value) {
         Some(seconds) => Ok(Some(micros(seconds))),
         None => Err(err!(PROC_LUA, format!("attempt to compare {name} with number"))),
@@ -87,7 +95,7 @@ pub(super) struct Times<'a> {
     /// How long it is DELAYED first, in microseconds.
     pub(super) delay_us: u64,
     /// Its priority, MsgPack of what should be an unsigned number.
-    pub(super) pri: &'a [u8],
+    pub(super) pri: Cow<'a, [u8]>,
 }
 
 impl<'a> Times<'a> {
@@ -100,7 +108,10 @@ impl<'a> Times<'a> {
             ttl_us: seconds(options, "ttl")?.unwrap_or(settings.ttl_us),
             ttr_us: seconds(options, "ttr")?.unwrap_or(settings.ttr_us),
             delay_us: delay(options)?,
-            pri: options.and_then(|options| get(options, "pri")).unwrap_or(&settings.pri),
+            pri: match options.and_then(|options| given(options, "pri")) {
+                Some(pri) => lua_number::plain(pri),
+                None => Cow::Borrowed(&settings.pri),
+            },
         })
     }
 }

@@ -6,6 +6,7 @@ use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::dead_letter;
 use super::layout::STATUS_INDEX;
+use super::lua_number;
 use super::row;
 use super::state::State;
 use super::statistics::Event;
@@ -202,7 +203,8 @@ impl<'a, 'db> Work<'a, 'db> {
 /// # Errors
 /// EXACT_MATCH, KEY_PART_TYPE.
 pub(super) fn find_task<'a>(space: &'a Space, id: Option<&[u8]>) -> Result<Option<&'a Tuple>> {
-    let key = row::raw_key([id]);
+    let id = id.map(lua_number::plain);
+    let key = row::raw_key([id.as_deref()]);
     let key = Key::from_array(&key);
     let primary = space.primary()?;
     primary.def.key_def.check_exact_key(&key)?;
