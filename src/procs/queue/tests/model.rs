@@ -11,9 +11,16 @@
 //! short as it can be and printed with its seed; `LYCOSA_QUEUE_SEEDS=FROM..TO` plays those seeds instead of the usual ones.
 
 mod call;
+mod calls;
+mod compare;
+mod failing;
 mod play;
+mod rows;
+mod sessions;
 mod spec;
 mod steps;
+mod streams;
+mod task;
 mod tube;
 
 use std::ops::Range;

@@ -46,6 +46,16 @@ pub(super) struct Definition {
     pub(super) ttr: Option<u64>,
     pub(super) pri: u64,
     pub(super) capacity: Option<u64>,
+    pub(super) rule: Option<Rule>,
+}
+
+/// When tasks of a tube have failed too often, and what happens then.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) max_attempts: u64,
+    /// The name of a tube that may be there or not.
+    pub(super) dead_letter: Option<String>,
+    pub(super) keeps_origin: bool,
 }
 
 impl Definition {
@@ -64,6 +74,12 @@ impl Definition {
         options.extend(self.ttr.map(|ttr| format!(r#""ttr":{}"#, seconds(ttr))));
         options.push(format!(r#""pri":{}"#, self.pri));
         options.extend(self.capacity.map(|capacity| format!(r#""capacity":{capacity}"#)));
+        if let Some(rule) = &self.rule {
+            options.push(format!(r#""max_attempts":{}"#, rule.max_attempts));
+            options
+                .extend(rule.dead_letter.iter().map(|name| format!(r#""dead_letter":"{name}""#)));
+            options.push(format!(r#""dead_letter_origin":{}"#, rule.keeps_origin));
+        }
         if self.is_buffered {
             options.push(r#""storage_mode":"ready_buffer""#.to_owned());
         }
@@ -78,7 +94,8 @@ pub(super) struct PutOptions {
     pub(super) ttr: Option<u64>,
     pub(super) delay: Option<u64>,
     pub(super) pri: Option<u64>,
-    pub(super) utube: Option<u64>,
+    /// As the text that a number has.
+    pub(super) utube: Option<String>,
     /// In units of 50 ms, as [`Patience`] has it.
     pub(super) timeout: Patience,
 }
@@ -91,7 +108,7 @@ impl PutOptions {
             options.extend(time.map(|time| format!(r#""{name}":{}"#, seconds(time))));
         }
         options.extend(self.pri.map(|pri| format!(r#""pri":{pri}"#)));
-        options.extend(self.utube.map(|utube| format!(r#""utube":{utube}"#)));
+        options.extend(self.utube.as_ref().map(|utube| format!(r#""utube":{utube}"#)));
         if let Patience::For(_) = self.timeout {
             options.push(format!(r#""timeout":{}"#, self.timeout.json()));
         }
@@ -132,7 +149,7 @@ impl Patience {
 /// A method of a tube with its arguments.
 #[derive(Clone, Debug)]
 pub(super) enum Method {
-    Put(u64, PutOptions),
+    Put(String, PutOptions),
     Take(Patience),
     Ack(u64),
     /// The id, the delay in tenths of seconds.
@@ -146,6 +163,11 @@ pub(super) enum Method {
     ReleaseAll,
     Truncate,
     Drop,
+    /// Data and options of each, the options of the call.
+    PutMany(Vec<(String, Option<PutOptions>)>, PutOptions),
+    /// How many.
+    TakeMany(u64, Patience),
+    AckMany(Vec<u64>),
 }
 
 impl Method {
@@ -167,6 +189,18 @@ impl Method {
             Self::ReleaseAll => ("release_all", "[]".to_owned()),
             Self::Truncate => ("truncate", "[]".to_owned()),
             Self::Drop => ("drop", "[]".to_owned()),
+            Self::PutMany(tasks, options) => {
+                let task = |(data, own): &(String, Option<PutOptions>)| match own {
+                    Some(own) => format!("[{data},{}]", own.json()),
+                    None => format!("[{data}]"),
+                };
+                let tasks = tasks.iter().map(task).collect::<Vec<_>>().join(",");
+                ("put_many", format!("[[{tasks}],{}]", options.json()))
+            }
+            Self::TakeMany(count, patience) => {
+                ("take_many", format!("[{count},{}]", patience.json()))
+            }
+            Self::AckMany(ids) => ("ack_many", format!("[{ids:?}]")),
         }
     }
 }

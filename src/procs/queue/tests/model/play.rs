@@ -3,7 +3,6 @@
 //! Nothing here waits: a call is polled, what it has written is written out, and it is polled again. So the runtime never
 //! idles, and its clock, which is paused, moves only when it is told to.
 
-use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -11,41 +10,46 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use lycosa_proto::msgpack::{write_array, write_str};
+use lycosa_proto::error::Error;
 use rustix::io::Errno;
 
-use super::call::{Method, micros};
+use super::call::{Method, micros, seconds};
 use super::spec::{Model, Reply};
-use super::steps::{Action, CONNECTIONS, Pick, Run, Step};
-use crate::config::Config;
-use crate::procs::queue::row;
+use super::steps::{Action, CONNECTIONS, Run, Step};
+use super::streams::Opened;
+use crate::config;
 use crate::procs::queue::tests::{Clock, Running, Server, VirtualTime, text};
 use crate::wal::disk::faults::{MemoryDisk, Op};
 
 /// What the journal answers when the disk is full.
-const REFUSED: u32 = 40;
+pub(super) const REFUSED: u32 = 40;
 
 /// A call of ours that has not ended.
 struct Pending {
     call: u64,
     connection: u64,
     running: Running,
+    /// It waits for room. Such calls are polled first, so that it is clear what whoever waits for tasks finds.
+    is_put: bool,
 }
 
 /// A run in progress.
-struct Player<'a> {
+pub(super) struct Player<'a> {
+    run: &'a Run,
     dir: &'a Path,
     disk: MemoryDisk,
     time: Arc<VirtualTime>,
-    server: Server,
-    model: Model,
+    pub(super) server: Server,
+    pub(super) model: Model,
     /// The connections that are there.
     connections: [u64; CONNECTIONS],
     next_connection: u64,
-    next_call: u64,
+    pub(super) next_call: u64,
     pending: Vec<Pending>,
-    /// UUIDs of sessions, as far as they have been seen.
-    uuids: HashMap<u64, Vec<u8>>,
+    /// Numbers and UUIDs of sessions that have been seen.
+    pub(super) uuids: Vec<(u64, Vec<u8>)>,
+    /// Open transactions of streams.
+    pub(super) opened: Vec<Opened>,
 }
 
 /// Plays a run.
@@ -54,9 +58,10 @@ struct Player<'a> {
 /// What differs, and after which step.
 pub(super) async fn play(run: &Run, dir: &Path) -> Result<(), String> {
     let (disk, time) = (MemoryDisk::new(), Arc::new(VirtualTime::default()));
-    let server = open(&disk, &time, dir).await;
-    let model = Model::new(time.wall_us());
+    let server = open(run, &disk, &time, dir).await;
+    let model = Model::new(time.wall_us(), micros(run.ttr), run.in_replicaset);
     let mut player = Player {
+        run,
         dir,
         disk,
         time,
@@ -66,7 +71,8 @@ pub(super) async fn play(run: &Run, dir: &Path) -> Result<(), String> {
         next_connection: CONNECTIONS as u64 + 1,
         next_call: 0,
         pending: Vec::new(),
-        uuids: HashMap::new(),
+        uuids: Vec::new(),
+        opened: Vec::new(),
     };
     for tube in &run.tubes {
         player.create(tube).await;
@@ -81,12 +87,18 @@ pub(super) async fn play(run: &Run, dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-async fn open(disk: &MemoryDisk, time: &Arc<VirtualTime>, dir: &Path) -> Server {
-    let settings = Config::default().roles_cfg.queue;
+async fn open(run: &Run, disk: &MemoryDisk, time: &Arc<VirtualTime>, dir: &Path) -> Server {
+    let ttr = Duration::from_micros(micros(run.ttr));
+    let settings = config::Queue { ttr, in_replicaset: run.in_replicaset };
     Server::open_with(Arc::new(disk.clone()), dir, Clock::new(time.clone()), settings).await
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, wanted: &T) -> Result<(), String> {
+/// Says what differs, if anything does.
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    ours: &T,
+    wanted: &T,
+) -> Result<(), String> {
     match ours == wanted {
         true => Ok(()),
         false => Err(format!("{what}:\n   ours {ours:?}\n wanted {wanted:?}")),
@@ -94,7 +106,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, wanted: &T) -> Res
 }
 
 /// What a call gave, or that the journal refused it.
-fn reply_of(result: lycosa_proto::error::Result<crate::procs::Values>) -> Option<Reply> {
+pub(super) fn reply_of(result: Result<crate::procs::Values, Error>) -> Option<Reply> {
     match result {
         Ok(values) => Some(Ok(text(&values))),
         Err(error) if error.code() == REFUSED => None,
@@ -114,7 +126,7 @@ async fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Option<F::Out
 
 impl Player<'_> {
     /// Runs what waits for nothing but the journal.
-    async fn finish<F: Future + ?Sized>(&self, mut future: Pin<&mut F>) -> F::Output {
+    pub(super) async fn finish<F: Future + ?Sized>(&self, mut future: Pin<&mut F>) -> F::Output {
         loop {
             if let Some(output) = poll_once(future.as_mut()).await {
                 return output;
@@ -131,8 +143,19 @@ impl Player<'_> {
     }
 
     async fn play(&mut self, step: &Step) -> Result<(), String> {
-        self.time.pass(micros(step.lag));
-        self.model.now += micros(step.lag);
+        let before = self.model.clone();
+        let is_inside = self.is_inside(step, self.connections[step.by]);
+        let played = self.play_alone(step).await;
+        if !is_inside || step.lag > 0 {
+            self.note_changes(&before, step);
+        }
+        played
+    }
+
+    async fn play_alone(&mut self, step: &Step) -> Result<(), String> {
+        let lag = if self.model.is_order_seen(micros(step.lag)) { 0 } else { micros(step.lag) };
+        self.time.pass(lag);
+        self.model.now += lag;
         if step.is_refused {
             self.disk.fail(Op::Write, 1, Errno::NOSPC);
         }
@@ -155,45 +178,44 @@ impl Player<'_> {
                 self.disk.heal();
                 self.join(connection, other).await
             }
+            Action::Return(number) => {
+                self.disk.heal();
+                self.come_back(connection, *number).await
+            }
+            Action::Cfg(ttr) => {
+                let args = format!(r#"[{{"ttr":{}}}]"#, seconds(*ttr));
+                let mut call = self.server.running(connection, "queue.cfg", &args);
+                self.finish(call.as_mut()).await.expect("a setting");
+                self.model.ttr = micros(*ttr);
+                Ok(())
+            }
+            Action::Begin => {
+                self.open_transaction(connection);
+                Ok(())
+            }
+            Action::Commit => self.commit(connection, step.is_refused).await,
+            Action::Rollback => {
+                self.roll_back(connection);
+                Ok(())
+            }
+            _ if self.is_inside(step, connection) => self.call_inside(step, connection).await,
             _ => self.call(step, connection).await,
         };
         self.disk.heal();
         played?;
         self.settle().await?;
-        self.wait(micros(step.lag)).await?;
+        self.wait(lag).await?;
         match step.action {
             Action::Pass(tenths) => self.pass(micros(tenths)).await,
             _ => Ok(()),
         }
     }
 
-    /// The id of a task that is meant; one that is not there if there is none.
-    fn pick(&self, tube_no: usize, pick: Pick) -> u64 {
-        let tasks = &self.model.tubes[tube_no].tasks;
-        let meant = tasks.iter().filter(|task| task.state == pick.state || pick.state == ' ');
-        let meant: Vec<u64> = meant.map(|task| task.id).collect();
-        if meant.is_empty() { 3 } else { meant[pick.number % meant.len()] }
-    }
-
     /// A method of a tube.
     async fn call(&mut self, step: &Step, connection: u64) -> Result<(), String> {
         let tube_no = step.tube % self.model.tubes.len();
         self.next_call += 1;
-        let id = |pick| self.pick(tube_no, pick);
-        let method = match &step.action {
-            Action::Put(options) => Method::Put(self.next_call, options.clone()),
-            Action::Take(patience) => Method::Take(*patience),
-            Action::Ack(pick) => Method::Ack(id(*pick)),
-            Action::Release(pick, delay) => Method::Release(id(*pick), *delay),
-            Action::Touch(pick, delta) => Method::Touch(id(*pick), *delta),
-            Action::Peek(pick) => Method::Peek(id(*pick)),
-            Action::Bury(pick) => Method::Bury(id(*pick)),
-            Action::Delete(pick) => Method::Delete(id(*pick)),
-            Action::Kick(count) => Method::Kick(*count),
-            Action::ReleaseAll => Method::ReleaseAll,
-            Action::Truncate => Method::Truncate,
-            _ => Method::Drop,
-        };
+        let method = self.method(step, &self.model, tube_no);
         let definition = self.model.tubes[tube_no].definition.clone();
         let (name, args) = method.request();
         let name = format!("queue.tube.{}:{name}", definition.name);
@@ -216,7 +238,11 @@ impl Player<'_> {
             (Some(None), _) if step.is_refused => self.take_back(before),
             (Some(Some(given)), Some(wanted)) => same(&name, &given, &wanted)?,
             (None, None) => {
-                self.pending.push(Pending { call: self.next_call, connection, running });
+                let is_put = matches!(method, Method::Put(..) | Method::PutMany(..));
+                let puts = self.pending.iter().take_while(|pending| pending.is_put).count();
+                let at = if is_put { puts } else { self.pending.len() };
+                let call = self.next_call;
+                self.pending.insert(at, Pending { call, connection, running, is_put });
             }
             (given, wanted) => same(&name, &given, &wanted.map(Some))?,
         }
@@ -229,8 +255,9 @@ impl Player<'_> {
     /// Nothing has happened, but it was counted.
     fn take_back(&mut self, before: Model) {
         let after = std::mem::replace(&mut self.model, before);
-        for (tube, after) in self.model.tubes.iter_mut().zip(after.tubes) {
-            tube.counts = after.counts;
+        for tube in &mut self.model.tubes {
+            let counted = after.tubes.iter().find(|other| other.number == tube.number);
+            tube.counts = counted.map_or(tube.counts.clone(), |counted| counted.counts.clone());
         }
     }
 
@@ -255,40 +282,17 @@ impl Player<'_> {
     fn disconnect(&mut self, slot: usize) {
         let gone = std::mem::replace(&mut self.connections[slot], self.next_connection);
         self.next_connection += 1;
+        self.roll_back(gone);
         self.pending.retain(|pending| pending.connection != gone);
         self.server.disconnect(gone);
         self.server.instance.journal().flush();
         self.model.disconnect(gone);
     }
 
-    /// Makes a connection join the session of another.
-    async fn join(&mut self, connection: u64, other: u64) -> Result<(), String> {
-        let session = self.model.identify(other);
-        let uuid = self.identify(other, None).await;
-        self.see(session, &uuid)?;
-        self.model.join(connection, session);
-        let joined = self.identify(connection, Some(&uuid)).await;
-        same("identify", &joined, &uuid)
-    }
-
-    async fn identify(&self, connection: u64, uuid: Option<&[u8]>) -> Vec<u8> {
-        let mut args = Vec::new();
-        write_array(&mut args, usize::from(uuid.is_some()));
-        uuid.into_iter().for_each(|uuid| write_str(&mut args, uuid));
-        let call = self.server.begin(connection, "queue.identify", &args);
-        let values = self.finish(call.expect("a procedure").as_mut()).await;
-        // A string of 16 bytes, after its one byte of length.
-        values.expect("a session").bytes()[1..].to_vec()
-    }
-
-    /// A session's UUID must be what it was.
-    fn see(&mut self, session: u64, uuid: &[u8]) -> Result<(), String> {
-        same("UUID", &uuid, &&**self.uuids.entry(session).or_insert_with(|| uuid.to_vec()))
-    }
-
     /// Ends the process and starts another one after a while.
     async fn restart(&mut self, is_orderly: bool, pause: u64) {
         self.pending.clear();
+        self.opened.clear();
         self.finish(pin!(self.server.do_what_is_due())).await;
         self.model.do_what_is_due();
         self.server.instance.journal().flush();
@@ -299,11 +303,12 @@ impl Player<'_> {
         if is_orderly {
             self.server.instance.close().expect("the journal is written");
         }
-        let nowhere = open(&MemoryDisk::new(), &self.time, self.dir).await;
+        let nowhere = open(self.run, &MemoryDisk::new(), &self.time, self.dir).await;
         drop(std::mem::replace(&mut self.server, nowhere));
         self.time.pass(pause);
         self.model.now += pause;
-        self.server = open(&self.disk, &self.time, self.dir).await;
+        self.server = open(self.run, &self.disk, &self.time, self.dir).await;
+        self.model.ttr = micros(self.run.ttr);
         self.model.restart();
     }
 
@@ -365,62 +370,15 @@ impl Player<'_> {
         let end = self.model.now + duration;
         while self.model.now < end {
             let next = self.model.until_event().min(self.model.until_deadline());
-            let step = next.min(end - self.model.now);
+            // A stop at each moment of the schedule keeps it from looking at anything too early.
+            let scheduled = self.server.queue.tubes.timer.earliest();
+            let scheduled = scheduled.map_or(u64::MAX, |at| at.saturating_sub(self.model.now));
+            let step = next.min(scheduled.max(1)).min(end - self.model.now);
             self.time.pass(step);
             self.model.now += step;
             self.settle().await?;
             self.wait(step).await?;
         }
         Ok(())
-    }
-
-    /// `calls` of the statistics of a tube, and `done`.
-    async fn counts(&self, tube: &str) -> BTreeMap<String, u64> {
-        let args = format!(r#"["{tube}"]"#);
-        let mut call = self.server.running(1, "queue.statistics", &args);
-        let found = text(&self.finish(call.as_mut()).await.expect("statistics"));
-        let found: serde_json::Value = serde_json::from_str(&found).expect("JSON");
-        let mut numbers = found[0]["calls"].as_object().expect("a map").clone();
-        numbers.insert("done".to_owned(), found[0]["tasks"]["done"].clone());
-        let number = |value: serde_json::Value| value.as_u64().expect("a number");
-        numbers.into_iter().map(|(name, value)| (name, number(value))).collect()
-    }
-
-    /// Compares everything that the server keeps with the model.
-    async fn compare(&mut self) -> Result<(), String> {
-        let mut taken = Vec::new();
-        for tube in &self.model.tubes {
-            let name = &tube.definition.name;
-            same(name, &self.server.rows(name), &tube.rows())?;
-            self.server.check_counts(name);
-            if tube.definition.is_buffered {
-                let rows = self.server.rows(&format!("{name}_ready_buffer"));
-                same("ready buffer", &rows, &tube.buffer_rows())?;
-            }
-            let held = tube.tasks.iter().filter_map(|task| Some((task.id, task.holder?)));
-            taken.extend(held.map(|(id, (by, session))| (tube.number, id, by, session)));
-            let counts = self.counts(name).await;
-            same("counts", &counts, &tube.counts_of_all())?;
-        }
-        taken.sort_unstable();
-        let ours: Vec<(u64, u64, u64, Vec<u8>)> = {
-            let db = self.server.instance.read();
-            let rows = db.space_by_name("_queue_taken_2").expect("a space");
-            let rows = rows.primary().expect("an index").iter();
-            let numbers = |row| (row::uint(row, 0), row::uint(row, 1), row::uint(row, 2));
-            rows.map(|row| (numbers(row), row::bytes(row, 3).to_vec()))
-                .map(|((tube, task, by), uuid)| (tube, task, by, uuid))
-                .collect()
-        };
-        let strip = |(tube, task, by, _): &(u64, u64, u64, Vec<u8>)| (*tube, *task, *by);
-        let wanted: Vec<_> = taken.iter().map(|(tube, task, by, _)| (*tube, *task, *by)).collect();
-        same("taken", &ours.iter().map(strip).collect::<Vec<_>>(), &wanted)?;
-        for ((.., uuid), (.., session)) in ours.iter().zip(&taken) {
-            self.see(*session, uuid)?;
-        }
-        let mut members: Vec<u64> = self.model.sessions.iter().map(|(by, _)| *by).collect();
-        members.sort_unstable();
-        let ids = self.server.rows("_queue_session_ids").len();
-        same("connections of sessions", &ids, &members.len())
     }
 }

@@ -1,7 +1,8 @@
 //! The queue as the specification has it: tubes, sessions, who waits, what time it is.
 
 use super::call::{Definition, Method, Patience, micros};
-use super::tube::{Tube, Waiting};
+use super::sessions::Session;
+use super::tube::{Load, Tube, Waiting};
 
 /// What a call gives: values as text, or the text of an error.
 pub(super) type Reply = Result<String, String>;
@@ -13,68 +14,61 @@ pub(super) struct Model {
     pub(super) now: u64,
     /// The same by the clock that calls wait by.
     pub(super) waited: u64,
+    /// How long a session without connections lives, in microseconds.
+    pub(super) ttr: u64,
+    /// Sessions outlive the process.
+    pub(super) in_replicaset: bool,
     pub(super) tubes: Vec<Tube>,
-    /// Connections that belong to a session, with it.
-    pub(super) sessions: Vec<(u64, u64)>,
-    next_session: u64,
+    /// How many have been created so far.
+    pub(super) created: u64,
+    pub(super) sessions: Vec<Session>,
+    pub(super) last_session: u64,
     /// Calls that have ended after a wait, with what they gave.
     pub(super) ended: Vec<(u64, Reply)>,
 }
 
+/// What happens by itself: moment, then tubes by number, then sessions by UUID.
+type Event = (u64, Option<Vec<u8>>, u64);
+
 impl Model {
-    pub(super) fn new(now: u64) -> Self {
-        let (tubes, sessions, ended) = (Vec::new(), Vec::new(), Vec::new());
-        Self { now, waited: now, tubes, sessions, next_session: 0, ended }
+    pub(super) fn new(now: u64, ttr: u64, in_replicaset: bool) -> Self {
+        Self {
+            now,
+            waited: now,
+            ttr,
+            in_replicaset,
+            tubes: Vec::new(),
+            created: 0,
+            sessions: Vec::new(),
+            last_session: 0,
+            ended: Vec::new(),
+        }
     }
 
     pub(super) fn create(&mut self, definition: Definition) {
         let number = self.tubes.iter().map(|tube| tube.number + 1).max().unwrap_or(0);
         self.tubes.push(Tube::new(definition, number));
+        self.created += 1;
     }
 
-    pub(super) fn session_of(&self, connection: u64) -> Option<u64> {
-        let found = self.sessions.iter().find(|(member, _)| *member == connection);
-        found.map(|(_, session)| *session)
-    }
-
-    /// `queue.identify()`.
-    pub(super) fn identify(&mut self, connection: u64) -> u64 {
-        self.session_of(connection).unwrap_or_else(|| {
-            self.next_session += 1;
-            self.sessions.push((connection, self.next_session));
-            self.next_session
-        })
-    }
-
-    /// `queue.identify(session)`, of one that is there.
-    pub(super) fn join(&mut self, connection: u64, session: u64) {
-        if self.session_of(connection) != Some(session) {
-            self.leave(connection);
-            self.sessions.push((connection, session));
+    /// Who holds what: tube, task, connection and session.
+    pub(super) fn held(&self) -> Vec<(u64, u64, u64, u64)> {
+        let mut held = Vec::new();
+        for tube in &self.tubes {
+            let of_tube = tube.tasks.iter().filter_map(|task| Some((task.id, task.holder?)));
+            held.extend(of_tube.map(|(id, (by, session))| (tube.number, id, by, session)));
         }
+        held.sort_unstable();
+        held
     }
 
-    /// A connection leaves its session; the last one ends it.
-    fn leave(&mut self, connection: u64) {
-        let Some(session) = self.session_of(connection) else { return };
-        self.sessions.retain(|(member, _)| *member != connection);
-        if self.sessions.iter().all(|(_, other)| *other != session) {
-            self.tubes.iter_mut().for_each(|tube| tube.release_all(self.now, Some(session)));
-        }
-    }
-
-    /// A connection is gone, with all that it waits for.
-    pub(super) fn disconnect(&mut self, connection: u64) {
-        for tube in &mut self.tubes {
-            tube.consumers.retain(|waiting| waiting.connection != connection);
-            tube.producers.retain(|waiting| waiting.connection != connection);
-        }
-        self.leave(connection);
+    /// The place of a tube of a number.
+    pub(super) fn tube_no(&self, number: u64) -> Option<usize> {
+        self.tubes.iter().position(|tube| tube.number == number)
     }
 
     /// The process is gone, and another one has started.
     pub(super) fn restart(&mut self) {
-        self.sessions.clear();
         for tube in &mut self.tubes {
             tube.counts.clear();
             tube.consumers.clear();
@@ -82,7 +76,17 @@ impl Model {
             if tube.definition.is_temporary {
                 tube.tasks.clear();
             }
-            tube.release_all(self.now, None);
+        }
+        self.resume_sessions();
+        self.look_at_tubes();
+    }
+
+    /// Each tube is looked at once, before the timer does anything else.
+    pub(super) fn look_at_tubes(&mut self) {
+        let mut numbers: Vec<u64> = self.tubes.iter().map(|tube| tube.number).collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            self.pass(self.tube_no(number).expect("it was there just now"));
         }
     }
 
@@ -96,37 +100,47 @@ impl Model {
     ) -> Option<Reply> {
         let (now, session) = (self.now, self.session_of(connection));
         let tube = &mut self.tubes[tube_no];
+        let one = |shown: String| format!("[{shown}]");
         Some(match method {
-            Method::Put(data, options) => match tube.put(now, *data, options) {
-                Some(task) => Ok(task),
-                None if options.timeout == Patience::None => Ok("[null]".to_owned()),
-                None => {
-                    let deadline = options.timeout.deadline(self.waited);
-                    let what = (*data, options.clone());
-                    tube.producers.push(Waiting { call, connection, deadline, what });
-                    return None;
+            Method::Put(data, options) => {
+                let tasks = vec![(data.clone(), options.clone())];
+                let load = Load { tasks, is_many: false };
+                return self.put(call, connection, tube_no, load, options.timeout);
+            }
+            Method::PutMany(tasks, options) => {
+                if let Some(capacity) = tube.definition.capacity.filter(|c| *c < tasks.len() as u64)
+                {
+                    let count = tasks.len();
+                    let text = format!("a capacity of {capacity} has no room for {count} tasks");
+                    return Some(Err(text));
                 }
+                let task = |(data, own): &(String, Option<_>)| {
+                    (data.clone(), own.clone().unwrap_or_else(|| options.clone()))
+                };
+                let load = Load { tasks: tasks.iter().map(task).collect(), is_many: true };
+                return self.put(call, connection, tube_no, load, options.timeout);
+            }
+            Method::Take(patience) => return self.take(call, connection, tube_no, None, *patience),
+            Method::TakeMany(count, patience) => {
+                return self.take(call, connection, tube_no, Some(*count), *patience);
+            }
+            Method::Ack(id) => tube.ack(*id, session).map(one),
+            Method::AckMany(ids) => {
+                let done = ids.iter().map(|id| tube.ack(*id, session).is_ok());
+                Ok(format!("[{:?}]", done.collect::<Vec<_>>()))
+            }
+            Method::Release(id, delay) => match tube.held(*id, session) {
+                Ok(_) => Ok(one(self.fail(tube_no, *id, micros(*delay), "release"))),
+                Err(text) => Err(text),
             },
-            Method::Take(patience) => match self.take(tube_no, connection) {
-                Some(task) => Ok(task),
-                None if *patience == Patience::None => Ok("[]".to_owned()),
-                None => {
-                    let deadline = patience.deadline(self.waited);
-                    let waiting = Waiting { call, connection, deadline, what: () };
-                    self.tubes[tube_no].consumers.push(waiting);
-                    return None;
-                }
-            },
-            Method::Ack(id) => tube.ack(*id, session),
-            Method::Release(id, delay) => tube.release(now, *id, micros(*delay), session),
             Method::Touch(_, 0) => Ok("[]".to_owned()),
-            Method::Touch(id, delta) => tube.touch(*id, micros(*delta), session),
-            Method::Peek(id) => tube.peek(*id),
-            Method::Bury(id) => tube.bury(*id),
-            Method::Delete(id) => tube.delete(*id),
+            Method::Touch(id, delta) => tube.touch(*id, micros(*delta), session).map(one),
+            Method::Peek(id) => tube.peek(*id).map(one),
+            Method::Bury(id) => tube.bury(*id).map(one),
+            Method::Delete(id) => tube.delete(*id).map(one),
             Method::Kick(count) => Ok(format!("[{}]", tube.kick(*count))),
             Method::ReleaseAll => {
-                tube.release_all(now, None);
+                tube.release_all(now, |_| true);
                 Ok("[]".to_owned())
             }
             Method::Truncate => {
@@ -135,6 +149,46 @@ impl Model {
             }
             Method::Drop => self.drop_tube(tube_no),
         })
+    }
+
+    fn put(
+        &mut self,
+        call: u64,
+        connection: u64,
+        tube_no: usize,
+        load: Load,
+        patience: Patience,
+    ) -> Option<Reply> {
+        let tube = &mut self.tubes[tube_no];
+        match tube.put_load(self.now, &load) {
+            Some(shown) => Some(Ok(shown)),
+            None if patience == Patience::None => Some(Ok("[null]".to_owned())),
+            None => {
+                let deadline = patience.deadline(self.waited);
+                tube.producers.push(Waiting { call, connection, deadline, what: load });
+                None
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        call: u64,
+        connection: u64,
+        tube_no: usize,
+        count: Option<u64>,
+        patience: Patience,
+    ) -> Option<Reply> {
+        match self.take_now(tube_no, connection, count) {
+            Some(shown) => Some(Ok(shown)),
+            None if patience == Patience::None => Some(Ok(nothing(count))),
+            None => {
+                let deadline = patience.deadline(self.waited);
+                let waiting = Waiting { call, connection, deadline, what: count };
+                self.tubes[tube_no].consumers.push(waiting);
+                None
+            }
+        }
     }
 
     fn drop_tube(&mut self, tube_no: usize) -> Reply {
@@ -146,48 +200,85 @@ impl Model {
             return Err("There are taken tasks in the tube".to_owned());
         }
         let gone = self.tubes.remove(tube_no);
-        let text = format!("Procedure 'queue.tube.{}:put' is not defined", gone.definition.name);
-        self.ended.extend(gone.producers.iter().map(|waiting| (waiting.call, Err(text.clone()))));
+        for waiting in gone.producers {
+            let method = if waiting.what.is_many { "put_many" } else { "put" };
+            let name = &gone.definition.name;
+            let text = format!("Procedure 'queue.tube.{name}:{method}' is not defined");
+            self.ended.push((waiting.call, Err(text)));
+        }
         Ok("[true]".to_owned())
     }
 
-    /// Takes a task for a connection, which has a session from then on.
-    fn take(&mut self, tube_no: usize, connection: u64) -> Option<String> {
+    /// Takes tasks for a connection, which has a session from then on; the reply, or None if there is no task.
+    fn take_now(&mut self, tube_no: usize, connection: u64, count: Option<u64>) -> Option<String> {
         let known = self.session_of(connection);
-        let session = known.unwrap_or(self.next_session + 1);
-        let task = self.tubes[tube_no].take(self.now, (connection, session))?;
+        let session = known.unwrap_or(self.last_session + 1);
+        let (tube, now) = (&mut self.tubes[tube_no], self.now);
+        let take = |_| tube.take(now, (connection, session));
+        let taken: Vec<String> = (0..count.unwrap_or(1)).map_while(take).collect();
+        if taken.is_empty() {
+            return None;
+        }
         self.identify(connection);
-        Some(task)
+        let taken = taken.join(", ");
+        Some(if count.is_some() { format!("[[{taken}]]") } else { format!("[{taken}]") })
     }
 
-    /// Whoever waits gets what is there: consumers first come, first served, then producers, as long as anything changes.
+    /// Whoever waits gets what is there, as long as anything changes: all producers that there is room for, then consumers,
+    /// first come, first served.
     pub(super) fn serve(&mut self) {
         let mut has_changed = true;
         while has_changed {
             has_changed = false;
             for tube_no in 0..self.tubes.len() {
-                while let Some(first) = self.tubes[tube_no].consumers.first().cloned()
-                    && let Some(task) = self.take(tube_no, first.connection)
+                let (tube, now) = (&mut self.tubes[tube_no], self.now);
+                while let Some(place) =
+                    tube.producers.iter().position(|p| tube.has_room(p.what.tasks.len()))
                 {
-                    self.tubes[tube_no].consumers.remove(0);
-                    self.ended.push((first.call, Ok(task)));
+                    let producer = tube.producers.remove(place);
+                    let put = tube.put_load(now, &producer.what).expect("there is room");
+                    self.ended.push((producer.call, Ok(put)));
                     has_changed = true;
                 }
-                let tube = &mut self.tubes[tube_no];
-                while let Some(first) = tube.producers.first().cloned()
-                    && let Some(task) = tube.put(self.now, first.what.0, &first.what.1)
+                while let Some(first) = self.tubes[tube_no].consumers.first().cloned()
+                    && let Some(tasks) = self.take_now(tube_no, first.connection, first.what)
                 {
-                    tube.producers.remove(0);
-                    self.ended.push((first.call, Ok(task)));
+                    self.tubes[tube_no].consumers.remove(0);
+                    self.ended.push((first.call, Ok(tasks)));
                     has_changed = true;
                 }
             }
         }
     }
 
+    /// What will happen first by itself.
+    fn next_event(&self) -> Option<Event> {
+        let tubes =
+            self.tubes.iter().filter_map(|tube| Some((tube.next_event()?, None, tube.number)));
+        let sessions = self.sessions.iter();
+        let sessions = sessions.filter_map(|s| Some((s.until?, Some(s.uuid.clone()), s.number)));
+        tubes.chain(sessions).min()
+    }
+
     /// What is due by the clock of rows.
     pub(super) fn do_what_is_due(&mut self) {
-        self.tubes.iter_mut().for_each(|tube| tube.pass(self.now));
+        while let Some((moment, uuid, number)) = self.next_event()
+            && moment <= self.now
+        {
+            match uuid {
+                Some(_) => self.end_session(number),
+                None => self.pass(self.tube_no(number).expect("it was there just now")),
+            }
+        }
+    }
+
+    /// True if more than one tube or session will have something due after a while, and what comes first may be seen.
+    pub(super) fn is_order_seen(&self, after: u64) -> bool {
+        let is_due = |moment: Option<u64>| moment.is_some_and(|moment| moment <= self.now + after);
+        let tubes = self.tubes.iter().filter(|tube| is_due(tube.next_event())).count();
+        let sessions = self.sessions.iter().filter(|session| is_due(session.until)).count();
+        let has_rules = self.tubes.iter().any(|tube| tube.definition.rule.is_some());
+        tubes + sessions > 1 && (has_rules || sessions > 0)
     }
 
     /// Who has waited for long enough leaves.
@@ -195,16 +286,16 @@ impl Model {
         let (waited, ended) = (self.waited, &mut self.ended);
         for tube in &mut self.tubes {
             let gone = tube.consumers.extract_if(.., |waiting| waiting.deadline <= waited);
-            ended.extend(gone.map(|waiting| (waiting.call, Ok("[]".to_owned()))));
+            ended.extend(gone.map(|waiting| (waiting.call, Ok(nothing(waiting.what)))));
             let gone = tube.producers.extract_if(.., |waiting| waiting.deadline <= waited);
             ended.extend(gone.map(|waiting| (waiting.call, Ok("[null]".to_owned()))));
         }
     }
 
-    /// How long it takes until something happens to a task by itself, in microseconds.
+    /// How long it takes until something happens by itself, in microseconds.
     pub(super) fn until_event(&self) -> u64 {
-        let events = self.tubes.iter().filter_map(Tube::next_event);
-        events.map(|moment| moment.saturating_sub(self.now)).min().unwrap_or(u64::MAX)
+        let event = self.next_event();
+        event.map_or(u64::MAX, |(moment, ..)| moment.saturating_sub(self.now))
     }
 
     /// How long it takes until somebody gives up, in microseconds.
@@ -214,4 +305,9 @@ impl Model {
         let deadlines = consumers.map(|w| w.deadline).chain(producers.map(|w| w.deadline));
         deadlines.map(|moment| moment.saturating_sub(self.waited)).min().unwrap_or(u64::MAX)
     }
+}
+
+/// What a consumer gets when there is no task.
+fn nothing(count: Option<u64>) -> String {
+    if count.is_some() { "[[]]".to_owned() } else { "[]".to_owned() }
 }

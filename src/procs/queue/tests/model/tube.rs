@@ -3,48 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::call::{Definition, PutOptions, micros};
-
-/// A hundred years, in microseconds: what lasts longer lasts for ever.
-const CENTURY: u64 = 3_153_600_000_000_000;
-
-/// A task; types without times leave those at 0.
-#[derive(Clone, Debug)]
-pub(super) struct Task {
-    pub(super) id: u64,
-    /// As the row has it: `r`, `t`, `!`, `~`.
-    pub(super) state: char,
-    next_event: u64,
-    ttl: u64,
-    ttr: u64,
-    pri: u64,
-    created: u64,
-    utube: String,
-    data: u64,
-    /// Connection and session that hold it, exactly while it is TAKEN.
-    pub(super) holder: Option<(u64, u64)>,
-}
-
-impl Task {
-    fn death(&self) -> u64 {
-        self.created.saturating_add(self.ttl)
-    }
-
-    /// What a client sees of it.
-    fn shown(&self) -> String {
-        format!(r#"[[{}, "{}", {}]]"#, self.id, self.state, self.data)
-    }
-
-    fn settle(&mut self, state: char) {
-        self.state = state;
-        self.next_event = self.death();
-        self.holder = None;
-    }
-}
-
-/// The moment that comes so long after another.
-fn after(now: u64, duration: u64) -> u64 {
-    if duration > CENTURY { u64::MAX } else { now.saturating_add(duration) }
-}
+use super::task::{CENTURY, Task, after};
 
 /// A call that waits: its number, the connection, the moment at which it gives up.
 #[derive(Clone, Debug)]
@@ -55,10 +14,29 @@ pub(super) struct Waiting<T> {
     pub(super) what: T,
 }
 
+/// What a producer puts, all of it or nothing: data and options.
+#[derive(Clone, Debug)]
+pub(super) struct Load {
+    pub(super) tasks: Vec<(String, PutOptions)>,
+    /// It is answered with an array of tasks.
+    pub(super) is_many: bool,
+}
+
 /// What is counted.
-const EVENTS: [&str; 12] = [
-    "ack", "bury", "delete", "kick", "put", "release", "take", "touch", "ttl", "ttr", "delay",
+const EVENTS: [&str; 13] = [
+    "ack",
+    "bury",
+    "delete",
+    "kick",
+    "put",
+    "release",
+    "take",
+    "touch",
+    "ttl",
+    "ttr",
+    "delay",
     "done",
+    "dead_letters",
 ];
 
 /// A tube.
@@ -68,12 +46,12 @@ pub(super) struct Tube {
     /// Its number in `_queue`.
     pub(super) number: u64,
     pub(super) tasks: Vec<Task>,
-    /// `calls` of the statistics, and `done`.
+    /// `calls` of the statistics, `done` and `dead_letters`.
     pub(super) counts: BTreeMap<&'static str, u64>,
-    /// Who waits for a task, in the order in which they came.
-    pub(super) consumers: Vec<Waiting<()>>,
+    /// Who waits for a task, in the order in which they came, with how many they want; None is one by itself.
+    pub(super) consumers: Vec<Waiting<Option<u64>>>,
     /// Who waits for room, with what they put.
-    pub(super) producers: Vec<Waiting<(u64, PutOptions)>>,
+    pub(super) producers: Vec<Waiting<Load>>,
 }
 
 impl Tube {
@@ -82,44 +60,53 @@ impl Tube {
         Self { definition, number, tasks, counts, consumers: Vec::new(), producers: Vec::new() }
     }
 
-    fn count(&mut self, event: &'static str) {
+    pub(super) fn count(&mut self, event: &'static str) {
         *self.counts.entry(event).or_default() += 1;
         if event == "ack" || event == "delete" {
             *self.counts.entry("done").or_default() += 1;
         }
     }
 
-    fn find(&mut self, id: u64) -> Result<&mut Task, String> {
+    /// Takes over the counts that a server tells.
+    pub(super) fn recount(&mut self, counts: &BTreeMap<String, u64>) {
+        self.counts = EVENTS.into_iter().map(|event| (event, counts[event])).collect();
+    }
+
+    pub(super) fn find(&mut self, id: u64) -> Result<&mut Task, String> {
         let found = self.tasks.iter_mut().find(|task| task.id == id);
         found.ok_or_else(|| format!("Task {id} not found"))
     }
 
     /// A task that a session holds.
-    fn held(&mut self, id: u64, session: Option<u64>) -> Result<&mut Task, String> {
+    pub(super) fn held(&mut self, id: u64, session: Option<u64>) -> Result<&mut Task, String> {
         let is_it = |task: &&mut Task| task.id == id && task.holder.is_some();
         let found = self.tasks.iter_mut().find(is_it);
         let found = found.filter(|task| task.holder.map(|(_, session)| session) == session);
         found.ok_or_else(|| "Task was not taken".to_owned())
     }
 
-    fn remove(&mut self, id: u64) {
+    pub(super) fn remove(&mut self, id: u64) {
         self.tasks.retain(|task| task.id != id);
     }
 
-    /// The place of a task in its tube's order.
-    fn rank(task: &Task) -> (u64, u64) {
-        (task.pri, task.id)
+    /// True if there is room for so many tasks more.
+    pub(super) fn has_room(&self, count: usize) -> bool {
+        let capacity = self.definition.capacity;
+        capacity.is_none_or(|capacity| (self.tasks.len() + count) as u64 <= capacity)
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.definition.capacity.is_some_and(|capacity| self.tasks.len() as u64 >= capacity)
-    }
-
-    /// Stores a task; None if there is no room.
-    pub(super) fn put(&mut self, now: u64, data: u64, options: &PutOptions) -> Option<String> {
-        if self.is_full() {
+    /// Stores what a producer brings, and gives the reply; None if there is no room for all.
+    pub(super) fn put_load(&mut self, now: u64, load: &Load) -> Option<String> {
+        if !self.has_room(load.tasks.len()) {
             return None;
         }
+        let put = load.tasks.iter().map(|(data, options)| self.put(now, data, options));
+        let put = put.collect::<Vec<String>>().join(", ");
+        Some(if load.is_many { format!("[[{put}]]") } else { format!("[{put}]") })
+    }
+
+    /// Stores a task.
+    pub(super) fn put(&mut self, now: u64, data: &str, options: &PutOptions) -> String {
         let id = self.tasks.iter().map(|task| task.id + 1).max().unwrap_or(0);
         let mut task = Task {
             id,
@@ -130,11 +117,12 @@ impl Tube {
             pri: 0,
             created: 0,
             utube: String::new(),
-            data,
+            data: data.to_owned(),
             holder: None,
+            attempts: 0,
         };
         if self.definition.has_lanes() {
-            task.utube = options.utube.map_or("nil".to_owned(), |utube| utube.to_string());
+            task.utube = options.utube.clone().unwrap_or_else(|| "nil".to_owned());
         }
         if self.definition.is_timed() {
             let own = &self.definition;
@@ -153,10 +141,10 @@ impl Tube {
         self.count("put");
         let shown = task.shown();
         self.tasks.push(task);
-        Some(shown)
+        shown
     }
 
-    fn is_lane_busy(&self, utube: &str) -> bool {
+    pub(super) fn is_lane_busy(&self, utube: &str) -> bool {
         self.tasks.iter().any(|task| task.state == 't' && task.utube == utube)
     }
 
@@ -168,7 +156,7 @@ impl Tube {
             let ready = ready.filter(|task| !has_lanes || !self.is_lane_busy(&task.utube));
             let is_dead = |task: &Task| is_timed && task.death() <= now;
             let first = ready.filter(|task| has_lanes || !is_dead(task));
-            let first = first.min_by_key(|task| Self::rank(task))?;
+            let first = first.min_by_key(|task| task.rank())?;
             let id = first.id;
             if !is_dead(first) {
                 return Some(id);
@@ -178,7 +166,7 @@ impl Tube {
     }
 
     /// The life of a task has ended.
-    fn end(&mut self, id: u64) {
+    pub(super) fn end(&mut self, id: u64) {
         self.remove(id);
         self.count("delete");
         self.count("ttl");
@@ -200,28 +188,14 @@ impl Tube {
     }
 
     pub(super) fn ack(&mut self, id: u64, session: Option<u64>) -> Result<String, String> {
-        let task = self.held(id, session)?;
-        task.state = '-';
-        let shown = task.shown();
+        let shown = self.held(id, session)?.shown_as('-');
         self.remove(id);
         self.count("ack");
         Ok(shown)
     }
 
-    pub(super) fn release(
-        &mut self,
-        now: u64,
-        id: u64,
-        delay: u64,
-        session: Option<u64>,
-    ) -> Result<String, String> {
-        self.held(id, session)?;
-        self.give_back(now, id, delay);
-        self.find(id).map(|task| task.shown())
-    }
-
-    /// Puts a TAKEN task back, whoever holds it.
-    pub(super) fn give_back(&mut self, now: u64, id: u64, delay: u64) {
+    /// Puts a TAKEN task back, whoever holds it, and counts that as something.
+    pub(super) fn give_back(&mut self, now: u64, id: u64, delay: u64, event: &'static str) {
         let is_timed = self.definition.is_timed();
         let task = self.find(id).expect("a task that is held is there");
         if !is_timed {
@@ -233,7 +207,7 @@ impl Tube {
             task.ttl = task.ttl.saturating_add(delay);
             task.next_event = after(now, delay);
         }
-        self.count("release");
+        self.count(event);
     }
 
     pub(super) fn touch(
@@ -274,9 +248,7 @@ impl Tube {
     }
 
     pub(super) fn delete(&mut self, id: u64) -> Result<String, String> {
-        let task = self.find(id)?;
-        task.state = '-';
-        let shown = task.shown();
+        let shown = self.find(id)?.shown_as('-');
         self.remove(id);
         self.count("delete");
         Ok(shown)
@@ -286,21 +258,18 @@ impl Tube {
     pub(super) fn kick(&mut self, count: u64) -> u64 {
         for kicked in 0..count {
             let buried = self.tasks.iter_mut().filter(|task| task.state == '!');
-            let Some(task) = buried.min_by_key(|task| Self::rank(task)) else { return kicked };
+            let Some(task) = buried.min_by_key(|task| task.rank()) else { return kicked };
             task.state = 'r';
             self.count("kick");
         }
         count
     }
 
-    /// Gives back every task that is held, by whomever it may be (None) or by one session.
-    pub(super) fn release_all(&mut self, now: u64, session: Option<u64>) {
-        let is_meant = |task: &&Task| match session {
-            None => task.state == 't',
-            Some(session) => task.holder.is_some_and(|(_, holder)| holder == session),
-        };
+    /// Gives back, as nobody's failure, every task whose holder is meant.
+    pub(super) fn release_all(&mut self, now: u64, is_meant: impl Fn(u64) -> bool) {
+        let is_meant = |task: &&Task| task.holder.is_some_and(|(_, session)| is_meant(session));
         let held: Vec<u64> = self.tasks.iter().filter(is_meant).map(|task| task.id).collect();
-        held.into_iter().for_each(|id| self.give_back(now, id, 0));
+        held.into_iter().for_each(|id| self.give_back(now, id, 0, "release"));
     }
 
     /// The first moment at which something happens.
@@ -309,64 +278,16 @@ impl Tube {
         moments.min().filter(|_| self.definition.is_timed())
     }
 
-    /// Does what is due.
-    pub(super) fn pass(&mut self, now: u64) {
-        while self.next_event().is_some_and(|moment| moment <= now) {
-            let due = self.tasks.iter_mut().find(|task| task.next_event <= now);
-            let task = due.expect("there is one");
-            let event = match task.state {
-                '~' => "delay",
-                't' => "ttr",
-                _ => {
-                    let id = task.id;
-                    self.end(id);
-                    continue;
-                }
-            };
-            task.settle('r');
-            self.count(event);
-        }
+    /// The first task in a state to which something is due to happen.
+    pub(super) fn first_due(&self, state: char, now: u64) -> Option<u64> {
+        let due = self.tasks.iter().filter(|task| task.state == state && task.next_event <= now);
+        let first = due.filter(|_| self.definition.is_timed());
+        first.min_by_key(|task| (task.next_event, task.id)).map(|task| task.id)
     }
 
     /// How often everything was done.
     pub(super) fn counts_of_all(&self) -> BTreeMap<String, u64> {
         let count = |event| (String::from(event), self.counts.get(event).copied().unwrap_or(0));
         EVENTS.into_iter().map(count).collect()
-    }
-
-    /// The rows of the tube's space.
-    pub(super) fn rows(&self) -> Vec<String> {
-        let mut tasks: Vec<&Task> = self.tasks.iter().collect();
-        tasks.sort_by_key(|task| task.id);
-        let is_timed = self.definition.is_timed();
-        let row = |task: &Task| {
-            let times = [task.next_event, task.ttl, task.ttr, task.pri, task.created];
-            let mut fields = vec![task.id.to_string(), format!("\"{}\"", task.state)];
-            fields.extend(times.iter().filter(|_| is_timed).map(u64::to_string));
-            fields.extend(self.definition.has_lanes().then(|| format!("\"{}\"", task.utube)));
-            fields.push(task.data.to_string());
-            format!("[{}]", fields.join(", "))
-        };
-        tasks.into_iter().map(row).collect()
-    }
-
-    /// The rows of the side space: the first READY task of each sub-queue in which none is held.
-    pub(super) fn buffer_rows(&self) -> Vec<String> {
-        let mut firsts: BTreeMap<&str, &Task> = BTreeMap::new();
-        for task in self.tasks.iter().filter(|task| task.state == 'r') {
-            if !self.is_lane_busy(&task.utube) {
-                let first = firsts.entry(&task.utube).or_insert(task);
-                if Self::rank(task) < Self::rank(first) {
-                    *first = task;
-                }
-            }
-        }
-        let mut firsts: Vec<&Task> = firsts.into_values().collect();
-        firsts.sort_by_key(|task| task.id);
-        let row = |task: &Task| match self.definition.is_timed() {
-            true => format!(r#"[{}, "{}", {}]"#, task.id, task.utube, task.pri),
-            false => format!(r#"[{}, "{}"]"#, task.id, task.utube),
-        };
-        firsts.into_iter().map(row).collect()
     }
 }
