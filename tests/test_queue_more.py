@@ -1,12 +1,13 @@
 """What the queue has beyond tarantool-queue, and its settings, over the wire and through connectors.
 
-The examples of docs/queue.md are here, one for each language: Python, asyncio, Node.js.
+The examples of docs/queue.md are here, one for each connector: tarantool, asynctnt, asynctnt-queue, Node.js, net.box.
 """
 
 import asyncio
 import time
 
 import asynctnt
+import asynctnt_queue
 import pytest
 import tarantool
 
@@ -95,6 +96,72 @@ def test_node_handles_tasks_in_batches(server, make):
     assert taken == [[0, "t", "a"], [1, "t", "b"]]
     assert done == [[True, True, False]]
     assert none == [[]]
+
+
+def test_net_box_handles_tasks_one_by_one_and_in_batches(server, make):
+    make("mail", "fifottl")
+    steps = [
+        ["call", "queue.create_tube", ["mail", "fifottl", {"if_not_exists": True}]],
+        ["call", "queue.tube.mail:put", [{"to": "a"}, {"ttl": 60}]],
+        ["call", "queue.tube.mail:take", [1.0]],
+        ["call", "queue.tube.mail:ack", [0]],
+        ["call", "queue.tube.mail:take", [0]],
+        ["call", "queue.tube.mail:put_many", [[["a"], ["b", {"pri": 9}]], {"pri": 5}]],
+        ["call", "queue.tube.mail:take_many", [10, 1.0]],
+        ["call", "queue.tube.mail:ack_many", [[0, 1, 2]]],
+    ]
+    made, *others = clients.results(clients.net_box(server, steps))
+    assert (made["name"], made["type"]) == ("mail", "fifottl")
+    assert others == [
+        [0, "r", {"to": "a"}],
+        [0, "t", {"to": "a"}],
+        [0, "-", {"to": "a"}],
+        None,
+        [[0, "r", "a"], [1, "r", "b"]],
+        [[0, "t", "a"], [1, "t", "b"]],
+        [True, True, False],
+    ]
+
+
+def test_node_handles_tasks_one_by_one(server, make):
+    make("mail", "fifottl")
+    steps = [
+        ["call", "queue.tube.mail:put", {"to": "a"}, {"ttl": 60}],
+        ["call", "queue.tube.mail:take", 1.0],
+        ["call", "queue.tube.mail:ack", 0],
+        ["call", "queue.tube.mail:take", 0],
+    ]
+    task = [[0, "r", {"to": "a"}]], [[0, "t", {"to": "a"}]], [[0, "-", {"to": "a"}]]
+    assert clients.results(clients.node(server, steps)) == [*task, []]
+
+
+def test_asynctnt_queue_handles_tasks_one_by_one(server, make):
+    make("mail", "fifottl")
+
+    async def work():
+        async with asynctnt.Connection(host="127.0.0.1", port=server.port) as db:
+            await db.call("queue.create_tube", ["mail", "fifottl", {"if_not_exists": True}])
+            mail = asynctnt_queue.Queue(db).tube("mail")
+            await mail.put({"to": "a"}, ttl=60)
+            task = await mail.take(1.0)
+            assert (task.task_id, task.data) == (0, {"to": "a"})
+            await task.ack()
+            assert await mail.take(0) is None
+
+    asyncio.run(work())
+
+
+def test_python_handles_tasks_one_by_one(server, make):
+    make("mail", "fifottl")
+    db = tarantool.connect("127.0.0.1", server.port)
+    db.call("queue.create_tube", ("mail", "fifottl", {"if_not_exists": True}))
+    db.call("queue.tube.mail:put", ({"to": "a"}, {"ttl": 60}))
+    tasks = db.call("queue.tube.mail:take", (1.0,)).data
+    assert tasks == [[0, "t", {"to": "a"}]]
+    for task_id, _, _ in tasks:
+        db.call("queue.tube.mail:ack", (task_id,))
+    assert db.call("queue.tube.mail:take", (0,)).data == []
+    db.close()
 
 
 def test_a_task_that_kills_its_consumers_goes_to_the_dead_letters(server, conn, make):

@@ -75,6 +75,22 @@ def counted(**wanted):
     return [is_so]
 
 
+# The first user or role that is made.
+FIRST_UID = 32
+MANY = "the methods for many tasks are granted with the others"
+
+
+def grants(reads=0, writes=0, executes=0):
+    """Rows of _priv: rights to read, and to read and write, spaces; to execute functions."""
+
+    def is_so(found):
+        rights = [(row[2], row[4]) for row in found]
+        wanted = [("space", 1)] * reads + [("space", 3)] * writes + [("function", 4)] * executes
+        return sorted(rights) == sorted(wanted)
+
+    return is_so
+
+
 def is_uuid(found):
     return len(found.encode("utf-8", "surrogateescape")) == 16
 
@@ -188,6 +204,149 @@ SCENES = {
         call("queue.tube.f:drop").gives([True]),
         call("queue.tube.f:put", "x").fails(33, "Procedure 'queue.tube.f:put' is not defined"),
         call("queue.tube.f:drop").fails(33, "Procedure 'queue.tube.f:drop' is not defined"),
+    ],
+    "3 what a tube is made with": [
+        *[
+            call("queue.create_tube", "x", "fifo", {option: value})
+            .fails(1, f"options parameter '{option}' should be of type {wanted}")
+            for option, wanted, value in (
+                ("temporary", "boolean", 1),
+                ("temporary", "boolean", "yes"),
+                ("engine", "string", 5),
+                ("engine", "string", True),
+            )
+        ],
+        *[
+            call("queue.create_tube", "x", kind).fails(LUA, f"Unknown tube type {text}")
+            for kind, text in ((5, "5"), (1.5, "1.5"), (True, "true"), ("FIFO", "FIFO"), ("", ""))
+        ],
+        *[
+            call("queue.create_tube", name, "fifo").fails(
+                18,
+                "Supplied key type of part 0 does not match index part type: expected string",
+            )
+            for name in (5.5, True, [])
+        ],
+        # Numbers are Lua's: one without a fraction is an integer.
+        tube("a", "fifottl", {"ttl": 60.0, "ttr": 2.5, "pri": 3.0, "if_not_exists": 1}),
+        rows("_queue", "a").gives(
+            [["a", 0, "a", "fifottl", {"ttl": 60, "ttr": 2.5, "pri": 3, "if_not_exists": 1}]]
+        ),
+        call("queue.tube.a:put", "x").gives([[0, "r", "x"]]),
+        rows("a", 0).gives(timed("r", 60_000_000, 2_500_000, 3, 60_000_000)),
+        # false is as good as nothing, as in Lua.
+        call("queue.tube.a:put", "y", {"ttl": False, "ttr": False, "pri": False}).gives(
+            [[1, "r", "y"]]
+        ),
+        rows("a", 1).gives(timed("r", 60_000_000, 2_500_000, 3, 60_000_000)),
+        # Numbers go on from the largest, and names are free again.
+        tube("b", "utube"),
+        call("queue.tube.a:drop").gives([True]),
+        tube("a", "limfifottl", {"capacity": 1}),
+        rows("_queue", "a").gives(
+            [
+                [
+                    "a",
+                    2,
+                    "a",
+                    "limfifottl",
+                    {
+                        "capacity": 1,
+                        "if_not_exists": False,
+                        "ttl": 3153600000,
+                        "ttr": 3153600000,
+                        "pri": 0,
+                    },
+                ]
+            ]
+        ),
+        tube("c", "utubettl", {"ttl": 5, "storage_mode": "nonsense"}),
+        rows("_queue", "c").gives([lambda row: row[4]["ttr"] == 5]),
+        call("queue.tube.c:put", 1).gives([[0, "r", 1]]),
+    ],
+    "4 numbers as clients write them": [
+        tube("t", "fifottl"),
+        *[call("queue.tube.t:put", i, {"pri": 1.0}) for i in range(4)],
+        call("queue.tube.t:take", 0).gives([[0, "t", 0]]),
+        call("queue.tube.t:peek", 0.0).gives([[0, "t", 0]]),
+        call("queue.tube.t:touch", 0.0, 1).gives([[0, "t", 0]]),
+        call("queue.tube.t:release", -0.0).gives([[0, "r", 0]]),
+        call("queue.tube.t:take", 0.0).gives([[0, "t", 0]]),
+        call("queue.tube.t:ack", 0.0).gives([[0, "-", 0]]),
+        call("queue.tube.t:bury", 1.0).gives([[1, "!", 1]]),
+        call("queue.tube.t:delete", 1.0).gives([[1, "-", 1]]),
+        call("queue.tube.t:ack", 2.5).fails(
+            18, "Supplied key type of part 1 does not match index part type: expected unsigned"
+        ),
+        call("queue.tube.t:peek", 2**63).fails(LUA, "Task 9223372036854775808ULL not found"),
+        call("queue.tube.t:peek", 2**53).fails(LUA, "Task 9007199254740992ULL not found"),
+        call("queue.tube.t:peek", 10**9).fails(LUA, "Task 1000000000 not found"),
+    ],
+    "4 take, kick and their numbers": [
+        tube("f", "fifo"),
+        *[call("queue.tube.f:put", i) for i in range(4)],
+        call("queue.tube.f:take", False).gives([[0, "t", 0]]),
+        *[call("queue.tube.f:bury", i) for i in range(4)],
+        call("queue.tube.f:kick", 0).gives([0]),
+        call("queue.tube.f:kick", False).gives([1]),
+        call("queue.tube.f:peek", 0).gives([[0, "r", 0]]),
+        call("queue.tube.f:kick", 2.0).gives([2]),
+        call("queue.tube.f:kick", -1)
+        .gives([0])
+        .rock(gives([-1]), "the number that was kicked, not the one that was asked for"),
+        call("queue.tube.f:kick", None)
+        .gives([1])
+        .rock(fails(LUA, "'for' limit must be a number"), NOT_SET),
+        call("queue.tube.f:kick").gives([0]).rock(gives([1]), NOT_SET),
+    ],
+    "4 bury, kick and delete whatever the state": [
+        tube("t", "fifottl", {"ttr": 100}),
+        call("queue.tube.t:put", "a", {"pri": 2}),
+        call("queue.tube.t:put", "b", {"pri": 1}),
+        call("queue.tube.t:put", "c", {"delay": 100}),
+        call("queue.tube.t:put", "d"),
+        call("queue.tube.t:bury", 2).gives([[2, "!", "c"]]),
+        call("queue.tube.t:bury", 0).gives([[0, "!", "a"]]),
+        call("queue.tube.t:take", 0).gives([[3, "t", "d"]]),
+        call("queue.tube.t:bury", 3).by("b").gives([[3, "!", "d"]]),
+        call("queue.tube.t:ack", 3).fails(*NOT_TAKEN),
+        # By priority, then id.
+        call("queue.tube.t:kick", 2).gives([2]),
+        call("queue.tube.t:peek", 0).gives([[0, "!", "a"]]),
+        call("queue.tube.t:peek", 2).gives([[2, "r", "c"]]),
+        call("queue.tube.t:peek", 3).gives([[3, "r", "d"]]),
+        call("queue.tube.t:kick", 9).gives([1]),
+        call("queue.tube.t:put", "e", {"delay": 100}).gives([[4, "~", "e"]]),
+        call("queue.tube.t:delete", 4).gives([[4, "-", "e"]]),
+        call("queue.tube.t:put", "f").gives([[4, "r", "f"]]),
+        call("queue.tube.t:release_all").gives([]),
+        call("queue.statistics", "t").gives(
+            counted(ready=5, done=1, total=5, bury=3, kick=3, put=6, take=1, delete=1)
+        ),
+    ],
+    "4 release with a delay": [
+        tube("f", "fifo"),
+        call("queue.tube.f:put", 1),
+        call("queue.tube.f:take", 0),
+        call("queue.tube.f:release", 0, {"delay": 100}).gives([[0, "r", 1]]),
+        tube("u", "utube"),
+        call("queue.tube.u:put", 1),
+        call("queue.tube.u:take", 0),
+        call("queue.tube.u:release", 0, {"delay": 100}).gives([[0, "r", 1]]),
+        tube("t", "limfifottl", {"capacity": 5, "ttl": 100}),
+        call("queue.tube.t:put", 1),
+        call("queue.tube.t:take", 0),
+        call("queue.tube.t:release", 0, {"delay": 0}).gives([[0, "r", 1]]),
+        call("queue.tube.t:take", 0),
+        call("queue.tube.t:release", 0, {"delay": -5}).gives([[0, "r", 1]]),
+        rows("t", 0).gives(timed("r", 100_000_000, 100_000_000, 0, 100_000_000)),
+        call("queue.tube.t:take", 0),
+        call("queue.tube.t:release", 0, {"delay": 0.15}).gives([[0, "~", 1]]),
+        call("queue.tube.t:take", 5).gives([[0, "t", 1]]).within(0.05, 1),
+        # The end of the delay is counted, and is no release.
+        call("queue.statistics", "t").gives(
+            counted(taken=1, total=1, put=1, take=4, release=3, delay=1)
+        ),
     ],
     "4 ids that are none": [
         tube("f", "fifo"),
@@ -504,6 +663,84 @@ SCENES = {
         ],
         call("queue.tube.s:grant", "w", {"truncate": True}).by("admin").gives([]),
         call("queue.tube.s:truncate").by("w").gives([]),
+    ],
+    "11 what is granted": [
+        tube("s", "utube", {"storage_mode": "ready_buffer"}),
+        call("box.schema.role.create", "r"),
+        call("box.schema.user.passwd", "admin", "y"),
+        log_in("admin", "y").by("admin"),
+        call("queue.tube.s:grant_role", "r").by("admin").gives([]),
+        rows("_priv", FIRST_UID).gives(grants(reads=1, writes=6)),
+        call("queue.tube.s:grant_role", "r", {"call": True, "truncate": True})
+        .by("admin")
+        .gives([]),
+        rows("_priv", FIRST_UID)
+        .gives(grants(reads=1, writes=6, executes=15))
+        .rock(gives(grants(reads=1, writes=6, executes=12)), MANY),
+        call("queue.tube.s:grant_role", "r", {"call": True, "prefix": "jobs"})
+        .by("admin")
+        .gives([]),
+        rows("_priv", FIRST_UID)
+        .gives(grants(reads=1, writes=6, executes=27))
+        .rock(gives(grants(reads=1, writes=6, executes=21)), MANY),
+        rows("_func").gives(
+            lambda found: {"queue.tube.s:truncate", "jobs.s:put", "queue.identify"}
+            <= {row[2] for row in found}
+        ),
+        # What is granted on a space goes with it.
+        call("queue.tube.s:drop").by("admin").gives([True]),
+        rows("_priv", FIRST_UID)
+        .gives(grants(reads=1, writes=4, executes=27))
+        .rock(gives(grants(reads=1, writes=4, executes=21)), MANY),
+    ],
+    "16 a space that is dropped by hand": [
+        tube("f", "fifo"),
+        tube("g", "fifo"),
+        call("box.space.f:drop"),
+        call("queue.statistics")
+        .gives([lambda found: list(found) == ["g"]])
+        .rock(says(LUA, "attempt to index"), "that tube is left out (defect 14)"),
+    ],
+    "16 a space that is left behind": [
+        call(
+            "queue.create_tube", "x", "utube", {"engine": "vinyl", "storage_mode": "ready_buffer"}
+        ).fails(LUA, '"ready_buffer" storage mode cannot be used with vinyl engine'),
+        call("queue.create_tube", "x", "utube")
+        .gives([lambda found: found["name"] == "x"])
+        .rock(fails(LUA, "Space 'x' already exists"), "checked first (defect 12)"),
+    ],
+    "16 what is counted": [
+        tube("k", "fifottl", {"ttr": 100}),
+        call("queue.tube.k:put", 1),
+        call("queue.tube.k:take", 0),
+        call("queue.tube.k:touch", 0, 1).gives([[0, "t", 1]]),
+        call("queue.statistics", "k")
+        .gives([lambda found: found["calls"]["touch"] == 1])
+        .rock(gives([lambda found: found["calls"]["touch"] == 2]), "each touch once (defect 6)"),
+        tube("w", "utubettl"),
+        call("queue.tube.w:put", 1, {"delay": 0.05}).gives([[0, "~", 1]]),
+        call("queue.tube.w:take", 5).gives([[0, "t", 1]]),
+        call("queue.statistics", "w")
+        .gives([lambda found: found["calls"]["delay"] == 1])
+        .rock(
+            gives([lambda found: found["calls"]["delayed"] == 1]), "one key for both (defect 13)"
+        ),
+    ],
+    "16 sessions of who never had one": [
+        call("queue.cfg", {"ttr": 60}).gives([]),
+        call("queue.state").by("b").gives(["RUNNING"]),
+        hang_up("b"),
+        pause(0.1),
+        rows("_queue_shared_sessions")
+        .gives([])
+        .rock(gives([lambda _: True]), "only sessions that are used have rows (defect 13)"),
+        call("queue.identify").by("c").gives([is_uuid]),
+        rows("_queue_session_ids").gives([lambda row: is_uuid(row[1])]),
+        hang_up("c"),
+        pause(0.1),
+        rows("_queue_session_ids")
+        .gives([])
+        .rock(gives(lambda _: True), "it makes one for whoever hangs up (defect 13)"),
     ],
     "16 kick of a buffered utube": [
         tube("u", "utube", {"storage_mode": "ready_buffer"}),
