@@ -13,6 +13,7 @@ use super::call::{Method, Patience};
 use super::play::{Player, REFUSED, reply_of, same};
 use super::spec::{Model, Reply};
 use super::steps::{Action, Step};
+use super::tube::Tube;
 use crate::instance::now;
 use crate::procs::queue::tests::{Args, Context, Module, mp};
 use crate::procs::{BeginOptions, StreamTransaction};
@@ -24,8 +25,8 @@ const ABORTED: [u32; 2] = [97, 154];
 struct Made {
     call: u64,
     now: u64,
-    /// The number of its tube.
-    tube: u64,
+    /// The name of its tube, which may be another tube by the end.
+    tube: String,
     method: Method,
     reply: Reply,
 }
@@ -54,7 +55,10 @@ impl Opened {
 
     /// True if it may fail: what it has used has been changed by others.
     fn may_fail(&self, model: &Model) -> bool {
-        let mut used: BTreeSet<u64> = self.calls.iter().map(|made| made.tube).collect();
+        let is_used =
+            |tube: &&Tube| self.calls.iter().any(|made| made.tube == tube.definition.name);
+        let mut used: BTreeSet<u64> =
+            model.tubes.iter().filter(is_used).map(|tube| tube.number).collect();
         for tube in &model.tubes {
             let rule = tube.definition.rule.as_ref().filter(|_| used.contains(&tube.number));
             let target = rule.and_then(|rule| rule.dead_letter.as_ref());
@@ -109,9 +113,6 @@ impl Player<'_> {
             _ => {}
         }
         let name = opened.view.tubes[tube_no].definition.name.clone();
-        // It may have been dropped and made again since the transaction began.
-        let known = self.model.tubes.iter().find(|tube| tube.definition.name == name);
-        let number = known.expect("there is always a tube of this name").number;
         let (method_name, args) = method.request();
         let context =
             Context { stream: Some(opened.stream.clone()), ..self.server.context(connection) };
@@ -140,7 +141,7 @@ impl Player<'_> {
             self.model.tubes[tube].recount(&counts);
         }
         let (call, now) = (self.next_call, self.model.now);
-        opened.calls.push(Made { call, now, tube: number, method, reply });
+        opened.calls.push(Made { call, now, tube: name, method, reply });
         self.opened.push(opened);
         Ok(())
     }
@@ -180,7 +181,8 @@ impl Player<'_> {
         let mut model = self.model.clone();
         for made in &opened.calls {
             model.now = made.now;
-            let tube_no = model.tube_no(made.tube).ok_or("its tube was dropped")?;
+            let is_it = |tube: &Tube| tube.definition.name == made.tube;
+            let tube_no = model.tubes.iter().position(is_it).expect("a tube of this name");
             let reply = model.call(made.call, opened.connection, tube_no, &made.method);
             let what = format!("reply of {:?}, made again", made.method);
             same(&what, &Some(&made.reply), &reply.as_ref())?;
@@ -198,8 +200,12 @@ impl Player<'_> {
 
     /// Every row by which a transaction can be seen.
     fn all_rows(&self) -> Vec<Vec<String>> {
-        let tubes = self.model.tubes.iter().map(|tube| &*tube.definition.name);
-        tubes.chain(["_queue_session_ids"]).map(|name| self.server.rows(name)).collect()
+        let tubes = self.model.tubes.iter();
+        let names = tubes.clone().map(|tube| tube.definition.name.clone());
+        let counting = tubes.filter(|tube| tube.definition.rule.is_some());
+        let attempts = counting.map(|tube| format!("{}_attempts", tube.definition.name));
+        let own = ["_queue_session_ids", "_queue_taken_2"].map(str::to_owned);
+        names.chain(attempts).chain(own).map(|name| self.server.rows(&name)).collect()
     }
 
     /// Notes for open transactions what a step has changed.
