@@ -18,12 +18,17 @@ use crate::db::Tuple;
 pub(super) struct Done {
     /// For so many tasks.
     pub(super) count: usize,
-    /// There may be more to do, but nobody waits for it: only lives have ended, none of them long ago.
+    /// Nothing is left that is due.
+    pub(super) is_all: bool,
+    /// What is left has time: only lives have ended, none of them long ago.
     pub(super) is_idle: bool,
 }
 
 /// Tasks whose life has ended are removed at leisure until they are this late.
 const LATE_MAX_US: u64 = 10_000_000;
+
+/// So many of them at once: about what a request costs.
+const IDLE_MAX: usize = 8;
 
 /// Does what is due in a tube with times, for at most `limit` tasks.
 ///
@@ -31,15 +36,18 @@ const LATE_MAX_US: u64 = 10_000_000;
 /// Those of the spaces.
 pub(super) fn run(work: &mut Work<'_, '_>, limit: usize) -> Result<Done> {
     let now = work.now_us;
-    let mut count = 0;
-    let mut is_idle = true;
+    let (mut count, mut idle_count) = (0, 0);
     for state in timed::STATES {
-        while count < limit
-            && let Some(task) = timed::first_event(work, state)?
-            && row::uint(&task, timed::NEXT_EVENT) <= now
-        {
-            is_idle &= matches!(state, State::Ready | State::Buried)
-                && now - row::uint(&task, timed::NEXT_EVENT) <= LATE_MAX_US;
+        while let Some(task) = timed::first_event(work, state)? {
+            let moment = row::uint(&task, timed::NEXT_EVENT);
+            if moment > now {
+                break;
+            }
+            let is_end = matches!(state, State::Ready | State::Buried);
+            let is_idle = is_end && now - moment <= LATE_MAX_US;
+            if count == limit || (is_idle && idle_count == IDLE_MAX) {
+                return Ok(Done { count, is_all: false, is_idle });
+            }
             match state {
                 State::Delayed => make_ready(work, &task, Event::Delay)?,
                 State::Taken => {
@@ -52,9 +60,10 @@ pub(super) fn run(work: &mut Work<'_, '_>, limit: usize) -> Result<Done> {
                 _ => end(work, &task)?,
             }
             count += 1;
+            idle_count += usize::from(is_idle);
         }
     }
-    Ok(Done { count, is_idle })
+    Ok(Done { count, is_all: true, is_idle: true })
 }
 
 /// A task can be taken, for the rest of its life.

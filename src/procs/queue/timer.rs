@@ -38,7 +38,7 @@ use crate::instance::Instance;
 /// The most tasks that are looked after in one transaction. Whoever calls meanwhile waits for one such portion.
 const BATCH: usize = 32;
 
-/// Between two portions of a tube of which nobody waits for the second.
+/// Between two portions of a tube if nobody waits for the second.
 const LEISURE_US: u64 = 1_000;
 
 /// A disk that was full may have room again after this, an instance may be writable again.
@@ -205,15 +205,14 @@ fn look_after_tube(txn: &mut Txn<'_>, tubes: &Tubes, tube_id: u64, left: &mut us
     }
     let mut work = Work::new(txn, tubes, &tube, services);
     let done = expiry::run(&mut work, *left)?;
-    let is_all = done.count < *left;
-    if is_all {
+    if done.is_all {
         // Nothing is there any more whose life has ended.
         tube.passed.lock().clear();
     }
     *left -= done.count;
     if let Some(moment) = timed::earliest(&work)? {
-        let is_hasty = is_all || !done.is_idle;
-        let moment = if is_hasty { moment } else { moment.max(work.now_us + LEISURE_US) };
+        let has_time = !done.is_all && done.is_idle;
+        let moment = if has_time { moment.max(work.now_us + LEISURE_US) } else { moment };
         tubes.timer.schedule(Due::Tube(tube_id), moment);
     }
     // What comes after in the transaction takes nothing of this back.

@@ -101,7 +101,7 @@ async fn take_gives_what_a_look_at_all_tasks_finds() {
                 }
                 play.settle().await;
             }
-            for _ in 0..100 {
+            for _ in 0..200 {
                 play.time.pass(1_000);
                 play.server.do_what_is_due().await;
             }
@@ -141,7 +141,7 @@ async fn take_passes_what_has_ended_once() {
         assert!(!values.bytes().is_empty());
         assert_eq!(floor(), Some((0, 899)));
     }
-    for _ in 0..30 {
+    for _ in 0..120 {
         time.pass(1_000);
         server.do_what_is_due().await;
     }
