@@ -329,7 +329,8 @@ proptest! {
         let key_def = KeyDef::new(vec![part(FieldType::Number, false, false)]);
         let tuple = |number: &Vec<u8>| Tuple::new(&[&[0x91], &number[..]].concat());
         let tuples: Vec<Tuple> = numbers.iter().map(tuple).collect();
-        for (left, right) in tuples.iter().flat_map(|left| tuples.iter().map(move |right| (left, right))) {
+        let pairs = tuples.iter().flat_map(|left| tuples.iter().map(move |right| (left, right)));
+        for (left, right) in pairs {
             if key_def.compare_tuples(left, right).is_eq() {
                 prop_assert_eq!(key_def.hash(left), key_def.hash(right));
             }
