@@ -139,3 +139,14 @@ def stream(conn):
     s = conn.stream(1)
     yield s
     s.rollback()
+
+
+@pytest.fixture
+def auth(conn):
+    """auth.NAME(...) calls `auth.NAME`."""
+
+    class Calls:
+        def __getattr__(self, name):
+            return lambda *args: conn.call(f"auth.{name}", *args)
+
+    return Calls()

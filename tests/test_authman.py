@@ -40,17 +40,6 @@ def right_provider(provider):
     provider.reset()
 
 
-@pytest.fixture
-def auth(conn):
-    """auth.NAME(...) calls `auth.NAME`."""
-
-    class Calls:
-        def __getattr__(self, name):
-            return lambda *args: conn.call(f"auth.{name}", *args)
-
-    return Calls()
-
-
 def fresh_email():
     return f"{random.randrange(1 << 40):x}@test.ru"
 

@@ -55,15 +55,6 @@ def right_provider(openid):
     openid.behave()
 
 
-@pytest.fixture
-def auth(conn):
-    class Calls:
-        def __getattr__(self, name):
-            return lambda *args: conn.call(f"auth.{name}", *args)
-
-    return Calls()
-
-
 def consent(auth, openid, person, own_state=None, change=lambda url: url):
     """Sends a person to the consent page and back; gives code and state."""
     done, url = auth.social_auth_url("local", own_state)

@@ -72,15 +72,6 @@ def right_services(services):
     services.reset()
 
 
-@pytest.fixture
-def auth(conn):
-    class Calls:
-        def __getattr__(self, name):
-            return lambda *args: conn.call(f"auth.{name}", *args)
-
-    return Calls()
-
-
 def errors(auth, name):
     return auth.stat()[1]["providers"][name]["errors"]
 
