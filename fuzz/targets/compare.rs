@@ -149,7 +149,7 @@ fn keys(
             let plain = key_def.compare_tuples(&tuples[a], &tuples[b]);
             assert_eq!(with_hints(a, b), plain, "{field_type:?} {:?} {:?}", tokens[a], tokens[b]);
             let key = Key::from_array(&arrays[b]);
-            let by_key = key_def.compare_key(&tuples[a], hints[a], &key, key_def.key_hint(&key));
+            let by_key = key_def.compare_key(&tuples[a], hints[a], &key, &key_def.key_hint(&key));
             assert_eq!(by_key, plain, "{field_type:?} {:?} {:?}", tokens[a], tokens[b]);
         }
     }
