@@ -1,5 +1,5 @@
 //! Hints: eight bytes next to a tuple that order as the first part of its key does. For those of several parts see
-//! [`super::packed_hint`].
+//! `packed_hint`.
 //!
 //! A lower hint means a lower value; equal hints mean nothing, but for types where [`is_exact`] says otherwise. nil has the
 //! lowest.

@@ -13,7 +13,7 @@
 //! Ten digits or small letters fit. From the first byte beyond ASCII on, bytes stand as they are: other alphabets lose two
 //! bits in all.
 //!
-//! Two words are below those of all bytes, for [`super::packed_hint`]: that of nil and the one that ends a string.
+//! Two words are below those of all bytes, for `packed_hint`: that of nil and the one that ends a string.
 
 /// The word of a byte.
 #[derive(Clone, Copy)]

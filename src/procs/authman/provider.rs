@@ -3,10 +3,10 @@
 //! A provider is a row of a table, as the Lua application knows it, or what the configuration describes; whoever logs
 //! somebody in sees no difference. Failures name no token, code or secret.
 //!
-//! - [`listed`], [`table`]: the providers of the Lua application.
-//! - [`openid`], [`settings`], [`ready`]: those that the configuration describes, and ready entries for it.
-//! - [`discovery`], [`keys`], [`cached`]: what they publish.
-//! - [`id_token`], [`jose`]: what they sign.
+//! - `listed`, `table`: the providers of the Lua application.
+//! - `openid`, `settings`, `ready`: those that the configuration describes, and ready entries for it.
+//! - `discovery`, `keys`, `cached`: what they publish.
+//! - `id_token`, `jose`: what they sign.
 
 mod cached;
 mod discovery;
