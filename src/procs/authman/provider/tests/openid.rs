@@ -103,9 +103,9 @@ async fn id_tokens_that_are_wrong() {
     };
     spoilt(
         |token| {
-            let last = if token.ends_with('A') { 'B' } else { 'A' };
-            let at = token.rfind('.').unwrap() + 1;
-            format!("{}{last}{}", &token[..at], &token[at + 1..])
+            let (signed, signature) = token.split_at(token.rfind('.').unwrap() + 1);
+            let first = if signature.starts_with('A') { 'B' } else { 'A' };
+            format!("{signed}{first}{}", &signature[1..])
         },
         IdToken("signature"),
     )
