@@ -394,15 +394,14 @@ impl<'a> Connection<'a> {
     /// Executes whole requests of the input. True if it did something.
     async fn execute(&mut self) -> Result<bool, End> {
         let (shared, running) = (self.shared, self.calls.len());
-        let is_batch = self.writer_score >= WRITER_SCORE;
-        let is_done = if is_batch && shared.balance.is_shared() && self.round.is_due(shared) {
+        let (is_batch, was_broken) = (self.writer_score >= WRITER_SCORE, self.round.is_broken);
+        if is_batch && shared.balance.is_shared() && self.round.is_due(shared) {
             let round = std::mem::take(&mut self.round);
             let executed = shared.home.execute(round, self.session.clone(), running).await;
             self.round = executed.ok_or(End::Stopping)?;
-            true
         } else {
-            self.round.execute(shared, &self.session, self.counters, running)
-        };
+            self.round.execute(shared, &self.session, self.counters, running);
+        }
         self.calls.extend(self.round.begun.drain(..));
         self.round.streams.count(self.counters);
         if self.round.count > 0 {
@@ -412,7 +411,7 @@ impl<'a> Connection<'a> {
                 false => self.writer_score.saturating_sub(1),
             };
         }
-        Ok(is_done)
+        Ok(self.round.count > 0 || self.round.is_broken != was_broken)
     }
 
     /// Waits until every write is durable; those that failed get their error in place of their reply. Others have their

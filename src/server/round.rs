@@ -49,18 +49,18 @@ impl Round {
     }
 
     /// Executes whole requests while no more than so many procedures of the connection run, `running` of which do.
-    /// Counts on the thread that `counters` are of. True if it did something.
+    /// Counts on the thread that `counters` are of.
     pub(super) fn execute(
         &mut self,
         shared: &Arc<Shared>,
         session: &Arc<Session>,
         counters: &Counters,
         running: usize,
-    ) -> bool {
+    ) {
         let Self { input, done, out, writes, begun, watcher, streams, is_broken, count } = self;
         let mut run = Run::new(shared, session, counters, watcher, out, writes, streams);
         let in_flight_max = shared.instance.settings().net_msg_max();
-        let (mut weight, was_broken) = (0, *is_broken);
+        let mut weight = 0;
         *count = 0;
         while running + begun.len() < in_flight_max && !*is_broken && weight < REQUESTS_MAX {
             let ready = run.streams.next_ready();
@@ -97,6 +97,5 @@ impl Round {
             // Long replies count for more: what gathers in memory stays bounded.
             weight += 1 + run.output_bytes() / OUTPUT_BYTES_PER_REQUEST;
         }
-        *count > 0 || *is_broken != was_broken
     }
 }

@@ -50,7 +50,8 @@ impl Fixture {
         let disk = MemoryDisk::new();
         let instance = Instance::open(&config, Arc::new(disk.clone())).expect("a directory");
         let instance = Arc::new(instance);
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        // Nothing drives it later, so nobody looks at the load: both workers stay active.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let filled = instance.transaction(ADMIN, |txn| {
             txn.insert(280, &mp(r#"[512, 1, "t", "memtx", 0, {}, []]"#))?;
             txn.insert(288, &mp(r#"[512, 0, "pk", "tree", {"unique": true}, [[0, "unsigned"]]]"#))
@@ -222,6 +223,21 @@ fn a_batch_may_hold_anything() {
         assert_eq!(failed.collect::<Vec<_>>(), [DUPLICATE]);
         assert_eq!(replies[BATCH as usize].0, DUPLICATE);
         assert_eq!(replies.last().expect("replies").2, r#"[[1, "x"]]"#);
+    }
+    fixture.stop();
+}
+
+#[test]
+fn calls_beyond_the_limit_wait_for_those_that_run() {
+    let fixture = Fixture::start();
+    let mut client = writer(&fixture, 0);
+    fixture.instance.settings().set_net_msg_max(2);
+    let call = (key::FUNCTION_NAME, mp("\"box.space.t:len\""));
+    let call = (request_type::CALL, 0, vec![call, (key::TUPLE, mp("[]"))]);
+    let requests = [batch(10_000), vec![call; 5], batch(20_000)].concat();
+    client.send(&requests);
+    for _ in &requests {
+        assert_eq!(client.reply().expect("a reply").0, 0);
     }
     fixture.stop();
 }
