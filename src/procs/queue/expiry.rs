@@ -27,8 +27,8 @@ pub(super) struct Done {
 /// Tasks whose life has ended are removed at leisure until they are this late.
 const LATE_MAX_US: u64 = 10_000_000;
 
-/// So many of them at once: about what a request costs.
-const IDLE_MAX: usize = 8;
+/// So many of them at once, less than what a request costs. Room in a tube with a capacity is worth more than that.
+pub(super) const IDLE_MAX: usize = 2;
 
 /// Does what is due in a tube with times, for at most `limit` tasks.
 ///
@@ -36,6 +36,7 @@ const IDLE_MAX: usize = 8;
 /// Those of the spaces.
 pub(super) fn run(work: &mut Work<'_, '_>, limit: usize) -> Result<Done> {
     let now = work.now_us;
+    let has_room = work.tube.capacity().is_none();
     let (mut count, mut idle_count) = (0, 0);
     for state in timed::STATES {
         while let Some(task) = timed::first_event(work, state)? {
@@ -44,7 +45,7 @@ pub(super) fn run(work: &mut Work<'_, '_>, limit: usize) -> Result<Done> {
                 break;
             }
             let is_end = matches!(state, State::Ready | State::Buried);
-            let is_idle = is_end && now - moment <= LATE_MAX_US;
+            let is_idle = has_room && is_end && now - moment <= LATE_MAX_US;
             if count == limit || (is_idle && idle_count == IDLE_MAX) {
                 return Ok(Done { count, is_all: false, is_idle });
             }

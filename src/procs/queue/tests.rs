@@ -165,6 +165,14 @@ impl Server {
         }
     }
 
+    /// The same, and what the timer does at leisure.
+    async fn do_all_that_is_due(&self) {
+        self.do_what_is_due().await;
+        while self.queue.tubes.timer.hurry() {
+            self.do_what_is_due().await;
+        }
+    }
+
     /// Checks that the counts of a tube are those of a walk over all of its tasks.
     fn check_counts(&self, tube: &str) {
         let db = self.instance.read();

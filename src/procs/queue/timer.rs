@@ -110,6 +110,18 @@ impl Timer {
         self.nearer.notify_one();
     }
 
+    /// What is left for after a pause of [`LEISURE_US`] comes now; returns false if nothing is.
+    #[cfg(test)]
+    pub(super) fn hurry(&self) -> bool {
+        let now = self.clock.now_us();
+        let soon = (now + 1, Due::Tube(0))..(now + LEISURE_US + 1, Due::Tube(0));
+        let left: Vec<_> = self.schedule.lock().by_time.range(soon).map(|(_, due)| *due).collect();
+        for due in &left {
+            self.schedule(*due, now);
+        }
+        !left.is_empty()
+    }
+
     /// Takes something out whose moment has come.
     fn pop(&self, now: u64) -> Option<Due> {
         let schedule = &mut *self.schedule.lock();

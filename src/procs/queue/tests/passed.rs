@@ -4,6 +4,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
+use super::super::expiry::IDLE_MAX;
 use super::*;
 
 /// A task that can be taken unless its life has ended.
@@ -101,10 +102,7 @@ async fn take_gives_what_a_look_at_all_tasks_finds() {
                 }
                 play.settle().await;
             }
-            for _ in 0..200 {
-                play.time.pass(1_000);
-                play.server.do_what_is_due().await;
-            }
+            play.server.do_all_that_is_due().await;
             let now = play.time.wall_us();
             play.ready.retain(|task| task.death > now);
             assert_eq!(play.server.rows("t").len(), play.ready.len(), "{kind} {seed}");
@@ -141,7 +139,7 @@ async fn take_passes_what_has_ended_once() {
         assert!(!values.bytes().is_empty());
         assert_eq!(floor(), Some((0, 899)));
     }
-    for _ in 0..120 {
+    for _ in 0..900 / IDLE_MAX + 8 {
         time.pass(1_000);
         server.do_what_is_due().await;
     }

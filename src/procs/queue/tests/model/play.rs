@@ -293,7 +293,7 @@ impl Player<'_> {
     async fn restart(&mut self, is_orderly: bool, pause: u64) {
         self.pending.clear();
         self.opened.clear();
-        self.finish(pin!(self.server.do_what_is_due())).await;
+        self.finish(pin!(self.server.do_all_that_is_due())).await;
         self.model.do_what_is_due();
         self.server.instance.journal().flush();
         // Tasks in the background that wait for the journal go now.
@@ -315,7 +315,7 @@ impl Player<'_> {
     /// What is due is done, and whoever waits gets what there is.
     async fn settle(&mut self) -> Result<(), String> {
         loop {
-            self.finish(pin!(self.server.do_what_is_due())).await;
+            self.finish(pin!(self.server.do_all_that_is_due())).await;
             self.model.do_what_is_due();
             self.model.serve();
             self.end_calls().await?;
