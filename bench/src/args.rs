@@ -65,6 +65,9 @@ pub(crate) struct Scans {
     /// Takes that are measured in each case.
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(100..))]
     pub(crate) takes: u32,
+    /// Measure only cases whose type and name contain this, besides empty tubes.
+    #[arg(long, default_value = "")]
+    pub(crate) only: String,
 }
 
 /// Arguments of `compare`.

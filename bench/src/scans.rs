@@ -80,7 +80,11 @@ pub(crate) fn scans(arguments: &Scans) -> Result<(), Error> {
     let mut table = Table::new(2, &head);
     let mut of_empty = Duration::ZERO;
     for (name, tube_type, mode, filling) in CASES {
-        progress.begin(format!("{tube_type}: {name}"));
+        let title = format!("{tube_type}: {name}");
+        if !matches!(filling, Filling::Empty) && !title.contains(&arguments.only) {
+            continue;
+        }
+        progress.begin(title);
         // Sessions hold the tasks of the last case.
         drop(std::mem::replace(&mut client, Client::connect(&arguments.addr)?));
         if !schema::create_tube(&mut client, tube_type, mode)? {

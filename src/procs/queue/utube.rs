@@ -144,7 +144,7 @@ impl Utube {
     /// The task whose turn it is; None if none can be taken.
     fn next(&self, work: &mut Work<'_, '_>) -> Result<Option<Tuple>> {
         /// Sub-queues that one look finds wrong before it asks whether few tasks are left.
-        const WRONG_MAX: usize = 16;
+        const WRONG_MAX: usize = 4;
         let mut wrong = 0;
         while let Some((rank, utube)) = self.first(work)? {
             let candidate = self.candidate(work, &utube)?;
