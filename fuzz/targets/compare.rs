@@ -12,6 +12,7 @@ use lycosa::db::collation::{Collation, IcuOptions, Levels};
 use lycosa::db::compare::{KeyHash, compare};
 use lycosa::db::field_type::FieldType;
 use lycosa::db::key_def::{KeyDef, Part};
+use lycosa::db::nullable_action::NullableAction;
 use lycosa::db::{Key, Tuple};
 use lycosa_proto::msgpack::{self, Token, ext_type};
 
@@ -132,7 +133,7 @@ fn keys(
         field_no: 0,
         path: None,
         field_type,
-        is_nullable: true,
+        nullable_action: NullableAction::None,
         exclude_null: false,
         is_desc,
         collation: collator.as_ref().map(|collation| collation.id),

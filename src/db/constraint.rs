@@ -48,7 +48,7 @@ pub(super) fn check(db: &Database, space: &Space, tuple: &[u8]) -> Result<()> {
     space.format.check(tuple, &space.def)?;
     for ((no, field), value) in space.def.fields.iter().enumerate().zip(msgpack::items(tuple)) {
         let is_nil = value.first() == Some(&0xc0);
-        if is_nil && (field.is_nullable || field.has_default()) {
+        if is_nil && (field.is_nullable() || field.has_default()) {
             continue;
         }
         for constraint in &field.constraints {

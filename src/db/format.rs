@@ -14,6 +14,7 @@ use lycosa_proto::msgpack::{self, Token};
 
 use super::field_type::FieldType;
 use super::json_path::Step;
+use super::nullable_action::NullableAction;
 use super::schema::index_def::IndexDef;
 use super::schema::space_def::SpaceDef;
 use tree::FieldTree;
@@ -23,19 +24,28 @@ pub use tree::Node;
 #[derive(Clone, Copy, Debug)]
 struct Rule {
     field_type: FieldType,
-    is_nullable: bool,
+    nullable_action: NullableAction,
     /// A default stands for nil: UPDATE may leave one.
     has_default: bool,
 }
 
 impl Rule {
     /// What nothing names: anything goes.
-    const FREE: Self = Self { field_type: FieldType::Any, is_nullable: true, has_default: false };
+    const FREE: Self = Self {
+        field_type: FieldType::Any,
+        nullable_action: NullableAction::None,
+        has_default: false,
+    };
+
+    #[inline]
+    fn is_nullable(&self) -> bool {
+        self.nullable_action.admits_nil()
+    }
 
     /// Checks a value, whose token begins `at`; `label` names its place in messages.
     #[inline]
     fn check(self, token: &Token<'_>, at: &[u8], label: impl FnOnce() -> String) -> Result<()> {
-        let is_nil_good = self.is_nullable || self.has_default;
+        let is_nil_good = self.is_nullable() || self.has_default;
         if self.field_type.takes(token) || (*token == Token::Nil && is_nil_good) {
             return Ok(());
         }
@@ -60,11 +70,11 @@ impl Format {
     /// The rules of a space with these indexes.
     ///
     /// # Errors
-    /// FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH, MULTIKEY_INDEX_MISMATCH.
+    /// ACTION_MISMATCH, FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH, MULTIKEY_INDEX_MISMATCH.
     pub fn new<'a>(space: &SpaceDef, indexes: impl Iterator<Item = &'a IndexDef>) -> Result<Self> {
         let from_format = |field: &super::schema::space_def::FieldDef| Rule {
             field_type: field.field_type,
-            is_nullable: field.is_nullable,
+            nullable_action: field.nullable_action,
             has_default: field.has_default(),
         };
         let mut tree = FieldTree::new(space.fields.iter().map(from_format));
@@ -75,7 +85,7 @@ impl Format {
         }
         let rules = tree.field_rules();
         let count_min =
-            rules.iter().rposition(|rule| !rule.is_nullable).map_or(0, |no| no as u32 + 1);
+            rules.iter().rposition(|rule| !rule.is_nullable()).map_or(0, |no| no as u32 + 1);
         let tree = tree.has_paths().then(|| Box::new(tree.finish()));
         // Where nothing is said of any field, Tarantool does not look at a tuple at all.
         let count_exact = if rules.is_empty() { 0 } else { space.exact_field_count };
@@ -99,7 +109,8 @@ impl Format {
             return done.map_err(|error| Self::blame(error, tuple));
         }
         if count < self.count_min {
-            let missing = (count..self.count_min).find(|no| !self.rules[*no as usize].is_nullable);
+            let missing =
+                (count..self.count_min).find(|no| !self.rules[*no as usize].is_nullable());
             let label = space.field_label(missing.unwrap_or(count));
             return Err(Self::blame(err!(FIELD_MISSING, label), tuple));
         }

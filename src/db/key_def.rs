@@ -23,6 +23,7 @@ use super::compare::{KeyHash, compare};
 use super::field_type::FieldType;
 use super::hint::{self, hint};
 use super::json_path::JsonPath;
+use super::nullable_action::NullableAction;
 use super::packed_hint::{self, PackedHint};
 use super::tuple::{Fields, Tuple};
 
@@ -36,8 +37,8 @@ pub struct Part {
     pub field_no: u32,
     /// The type of its values.
     pub field_type: FieldType,
-    /// nil is allowed.
-    pub is_nullable: bool,
+    /// What becomes of nil.
+    pub nullable_action: NullableAction,
     /// Tuples where this part is nil are not in the index.
     pub exclude_null: bool,
     /// Descending.
@@ -51,6 +52,12 @@ pub struct Part {
 }
 
 impl Part {
+    /// True if nil is allowed.
+    #[inline]
+    pub fn is_nullable(&self) -> bool {
+        self.nullable_action.admits_nil()
+    }
+
     /// True if both parts are the same place of a tuple.
     pub fn is_same_place(&self, other: &Self) -> bool {
         self.field_no == other.field_no && self.path == other.path
@@ -215,7 +222,7 @@ impl KeyDef {
 
     /// True if a part may be nil.
     pub fn is_nullable(&self) -> bool {
-        self.parts.iter().any(|part| part.is_nullable)
+        self.parts.iter().any(|part| part.is_nullable())
     }
 
     /// True if a tuple has one key for each item of an array.
@@ -247,7 +254,7 @@ impl KeyDef {
     /// True if a part is nil in the tuple.
     pub fn has_nil(&self, tuple: &Tuple) -> bool {
         let mut fields = tuple.fields();
-        self.parts.iter().any(|part| part.is_nullable && part.token(&mut fields, 0) == Token::Nil)
+        self.parts.iter().any(|part| part.is_nullable() && part.token(&mut fields, 0) == Token::Nil)
     }
 
     /// The hint of a tuple.
@@ -522,7 +529,7 @@ impl KeyDef {
             let value = rest;
             let token = msgpack::read(&mut rest).unwrap_or(Token::Nil);
             let is_good = match token {
-                Token::Nil => is_nil_good && part.is_nullable,
+                Token::Nil => is_nil_good && part.is_nullable(),
                 _ => part.field_type.takes(&token),
             };
             if !is_good {

@@ -28,6 +28,7 @@ pub mod journal;
 pub mod json_path;
 pub mod key_def;
 pub mod mvcc;
+pub mod nullable_action;
 mod packed_hint;
 pub mod rows;
 pub mod schema;

@@ -148,13 +148,14 @@ mod tests {
 
     use crate::db::field_type::FieldType;
     use crate::db::key_def::{Key, KeyDef, Part};
+    use crate::db::nullable_action::NullableAction;
     use crate::db::tuple::Tuple;
 
     fn key_def(types: &[FieldType]) -> KeyDef {
         let part = |(no, field_type): (usize, &FieldType)| Part {
             field_no: no as u32,
             field_type: *field_type,
-            is_nullable: false,
+            nullable_action: NullableAction::Default,
             exclude_null: false,
             is_desc: false,
             collation: None,

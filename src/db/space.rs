@@ -139,7 +139,7 @@ impl Space {
     /// Derives the format again from the definition and the indexes.
     ///
     /// # Errors
-    /// FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH, MULTIKEY_INDEX_MISMATCH.
+    /// ACTION_MISMATCH, FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH, MULTIKEY_INDEX_MISMATCH.
     pub fn rebuild_format(&mut self) -> Result<()> {
         self.rebuild_format_for(&[])
     }
@@ -161,9 +161,9 @@ impl Space {
     ///
     /// Source: Tarantool `src/box/tuple_format.c` tuple_format_min_field_count.
     pub fn min_field_count(&self) -> u32 {
-        let by_format = self.def.fields.iter().rposition(|field| !field.is_nullable);
+        let by_format = self.def.fields.iter().rposition(|field| !field.is_nullable());
         let parts = self.indexes.iter().flat_map(|index| index.def.key_def.parts());
-        let by_parts = parts.filter(|part| !part.is_nullable).map(|part| part.field_no + 1);
+        let by_parts = parts.filter(|part| !part.is_nullable()).map(|part| part.field_no + 1);
         by_parts.max().unwrap_or(0).max(by_format.map_or(0, |no| no as u32 + 1))
     }
 

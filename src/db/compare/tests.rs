@@ -10,6 +10,7 @@ use super::*;
 use crate::db::collation::{Collation, IcuOptions, Levels};
 use crate::db::field_type::FieldType;
 use crate::db::key_def::{Key, KeyDef, Part};
+use crate::db::nullable_action::NullableAction;
 use crate::db::tuple::Tuple;
 
 #[test]
@@ -174,7 +175,7 @@ fn part(field_type: FieldType, is_desc: bool, is_collated: bool) -> Part {
     Part {
         field_no: 0,
         field_type,
-        is_nullable: true,
+        nullable_action: NullableAction::None,
         exclude_null: false,
         is_desc,
         path: None,
@@ -235,7 +236,10 @@ fn part_and_pair() -> impl Strategy<Value = (Part, [Vec<u8>; 2])> {
             false => values(field_type),
             true => prop_oneof![4 => values(field_type), 1 => Just(vec![0xc0])].boxed(),
         };
-        let part = Part { is_nullable, ..part(field_type, is_desc, is_collated) };
+        let part = Part {
+            nullable_action: NullableAction::of(is_nullable),
+            ..part(field_type, is_desc, is_collated)
+        };
         (value.clone(), value, any::<bool>()).prop_map(move |(left, right, is_same)| {
             let right = if is_same { left.clone() } else { right };
             (part.clone(), [left, right])

@@ -5,7 +5,7 @@
 //! reported afterwards, below `[*]` after each item of the array.
 //!
 //! Source: types-and-indexes.md §8; Tarantool `src/box/tuple_format.c` tuple_format_add_field,
-//! tuple_format_iterator_next.
+//! tuple_format_use_key_part, tuple_format_iterator_next.
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
@@ -126,6 +126,24 @@ impl Node {
         &mut self.children[at]
     }
 
+    /// Says whether the place may be nil, after an index part; only the format declares anything else of it.
+    fn settle_nullability(
+        &mut self,
+        part: &Part,
+        is_declared: bool,
+        space: &SpaceDef,
+    ) -> Result<()> {
+        let is_said = is_declared || self.is_key_part;
+        let said = if is_said { self.rule.nullable_action } else { part.nullable_action };
+        let is_below = !self.label.is_empty();
+        self.rule.nullable_action =
+            said.with_part(part.nullable_action, is_below).ok_or_else(|| {
+                let (have, want) = (said.name(), part.nullable_action.name());
+                err!(ACTION_MISMATCH, self.label(space), have, want)
+            })?;
+        Ok(())
+    }
+
     /// Narrows the rule to the type of an index part.
     fn narrow(&mut self, part: &Part, space: &SpaceDef) -> Result<()> {
         if part.field_type.is_within(self.rule.field_type) {
@@ -144,7 +162,7 @@ impl Node {
 
     /// Collects the leaves below that may not be nil. What lies below `[*]` stays with its node.
     fn collect_required(&mut self, steps: &mut Vec<OwnedStep>, found: &mut Vec<Required>) {
-        if self.children.is_empty() && !self.label.is_empty() && !self.rule.is_nullable {
+        if self.children.is_empty() && !self.label.is_empty() && !self.rule.is_nullable() {
             let path = JsonPath::new(steps.clone());
             found.push(Required { path, id: self.id, label: self.label.clone() });
         }
@@ -235,7 +253,7 @@ impl FieldTree {
     /// Adds what an index part says.
     ///
     /// # Errors
-    /// FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH, MULTIKEY_INDEX_MISMATCH.
+    /// ACTION_MISMATCH, FORMAT_MISMATCH_INDEX_PART, INDEX_PART_TYPE_MISMATCH, MULTIKEY_INDEX_MISMATCH.
     pub(super) fn add_part(&mut self, part: &Part, space: &SpaceDef) -> Result<()> {
         let no = part.field_no as usize;
         while self.fields.len() <= no {
@@ -248,8 +266,8 @@ impl FieldTree {
             node = node.child(step, self.step_count);
             self.step_count += 1;
         }
-        // Of parts at one place below a field the last says whether it may be nil.
-        node.rule.is_nullable = part.is_nullable && (!steps.is_empty() || node.rule.is_nullable);
+        let is_declared = steps.is_empty() && no < space.fields.len();
+        node.settle_nullability(part, is_declared, space)?;
         node.narrow(part, space)
     }
 
@@ -288,7 +306,7 @@ impl FieldTree {
         for field in self.fields.iter().take(count as usize) {
             field.check(&mut rest, space)?;
         }
-        let is_missing = |node: &&Node| node.children.is_empty() && !node.rule.is_nullable;
+        let is_missing = |node: &&Node| node.children.is_empty() && !node.rule.is_nullable();
         if let Some(node) = self.fields.iter().skip(count as usize).find(is_missing) {
             return Err(err!(FIELD_MISSING, node.label(space)));
         }

@@ -112,7 +112,8 @@ fn dependents(space: &Space, old: &IndexDef, new: &IndexDef) -> Result<Vec<Arc<I
 /// True if two keys order tuples differently, types and nullability aside.
 fn is_order_changed(old: &KeyDef, new: &KeyDef) -> bool {
     let same = |(old, new): (&Part, &Part)| {
-        Part { field_type: old.field_type, is_nullable: old.is_nullable, ..new.clone() } == *old
+        let (field_type, nullable_action) = (old.field_type, old.nullable_action);
+        Part { field_type, nullable_action, ..new.clone() } == *old
     };
     old.parts().len() != new.parts().len() || !old.parts().iter().zip(new.parts()).all(same)
 }

@@ -8,11 +8,11 @@ use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::msgpack::{self, Token};
 
-use super::space_def::admits_nil;
 use crate::db::collation::{self, Collations};
 use crate::db::field_type::FieldType;
 use crate::db::json_path::JsonPath;
 use crate::db::key_def::{PART_MAX, Part};
+use crate::db::nullable_action::NullableAction;
 
 /// A part, and what of its definition is only checked.
 struct Parsed {
@@ -106,7 +106,7 @@ fn find_collation(no: usize, part: &mut Part, collations: &Collations) -> Result
 pub(super) const PLAIN: Part = Part {
     field_no: 0,
     field_type: FieldType::Any,
-    is_nullable: false,
+    nullable_action: NullableAction::Default,
     exclude_null: false,
     is_desc: false,
     collation: None,
@@ -149,7 +149,7 @@ fn parse_map(no: usize, map: &[u8]) -> Result<Parsed> {
     if msgpack::read_map(&mut { map }).is_err() {
         return Err(wrong("expected a map"));
     }
-    let mut part = PLAIN;
+    let (mut part, mut is_nullable) = (PLAIN, false);
     let (mut field_type, mut action, mut sort_order) = (None, None, None);
     let (mut scale, mut path) = (None, &[][..]);
     for (key, value) in msgpack::pairs(map) {
@@ -169,13 +169,13 @@ fn parse_map(no: usize, map: &[u8]) -> Result<Parsed> {
                 scale = Some(value as i64);
             }
             (b"scale", Token::Int(value)) => scale = Some(value),
-            (b"is_nullable", Token::Bool(value)) => part.is_nullable = value,
+            (b"is_nullable", Token::Bool(value)) => is_nullable = value,
             (b"exclude_null", Token::Bool(value)) => part.exclude_null = value,
             (b"collation", Token::Uint(id)) if id <= u32::MAX.into() => {
                 part.collation = Some(id as u32).filter(|id| *id != collation::NONE);
             }
             (b"sort_order", Token::Str(order)) => sort_order = Some(order),
-            (b"nullable_action", Token::Str(text)) => action = Some(text),
+            (b"nullable_action", Token::Str(text)) => action = Some(NullableAction::parse(text)),
             (b"path", Token::Str(text)) => path = text,
             (b"field" | b"collation", _) => return must_be("unsigned"),
             (b"scale", _) => return must_be("integer"),
@@ -189,9 +189,8 @@ fn parse_map(no: usize, map: &[u8]) -> Result<Parsed> {
     if part.collation.is_some() && !part.field_type.has_collation() {
         return Err(wrong("collation is only reasonable for 'string' and 'scalar' parts"));
     }
-    // An unknown action is as good as any that does not let nil in.
-    let admits_nil = |action| admits_nil(action).unwrap_or(false);
-    if action.is_some_and(|action| admits_nil(action) != part.is_nullable) {
+    part.nullable_action = action.unwrap_or(NullableAction::of(is_nullable));
+    if part.is_nullable() != is_nullable {
         return Err(wrong("conflicting nullability and nullable action properties"));
     }
     let mut has_sort_order = false;

@@ -11,6 +11,7 @@ use super::constraint_def::{self, ConstraintDef};
 use super::row::Row;
 use crate::db::collation::{self, Collations};
 use crate::db::field_type::FieldType;
+use crate::db::nullable_action::NullableAction;
 
 /// The longest name of anything, bytes.
 pub const NAME_BYTES_MAX: usize = 65_000;
@@ -48,18 +49,6 @@ impl Engine {
     }
 }
 
-/// Tells whether a nullable action lets nil in: only `none` does. None if it is the name of no action, which are read in
-/// any case.
-///
-/// Source: Tarantool `src/box/field_def.c` on_conflict_action_strs.
-pub(super) fn admits_nil(nullable_action: &[u8]) -> Option<bool> {
-    match nullable_action.to_ascii_lowercase().as_slice() {
-        b"none" => Some(true),
-        b"rollback" | b"abort" | b"fail" | b"ignore" | b"replace" | b"default" => Some(false),
-        _ => None,
-    }
-}
-
 /// A field of a format.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FieldDef {
@@ -67,8 +56,8 @@ pub struct FieldDef {
     pub name: Box<str>,
     /// The type.
     pub field_type: FieldType,
-    /// nil and absence are allowed.
-    pub is_nullable: bool,
+    /// What becomes of nil and absence.
+    pub nullable_action: NullableAction,
     /// Id of the collation that index parts inherit.
     pub collation: Option<u32>,
     /// What nil and absence become in a new tuple, as MsgPack.
@@ -82,6 +71,11 @@ pub struct FieldDef {
 }
 
 impl FieldDef {
+    /// True if nil and absence are allowed.
+    pub fn is_nullable(&self) -> bool {
+        self.nullable_action.admits_nil()
+    }
+
     /// True if nil and absence in a new tuple become something else.
     pub fn has_default(&self) -> bool {
         self.default.is_some() || self.default_func != 0
@@ -215,11 +209,15 @@ impl SpaceDef {
     pub fn admits(&self, old: &Self) -> bool {
         let widens = |(new, old): (&FieldDef, &FieldDef)| {
             old.field_type.is_within(new.field_type)
-                && (new.is_nullable || new.has_default() || !old.is_nullable && !old.has_default())
+                && (new.is_nullable()
+                    || new.has_default()
+                    || !old.is_nullable() && !old.has_default())
                 && (new.constraints.is_empty() || new.constraints == old.constraints)
         };
         let is_free = |field: &FieldDef| {
-            field.field_type == FieldType::Any && field.is_nullable && field.constraints.is_empty()
+            field.field_type == FieldType::Any
+                && field.is_nullable()
+                && field.constraints.is_empty()
         };
         (self.exact_field_count == 0 || self.exact_field_count == old.exact_field_count)
             && (self.constraints.is_empty() || self.constraints == old.constraints)
@@ -400,7 +398,7 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
             (b"scale", _) => return Err(wrong("'scale' must be integer")),
             (b"is_nullable", Token::Bool(value)) => is_nullable = value,
             (b"is_nullable", _) => return Err(wrong("'is_nullable' must be boolean")),
-            (b"nullable_action", Token::Str(text)) => action = Some(text),
+            (b"nullable_action", Token::Str(text)) => action = Some(NullableAction::parse(text)),
             (b"nullable_action", _) => return Err(wrong("'nullable_action' must be enum")),
             (b"collation", Token::Uint(id)) if id <= u32::MAX.into() => {
                 collation = Some(id as u32).filter(|id| *id != collation::NONE);
@@ -432,11 +430,12 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
     }
     check_identifier(&name)?;
     let field_type = field_type.ok_or_else(|| wrong("unknown field type"))?;
-    if let Some(action) = action {
-        let admits_nil = admits_nil(action).ok_or_else(|| wrong("unknown nullable action"))?;
-        if admits_nil != is_nullable {
-            return Err(wrong("conflicting nullability and nullable action properties"));
-        }
+    let nullable_action = action.unwrap_or(NullableAction::of(is_nullable));
+    if nullable_action == NullableAction::Unknown {
+        return Err(wrong("unknown nullable action"));
+    }
+    if nullable_action.admits_nil() != is_nullable {
+        return Err(wrong("conflicting nullability and nullable action properties"));
     }
     if collation.is_some() && !field_type.has_collation() && field_type != FieldType::Any {
         return Err(wrong("collation is reasonable only for 'string', 'scalar', and 'any' fields"));
@@ -445,7 +444,7 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
     Ok(FieldDef {
         name: name.into(),
         field_type,
-        is_nullable,
+        nullable_action,
         collation,
         default,
         default_func,

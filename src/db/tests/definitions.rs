@@ -175,6 +175,26 @@ fn of_two_indexes_that_do_not_agree_the_new_one_is_at_fault() {
 }
 
 #[test]
+fn a_field_and_its_parts_do_the_same_with_nil() {
+    let mut db = fresh();
+    check(
+        &mut db,
+        r#"insert 280 [512,1,"t","memtx",0,{},[{"name":"a","type":"unsigned"},{"name":"b","type":"any","nullable_action":"abort"},{"name":"c","type":"any","is_nullable":true}]]
+        insert 288 [512,0,"pk","tree",{},[[0,"unsigned"]]]
+        insert 288 [512,1,"i","tree",{},[{"field":1,"type":"string","nullable_action":"Fail"}]] => 162 Field 2 (b) contains abort on conflict action, but fail in index parts
+        insert 288 [512,1,"i","tree",{},[{"field":1,"type":"string","is_nullable":true}]] => 162 Field 2 (b) contains abort on conflict action, but none in index parts
+        insert 288 [512,1,"i","tree",{},[{"field":2,"type":"string","nullable_action":"abort"}]] => 162 Field 3 (c) contains none on conflict action, but abort in index parts
+        insert 288 [512,1,"i","tree",{},[{"field":1,"type":"string"}]]
+        insert 288 [512,2,"j","tree",{},[{"field":3,"type":"string","nullable_action":"ignore"}]]
+        insert 288 [512,3,"k","tree",{},[{"field":3,"type":"string","nullable_action":"replace"}]] => 162 Field 4 contains ignore on conflict action, but replace in index parts
+        insert 288 [512,3,"k","tree",{},[{"field":3,"type":"string","nullable_action":"weird"}]] => 162 Field 4 contains ignore on conflict action, but (null) in index parts
+        replace 280 [512,1,"t","memtx",0,{},[{"name":"a","type":"unsigned"},{"name":"b","type":"any","nullable_action":"abort"},{"name":"c","type":"any"},{"name":"d","type":"any","is_nullable":true}]] => 162 Field 4 (d) contains none on conflict action, but ignore in index parts
+        insert 288 [512,4,"l","tree",{},[{"field":2,"type":"string","path":"x","is_nullable":true}]]
+        insert 288 [512,5,"m","tree",{},[{"field":2,"type":"string","path":"x","nullable_action":"abort"}]] => 162 Field [3]["x"] contains none on conflict action, but abort in index parts"#,
+    );
+}
+
+#[test]
 fn rows_are_checked_in_tarantools_order() {
     let mut db = fresh();
     check(

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::db::field_type::FieldType;
 use crate::db::key_def::Part;
+use crate::db::nullable_action::NullableAction;
 use crate::db::schema::index_def::{IndexType, RtreeOptions};
 
 const KINDS: [Kind; 5] =
@@ -39,7 +40,7 @@ fn bitset(field_type: FieldType) -> Bitset {
     let part = Part {
         field_no: 1,
         field_type,
-        is_nullable: false,
+        nullable_action: NullableAction::Default,
         exclude_null: false,
         is_desc: false,
         collation: None,

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::db::field_type::FieldType;
 use crate::db::key_def::Part;
+use crate::db::nullable_action::NullableAction;
 use crate::db::schema::index_def::{Distance, IndexType};
 
 /// Every iterator.
@@ -18,7 +19,7 @@ fn rtree(dimension: u32, distance: Distance) -> Rtree {
     let part = Part {
         field_no: 1,
         field_type: FieldType::Array,
-        is_nullable: false,
+        nullable_action: NullableAction::Default,
         exclude_null: false,
         is_desc: false,
         collation: None,
