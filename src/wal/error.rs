@@ -134,6 +134,11 @@ impl Error {
         Self::Damaged { path: path.to_owned(), offset, damage }
     }
 
+    /// Whether the file or directory is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether the disk had no room.
     pub fn is_out_of_space(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)

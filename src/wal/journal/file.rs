@@ -155,10 +155,13 @@ impl JournalFile {
     /// Makes a closed file durable. Writers need not wait for that unless they waited for each row.
     fn sync_in_background(&mut self, file: Writer) {
         let (disk, abort) = (self.disk.clone(), self.abort.clone());
-        let sync = move || {
-            if let Err(error) = file.sync().and_then(|()| file.sync_name(&*disk)) {
-                fail(&error, &abort);
+        let sync = move || match file.sync().and_then(|()| file.sync_name(&*disk)) {
+            Ok(()) => {}
+            // Whoever removed the directory has removed the file: nothing of it is left to be trusted.
+            Err(error) if error.is_not_found() => {
+                tracing::error!("a closed journal is gone: {error}");
             }
+            Err(error) => fail(&error, &abort),
         };
         self.join();
         if self.options.mode == Mode::Fsync {
