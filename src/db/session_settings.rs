@@ -138,7 +138,8 @@ fn changed(
 ) -> Result<Tuple> {
     let wrong_ops = |error| blame::operations(error, ops, index, &space.def);
     let update = Update::decode(ops, space, index_base).map_err(wrong_ops)?;
-    let data = update.apply(old.data(), space, false, db.tuple_bytes_max).map_err(wrong_ops)?;
+    let updated = update.apply(old.data(), space, false, db.tuple_bytes_max).map_err(wrong_ops)?;
+    let data = updated.data;
     (space.format.check(&data, &space.def))
         .map_err(|error| blame::in_index(error, index, &space.def))?;
     let new = Tuple::new(&data);

@@ -4,6 +4,7 @@ mod below;
 mod builds;
 mod constraints;
 mod definitions;
+mod journaled;
 mod kinds;
 mod multikey;
 mod paging;

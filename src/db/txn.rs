@@ -260,13 +260,7 @@ impl<'db> Txn<'db> {
         }
         let row_type =
             if mode == Mode::Insert { request_type::INSERT } else { request_type::REPLACE };
-        self.log(space_id, row_type, |body, _| {
-            write_map(body, 2);
-            write_uint(body, key::SPACE_ID);
-            write_uint(body, u64::from(space_id));
-            write_uint(body, key::TUPLE);
-            body.extend_from_slice(new.data());
-        });
+        self.log_tuple(space_id, row_type, &new);
         Ok(new)
     }
 
@@ -415,15 +409,17 @@ impl<'db> Txn<'db> {
         let space = self.writable(space_id, "update()")?;
         let old = self.find(space, index_id, key)?;
         let mut new = None;
+        let mut is_recent = false;
         if let Some(old) = &old {
             let index = space.index(index_id)?;
             let wrong_ops = |error| blame::operations(error, ops, index, &space.def);
             let update = Update::decode(ops, space, index_base).map_err(wrong_ops)?;
-            let data = update
+            let updated = update
                 .apply(old.data(), space, false, self.db.tuple_bytes_max)
                 .map_err(|error| wrong_ops(error.with("ops", ops).with("tuple", old.data())))?;
+            is_recent = updated.is_recent;
             let tuple = self
-                .check_tuple(space, &data)
+                .check_tuple(space, &updated.data)
                 .map_err(|error| blame::in_index(error, index, &space.def))?;
             if !space.primary()?.is_same_key(old, &tuple) {
                 return Err(space.wrong_key(old, &tuple));
@@ -432,6 +428,10 @@ impl<'db> Txn<'db> {
             new = Some(tuple);
         } else {
             self.scratch.undo.push(Undo::Nothing);
+        }
+        if let Some(new) = new.as_ref().filter(|_| is_recent) {
+            self.log_tuple(space_id, request_type::REPLACE, new);
+            return Ok(Some(new.clone()));
         }
         self.log(space_id, request_type::UPDATE, |body, space| {
             write_key(
@@ -483,12 +483,16 @@ impl<'db> Txn<'db> {
                 self.store(space_id, &insert, Mode::Insert)?;
             }
             Some(old) => {
-                let data = update
+                let updated = update
                     .apply(old.data(), space, true, self.db.tuple_bytes_max)
                     .map_err(wrong_ops)?;
-                let new = self.check_tuple(space, &data).map_err(in_space)?;
+                let new = self.check_tuple(space, &updated.data).map_err(in_space)?;
                 if primary.is_same_key(old, &new) {
                     self.store(space_id, &new, Mode::Replace)?;
+                    if updated.is_recent {
+                        self.log_tuple(space_id, request_type::REPLACE, &new);
+                        return Ok(());
+                    }
                 } else {
                     tracing::warn!(
                         space = &*space.def.name,
@@ -586,6 +590,17 @@ impl<'db> Txn<'db> {
     /// Says where the row of the statement at work goes.
     pub(super) fn set_scope(&mut self, scope: RowScope) {
         self.scope = scope;
+    }
+
+    #[inline]
+    fn log_tuple(&mut self, space_id: u32, row_type: u64, tuple: &Tuple) {
+        self.log(space_id, row_type, |body, _| {
+            write_map(body, 2);
+            write_uint(body, key::SPACE_ID);
+            write_uint(body, u64::from(space_id));
+            write_uint(body, key::TUPLE);
+            body.extend_from_slice(tuple.data());
+        });
     }
 
     #[inline]

@@ -27,6 +27,18 @@ const OPERATION_MAX: u32 = 4000;
 const OPERATIONS_USUAL: usize = 2;
 /// Fields of a tuple that take no memory of their own.
 const FIELDS_USUAL: usize = 12;
+/// Fields among which operations on one and the same are looked for.
+const FIELDS_TOLD_APART: i64 = 64;
+
+/// What operations have made of a tuple.
+#[derive(Debug)]
+pub struct Updated {
+    /// The new tuple.
+    pub data: Vec<u8>,
+    /// Tarantool 2.6 would refuse the operations, or in an UPSERT skip some: they change a field again, or reach beyond the
+    /// end. It must not find them in a file.
+    pub is_recent: bool,
+}
 
 /// The operations of a request.
 #[derive(Debug)]
@@ -64,9 +76,11 @@ impl<'a> Update<'a> {
         space: &Space,
         is_upsert: bool,
         bytes_max: usize,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<Updated> {
         let mut fields: Fields<'_> = msgpack::items(old).map(Field::Same).collect();
+        let mut is_recent = self.may_repeat_a_field();
         for op in &self.0 {
+            is_recent |= op.is_beyond(fields.len());
             match op.apply(&mut fields, bytes_max) {
                 Err(error) if is_upsert && error.kind() != kind::MEMTX_MAX_TUPLE_SIZE => {
                     tracing::debug!(space = &*space.def.name, %error, "UPSERT operation skipped");
@@ -82,11 +96,34 @@ impl<'a> Update<'a> {
                 changed => changed.store(&mut out, space.format.place(no as u32)),
             }
         }
-        Ok(out)
+        Ok(Updated { data: out, is_recent })
+    }
+
+    /// Whether two operations may be about the same field. True also where a longer look would tell them apart.
+    fn may_repeat_a_field(&self) -> bool {
+        if let [_] = &*self.0 {
+            return false;
+        }
+        let mut seen = 0_u64;
+        self.0.iter().any(|op| {
+            if !(0..FIELDS_TOLD_APART).contains(&op.field_no) {
+                return true;
+            }
+            let bit = 1 << op.field_no;
+            let is_again = seen & bit != 0;
+            seen |= bit;
+            is_again
+        })
     }
 }
 
 impl<'a> Op<'a> {
+    /// Whether the operation is about a field that a tuple of so many fields does not have, nor gets next.
+    fn is_beyond(&self, len: usize) -> bool {
+        let can_append = matches!(self.code, Code::Assign | Code::Insert);
+        self.below.is_end() && self.field_no >= len as i64 + i64::from(can_append)
+    }
+
     fn apply(&self, fields: &mut Fields<'a>, bytes_max: usize) -> Result<()> {
         if self.field_no >= 0 {
             return self.apply_at(fields, self.field_no as usize, bytes_max);
