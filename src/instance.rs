@@ -353,9 +353,9 @@ impl Instance {
     fn write_checkpoint(&self) -> Result<PathBuf> {
         let (view, ticket) = {
             let db = self.read();
-            (ReadView::of(&db), db.ticket())
+            (ReadView::of(&db), db.unsettled_ticket())
         };
-        // What is in the view must be durable before the snapshot may say so.
+        // What is in the view must be durable before the snapshot may say so; what failed before is not in it.
         self.journal.flush();
         self.journal.result(ticket)?;
         let failed = |error: wal::Error| err!(SYSTEM, error.to_string());

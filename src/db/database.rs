@@ -179,7 +179,7 @@ impl Database {
     }
 
     /// The same, but [`Ticket::SETTLED`] if nothing is left to wait for: the newest ticket may be one that failed, long ago.
-    pub(super) fn unsettled_ticket(&self) -> Ticket {
+    pub fn unsettled_ticket(&self) -> Ticket {
         match &self.journal {
             Some(journal) if journal.settled() < self.ticket => self.ticket,
             _ => Ticket::SETTLED,
