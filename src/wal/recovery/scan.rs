@@ -161,7 +161,10 @@ fn remove_inprogress(disk: &dyn Disk, dir: &Path) -> Result<()> {
             .any(|file_type| signature(final_name, file_type).is_some());
         if is_ours {
             let path = dir.join(&name);
-            disk.remove(&path).map_err(Error::io("remove", &path))?;
+            // Such a file is in nobody's way: what would be written under its name removes it first.
+            if let Err(error) = disk.remove(&path) {
+                tracing::warn!("{}: can't remove: {error}", path.display());
+            }
         }
     }
     Ok(())
