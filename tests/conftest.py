@@ -16,13 +16,15 @@ import pytest
 from lib import schema
 from lib.provider import Provider
 from lib.server import Lycosa, Server, Tarantool
+from lib.volume import can_mount
 
 
 def pytest_addoption(parser):
     parser.addoption("--server", default="lycosa", help="lycosa, tarantool or HOST:PORT")
     parser.addoption("--rounds", type=int, default=30, help="rounds of the crash test")
+    parser.addoption("--handovers", type=int, default=6, help="hand-overs of a directory")
     parser.addoption(
-        "--seed", type=int, default=None, help="seed of the crash test; random when absent"
+        "--seed", type=int, default=None, help="seed of crashes and hand-overs; random when absent"
     )
 
 
@@ -42,7 +44,7 @@ def absent(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    without = absent(config)
+    without = absent(config) | (set() if can_mount() else {"volume"})
     left_out = [i for i in items if any(i.get_closest_marker(m) for m in without)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [i for i in items if i not in left_out]
@@ -117,7 +119,7 @@ def pytest_configure(config):
 
 def pytest_report_header(config):
     return (
-        f"server: {config.getoption('--server')}; crash test: --seed {config.getoption('--seed')}"
+        f"server: {config.getoption('--server')}; crashes, hand-overs: --seed {config.getoption('--seed')}"
     )
 
 

@@ -54,9 +54,11 @@ class StartFailed(Exception):
 class Server:
     """A server process. Subclasses say how to start one."""
 
-    def __init__(self, directory, port=None):
+    def __init__(self, directory, port=None, data=None):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
+        # Where journals and snapshots are; usually together with configuration and log.
+        self.data = Path(data or directory)
         self.port = port or free_port()
         self.process = None
         self.log_path = self.directory / "log.txt"
@@ -124,7 +126,7 @@ class Server:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def files(self, pattern):
-        return sorted(self.directory.glob(pattern))
+        return sorted(self.data.glob(pattern))
 
     def snapshot(self):
         """Has a snapshot written and waits until it stands under its final name."""
@@ -149,19 +151,19 @@ class Server:
 class Lycosa(Server):
     """Our server with a configuration file; keyword arguments are those of `config.lycosa`."""
 
-    def __init__(self, directory, port=None, **options):
-        super().__init__(directory, port)
+    def __init__(self, directory, port=None, data=None, **options):
+        super().__init__(directory, port, data)
         self.options = options
 
     def command(self):
         path = self.directory / "lycosa.yaml"
-        config.write(path, config.lycosa(self.port, self.directory, **self.options))
+        config.write(path, config.lycosa(self.port, self.data, **self.options))
         return [lycosa_binary(), "--config", path]
 
 
 TARANTOOL_INIT = """
 box.cfg{{
-    listen = '127.0.0.1:{port}', work_dir = '{dir}', memtx_memory = 256 * 1024 * 1024,
+    listen = '127.0.0.1:{port}', work_dir = '{dir}', memtx_dir = '{data}', wal_dir = '{data}', memtx_memory = 256 * 1024 * 1024,
     wal_mode = '{wal_mode}', feedback_enabled = false,
 }}
 if {guest} then
@@ -200,6 +202,7 @@ class Tarantool(Server):
         self,
         directory,
         port=None,
+        data=None,
         *,
         guest=True,
         lua="",
@@ -207,7 +210,7 @@ class Tarantool(Server):
         provider=None,
         rocks=None,
     ):
-        super().__init__(directory, port)
+        super().__init__(directory, port, data)
         self.guest, self.wal_mode, self.lua = guest, wal_mode, lua
         if rocks:
             self.lua = lua + ROCKS.format(
@@ -223,6 +226,7 @@ class Tarantool(Server):
             TARANTOOL_INIT.format(
                 port=self.port,
                 dir=self.directory,
+                data=self.data,
                 wal_mode=self.wal_mode,
                 guest=str(self.guest).lower(),
                 more=self.lua,
