@@ -43,19 +43,19 @@ class AsyncConnection:
                     # Whoever sent it may have gone already.
                     future.exception()
 
-    def send(self, type_, body):
-        """Sends a request at once; the result is a future reply."""
+    def send(self, type_, body=None, **header):
+        """Sends a request at once; the result is a future reply. `header` as in `iproto.request`."""
         if self.ended or self.writer.is_closing():
             raise Closed("end of stream")
         sync = next(self.syncs)
         future = asyncio.get_running_loop().create_future()
         self.waiting[sync] = future
-        self.writer.write(request(type_, body, sync))
+        self.writer.write(request(type_, body, sync, **header))
         return future
 
-    async def ask(self, type_, body):
+    async def ask(self, type_, body=None, **header):
         """DATA of the reply; raises ServerError or Closed."""
-        return (await self.send(type_, body)).data
+        return (await self.send(type_, body, **header)).data
 
     async def call(self, name, *args):
         return await self.ask(Type.CALL, {Key.FUNCTION_NAME: name, Key.TUPLE: list(args)})
