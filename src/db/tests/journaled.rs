@@ -44,13 +44,13 @@ fn what_tarantool_2_6_cannot_replay_is_written_as_its_result() {
     check(r#"[["+",2,5],["=","name","x"]]"#, UPDATE, UPSERT);
     check(r#"[["=",-1,5]]"#, UPDATE, UPSERT);
     check(r#"[["=",4,"next"]]"#, UPDATE, UPSERT);
-    check(r#"[["#",3,1]]"#, UPDATE, UPSERT);
+    check(r##"[["#",3,1]]"##, UPDATE, UPSERT);
     check(r#"[["+","[4].k",5]]"#, UPDATE, UPSERT);
     check("[]", UPDATE, UPSERT);
     // Beyond the end.
     check(r#"[["=",5,"far"]]"#, REPLACE, REPLACE);
     check(r#"[["!",5,"far"]]"#, REPLACE, REPLACE);
-    check(r#"[["#",4,1]]"#, REPLACE, REPLACE);
+    check(r##"[["#",4,1]]"##, REPLACE, REPLACE);
     // A field again, or perhaps.
     check(r#"[["+",2,5],["=",1,"x"],["-",2,6]]"#, REPLACE, REPLACE);
     check(r#"[["=",1,"x"],["=",-1,6]]"#, REPLACE, REPLACE);
