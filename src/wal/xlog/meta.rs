@@ -49,6 +49,11 @@ impl FileType {
         }
     }
 
+    /// The type that a file's first line names.
+    pub(super) fn of_line(line: &[u8]) -> Option<Self> {
+        [Self::Xlog, Self::Snap].into_iter().find(|file_type| file_type.line().as_bytes() == line)
+    }
+
     /// The end of the file's name, without its dot.
     pub fn extension(self) -> &'static str {
         match self {

@@ -66,7 +66,7 @@ pub enum End {
 /// | anything after the end marker | [`Damage::AfterEnd`] |
 /// | a row that does not parse | [`Damage::Row`] |
 ///
-/// After an error the reader must not be used any more.
+/// After an error the only thing to do with a reader is [`Reader::skip_damage`].
 pub struct Reader {
     path: PathBuf,
     window: Window,
@@ -81,11 +81,22 @@ pub struct Reader {
     rows: Range<usize>,
     unpacker: Option<Unpacker>,
     end: Option<End>,
+    /// Bytes that the file had when it was opened; what is appended later is not read.
+    len: u64,
 }
 
 impl Reader {
     /// Opens a file and reads its meta.
     pub fn open(disk: &dyn Disk, path: &Path, file_type: FileType) -> Result<Self> {
+        Self::open_as(disk, path, Some(file_type))
+    }
+
+    /// Opens a file of whatever type its first line names, and reads its meta.
+    pub fn open_any(disk: &dyn Disk, path: &Path) -> Result<Self> {
+        Self::open_as(disk, path, None)
+    }
+
+    fn open_as(disk: &dyn Disk, path: &Path, file_type: Option<FileType>) -> Result<Self> {
         let file = disk.open(path, Open::Read).map_err(Error::io("open", path))?;
         let len = file.len().map_err(Error::io("read", path))?;
         let mut window =
@@ -96,6 +107,8 @@ impl Reader {
             let damage = if is_cut { Damage::MetaEnds } else { Damage::MetaTooLong };
             Error::damaged(path, start.len() as u64, damage)
         })?;
+        let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let file_type = file_type.or(FileType::of_line(line)).unwrap_or(FileType::Xlog);
         let meta = Meta::parse(&String::from_utf8_lossy(&start[..text_len]), file_type)
             .map_err(|damage| Error::damaged(path, 0, damage))?;
         let meta_len = text_len + 2;
@@ -110,6 +123,7 @@ impl Reader {
             rows: 0..0,
             unpacker: None,
             end: None,
+            len,
         })
     }
 
@@ -126,6 +140,16 @@ impl Reader {
     /// Offset of the block of the row that was read last; at the end, where the last whole block ends.
     pub fn offset(&self) -> u64 {
         self.block_offset
+    }
+
+    /// Bytes that the file had when it was opened.
+    pub fn file_len(&self) -> u64 {
+        self.len
+    }
+
+    /// Bytes of the file behind which nothing has been looked at yet: how far it has been read.
+    pub fn read_len(&self) -> u64 {
+        self.block_offset + self.block_len as u64
     }
 
     /// How the file ends, once there are no more rows.
@@ -192,6 +216,50 @@ impl Reader {
         }
         self.load(fixheader, block_len)?;
         Ok(true)
+    }
+
+    /// After an error in the bytes of the file: goes on behind the damage, as Tarantool does where recovery is forced.
+    ///
+    /// A block whose rows do not parse is left; after any other damage the next bytes that look like the beginning of a
+    /// block are searched. What follows the end marker is ignored. If there is nothing more, the file ends torn.
+    ///
+    /// Errors: those of reading the file.
+    ///
+    /// Source: wal.md §5; Tarantool `src/box/xlog.c`, `xlog_cursor_find_tx_magic`.
+    pub fn skip_damage(&mut self) -> Result<()> {
+        self.rows = 0..0;
+        if self.end.is_some() || self.block_len > 0 {
+            return Ok(());
+        }
+        let mut is_first = true;
+        loop {
+            let head = self.window.peek(WINDOW_BYTES).map_err(Error::io("read", &self.path))?;
+            if is_first && head.starts_with(&END_MARKER) {
+                self.end = Some(End::Marker);
+                return Ok(());
+            }
+            let from = usize::from(is_first);
+            let found = head.windows(END_MARKER.len()).skip(from).position(|bytes| {
+                [MAGIC_PLAIN, MAGIC_ZSTD, END_MARKER].iter().any(|magic| magic == bytes)
+            });
+            let is_over = head.len() < WINDOW_BYTES;
+            let skipped = match found {
+                Some(place) => from + place,
+                None if is_over => head.len(),
+                // The last bytes may be the beginning of a magic.
+                None => head.len() + 1 - END_MARKER.len(),
+            };
+            self.window.consume(skipped);
+            self.block_offset += skipped as u64;
+            if found.is_some() {
+                return Ok(());
+            }
+            if is_over {
+                self.end = Some(End::Torn);
+                return Ok(());
+            }
+            is_first = false;
+        }
     }
 
     fn ends(&mut self, end: End) -> Result<bool> {

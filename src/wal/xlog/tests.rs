@@ -262,6 +262,53 @@ fn an_error_names_the_file_and_the_offset() {
     );
 }
 
+/// The rows of a file whose damage is skipped, and how often that was.
+fn forced(disk: &MemoryDisk, path: &str) -> (Vec<Vec<u8>>, usize, End) {
+    let mut reader = Reader::open_any(disk, Path::new(path)).expect("a file");
+    let (mut rows, mut skipped) = (Vec::new(), 0);
+    loop {
+        match reader.next_row() {
+            Ok(Some(row)) => rows.push(encode(&row)),
+            Ok(None) => return (rows, skipped, reader.end().expect("an end")),
+            Err(_) => {
+                skipped += 1;
+                reader.skip_damage().expect("the rest of the file");
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_costs_its_block_and_no_other() {
+    let bytes = std::fs::read(data_dir().join("2.6-basic/00000000000000000000.xlog"));
+    let bytes = bytes.expect("a file");
+    let disk = MemoryDisk::new();
+    disk.put("d/f", &bytes);
+    let mut reader = Reader::open_any(&disk, Path::new("d/f")).expect("a file");
+    let all = rows(&mut reader).expect("rows");
+    assert_eq!(reader.meta().file_type, FileType::Xlog);
+    for block in all.chunk_by(|a, b| a.0 == b.0) {
+        let offset = block[0].0;
+        let others = all.iter().filter(|(of, _)| *of != offset).map(|(_, row)| row.clone());
+        let others: Vec<Vec<u8>> = others.collect();
+        // The magic, the length, a checksum, the data.
+        for place in [0, 4, 8, FIXHEADER_BYTES + 1] {
+            let mut damaged = bytes.clone();
+            damaged[offset as usize + place] ^= 0x01;
+            disk.put("d/f", &damaged);
+            let (rows, skipped, end) = forced(&disk, "d/f");
+            assert_eq!((skipped, end), (1, End::Marker), "{offset} {place}");
+            assert_eq!(rows, others, "{offset} {place}");
+        }
+    }
+    disk.put("d/f", &[&bytes[..], b"more"].concat());
+    let (rows, skipped, end) = forced(&disk, "d/f");
+    assert_eq!((rows.len(), skipped, end), (all.len(), 1, End::Marker));
+    disk.put("d/f", &[&bytes[..bytes.len() - 4], &[0; 600_000]].concat());
+    let (rows, skipped, end) = forced(&disk, "d/f");
+    assert_eq!((rows.len(), skipped, end), (all.len(), 1, End::Torn));
+}
+
 #[test]
 fn blocks_are_cut_between_transactions_only() {
     let row = |len: usize| {
@@ -300,5 +347,6 @@ proptest::proptest! {
         let disk = MemoryDisk::new();
         disk.put("d/f", &[b"XLOG\n0.13\n\n", magic, &tail].concat());
         let _ = prefix(&disk, "d/f");
+        let _ = forced(&disk, "d/f");
     }
 }
