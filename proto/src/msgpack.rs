@@ -207,9 +207,13 @@ const WIDTHS: [u8; 256] = {
 /// Skips one whole value, containers with all they hold.
 #[inline]
 pub fn skip(input: &mut &[u8]) -> Result<()> {
-    let width = input.first().map_or(0, |code| usize::from(WIDTHS[usize::from(*code)]));
+    let mut width = input.first().map_or(0, |code| usize::from(WIDTHS[usize::from(*code)]));
     if width == 0 {
-        return skip_any(input);
+        // Texts and bytes of up to 255.
+        match input {
+            [0xc4 | 0xd9, len, ..] => width = 2 + usize::from(*len),
+            _ => return skip_any(input),
+        }
     }
     *input = input.get(width..).ok_or(Fault::Truncated)?;
     Ok(())
@@ -250,6 +254,10 @@ pub fn check_all(mut input: &[u8]) -> Result<()> {
 /// Reads an MP_UINT.
 #[inline]
 pub fn read_uint(input: &mut &[u8]) -> Result<u64> {
+    if let [code @ 0x00..=0x7f, rest @ ..] = *input {
+        *input = rest;
+        return Ok(u64::from(*code));
+    }
     match read(input)? {
         Token::Uint(value) => Ok(value),
         _ => Err(Fault::Type),
@@ -281,6 +289,10 @@ pub fn read_array(input: &mut &[u8]) -> Result<u32> {
 /// Reads the head of a map: its number of pairs.
 #[inline]
 pub fn read_map(input: &mut &[u8]) -> Result<u32> {
+    if let [code @ 0x80..=0x8f, rest @ ..] = *input {
+        *input = rest;
+        return Ok(u32::from(code & 0x0f));
+    }
     match read(input)? {
         Token::Map(len) => Ok(len),
         _ => Err(Fault::Type),
