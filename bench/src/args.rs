@@ -37,6 +37,8 @@ pub(crate) enum Mode {
     Compare(Compare),
     /// Measure `take` of a queue with much else in the tube.
     Scans(Scans),
+    /// Measure replaces without and beside a snapshot, in a space that is there.
+    Checkpoint(Checkpoint),
 }
 
 /// Arguments of `run`.
@@ -68,6 +70,36 @@ pub(crate) struct Scans {
     /// Measure only cases whose type and name contain this, besides empty tubes.
     #[arg(long, default_value = "")]
     pub(crate) only: String,
+}
+
+/// Arguments of `checkpoint`.
+#[derive(Args)]
+pub(crate) struct Checkpoint {
+    /// Server to measure, HOST:PORT.
+    #[arg(long, env = "LYCOSA_BENCH_ADDR", default_value = ADDRESS)]
+    pub(crate) addr: String,
+    /// Name of the space, which has rows like those of the other workloads.
+    #[arg(long)]
+    pub(crate) space: String,
+    /// Rows in it, with the keys from 65536 on.
+    #[arg(long, value_parser = row_count())]
+    pub(crate) rows: u32,
+    /// Connections x requests in flight on each.
+    #[arg(long, default_value = "16x1")]
+    pub(crate) shape: Shape,
+    /// Seconds counted without a snapshot.
+    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    seconds: f64,
+    /// Snapshots that are taken.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+}
+
+impl Checkpoint {
+    /// Time that is counted without a snapshot.
+    pub(crate) fn seconds(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
 }
 
 /// Arguments of `compare`.

@@ -32,10 +32,15 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and reads the greeting.
     pub(crate) fn connect(address: &str) -> Result<Self, Error> {
+        Self::connect_patiently(address, REPLY_TIMEOUT)
+    }
+
+    /// The same, for replies that may take so long.
+    pub(crate) fn connect_patiently(address: &str, timeout: Duration) -> Result<Self, Error> {
         let failed = |cause| Error::io(format!("connecting to {address}"), cause);
         let mut stream = TcpStream::connect(address).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        stream.set_read_timeout(Some(REPLY_TIMEOUT)).map_err(failed)?;
+        stream.set_read_timeout(Some(timeout)).map_err(failed)?;
         let mut greeting = [0; GREETING_SIZE];
         let no_greeting = || Error::Greeting { address: address.to_owned() };
         stream.read_exact(&mut greeting).map_err(|cause| match cause.kind() {

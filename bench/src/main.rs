@@ -3,7 +3,8 @@
 //! Modules in reading order: what is asked for (`args`), what is sent and checked (`iproto`,
 //! `msgpack`, `request`, `reply`, `workload`), who is asked (`client`, `schema`, `server`,
 //! `process`), the loop itself (`connection`, `worker`, `measure`), and what is told
-//! (`histogram`, `progress`, `table`, `machine`, `run`, `compare`, `scans`).
+//! (`histogram`, `progress`, `table`, `machine`, `run`, `compare`, `scans`,
+//! `checkpoint`).
 //!
 //! The driver must cost much less CPU than the server it measures: requests are built once and
 //! patched in place, one read and one write serve all requests of a wake-up, replies are parsed
@@ -13,6 +14,7 @@
 //! out by the same mistake in the tool that checks it.
 
 mod args;
+mod checkpoint;
 mod client;
 mod compare;
 mod connection;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Some(args::Mode::Run(run)) => run::run(run),
         Some(args::Mode::Compare(compare)) => compare::compare(compare),
         Some(args::Mode::Scans(scans)) => scans::scans(scans),
+        Some(args::Mode::Checkpoint(arguments)) => checkpoint::checkpoint(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -75,6 +75,16 @@ impl Measurement {
         Self { latency, counted, server_cpu: None, client_cpu: None, machine_cpu: None }
     }
 
+    /// Adds what was counted at another time.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let sum = |ours: Option<Duration>, theirs: Option<Duration>| Some(ours? + theirs?);
+        self.latency.merge(&other.latency);
+        self.counted += other.counted;
+        self.server_cpu = sum(self.server_cpu, other.server_cpu);
+        self.client_cpu = sum(self.client_cpu, other.client_cpu);
+        self.machine_cpu = sum(self.machine_cpu, other.machine_cpu);
+    }
+
     /// Requests answered per second.
     pub(crate) fn throughput(&self) -> f64 {
         self.latency.total() as f64 / self.counted.as_secs_f64()

@@ -185,6 +185,15 @@ fn drop_space(client: &mut Client, name: &str) -> Result<(), Error> {
     client.ask("delete from _space", delete).map(drop)
 }
 
+/// The id of the space of this name.
+pub(crate) fn find_space(client: &mut Client, name: &str) -> Result<u32, Error> {
+    let found = spaces(client)?.into_iter().find(|(_, found)| found == name);
+    found.map(|(id, _)| id).ok_or_else(|| Error::Unexpected {
+        request: "select from _space".to_owned(),
+        problem: format!("no space '{name}'"),
+    })
+}
+
 /// Id and name of every space.
 fn spaces(client: &mut Client) -> Result<Vec<(u32, String)>, Error> {
     let select = request::select(SPACE_SPACE_ID, 0, ITERATOR_ALL, SPACES_MAX).array(0);

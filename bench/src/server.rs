@@ -38,6 +38,21 @@ impl Server {
         })
     }
 
+    /// Connects to a server where a space of this name has rows already.
+    pub(crate) fn with_space(address: &str, space: &str, rows: u32) -> Result<Self, Error> {
+        let mut client = Client::connect(address)?;
+        let main = schema::find_space(&mut client, space)?;
+        let process = Process::listening(address);
+        Ok(Self {
+            address: address.to_owned(),
+            greeting: client.greeting().to_owned(),
+            process,
+            loaded_memory: process.and_then(Process::resident_memory),
+            rows,
+            spaces: Spaces { main, secondary: 0, insert: 0 },
+        })
+    }
+
     /// Brings the server to the state `workload` starts from; `None` if it cannot serve it.
     pub(crate) fn plan(&mut self, workload: Workload) -> Result<Option<Plan>, Error> {
         if workload == Workload::Insert {
