@@ -9,27 +9,26 @@
 //! is never held across an await: guards are not `Send`, and what is spawned must be.
 
 mod broadcast;
+mod checkpoint;
 mod credentials;
 mod define;
 mod lock;
+mod recover;
 mod schedule;
 mod sessions;
 mod settings;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lycosa_proto::err;
 use lycosa_proto::error::Result;
-use lycosa_proto::iproto::{Body, request_type};
-use lycosa_proto::msgpack::read_uint;
 use parking_lot::RwLockReadGuard;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use self::broadcast::SHUTDOWN;
+use self::checkpoint::{Checkpoints, ReadView};
 pub use self::define::Building;
 use self::lock::Shared;
 pub use self::lock::WriteGuard;
@@ -38,19 +37,18 @@ pub use self::sessions::{Sessions, Socket};
 pub use self::settings::{Settings, TxnDefaults};
 use crate::config::{Config, WalMode};
 use crate::db::access::ADMIN;
-use crate::db::journal::Vclock;
-use crate::db::schema::space_def::Engine;
-use crate::db::schema::{bootstrap, sequence, space_id};
-use crate::db::space::Space;
-use crate::db::{Database, Statement, Tuple, Txn};
+use crate::db::schema::bootstrap;
+use crate::db::{Database, Txn};
 use crate::stat::Stat;
-use crate::wal::checkpoint::{self, Checkpoint};
+use crate::wal::checkpoint::Control;
 use crate::wal::disk::{DirLock, Disk};
 use crate::wal::journal::{Journal, Mode, Options};
-use crate::wal::recovery::{Delivery, Position, Scan, lock_dir};
-use crate::wal::xlog::Row;
+use crate::wal::recovery::{Position, Scan, lock_dir};
 use crate::wal::{self};
 use crate::watcher::Watchable;
+
+/// Bytes of a megabyte, as limits of rates have it.
+pub const BYTES_PER_MEGABYTE: f64 = 1_048_576.0;
 
 /// The version that the greeting shows.
 pub const VERSION: &str = "3.9.0";
@@ -71,6 +69,9 @@ impl std::fmt::Display for StartError {
         match self {
             Self::Directory(path, error) => {
                 write!(f, "can't make directory '{}': {error}", path.display())
+            }
+            Self::Files(error) if error.is_skipped_by_force() => {
+                write!(f, "{error}; run with --wal-force-recovery true to pass over it")
             }
             Self::Files(error) => error.fmt(f),
             Self::Schema(error) => write!(f, "{error}"),
@@ -104,8 +105,8 @@ pub struct Instance {
     /// Options that have changed since.
     settings: Settings,
     uuid: Uuid,
-    /// A checkpoint is being written.
-    is_checkpointing: AtomicBool,
+    /// The one that is being written, and how.
+    checkpoints: Checkpoints,
     /// When checkpoints are due by themselves.
     schedule: Schedule,
     /// Whether it is read-only, for applications.
@@ -145,16 +146,17 @@ impl Instance {
         }
         let mut db = Database::new();
         db.tuple_bytes_max = usize::try_from(config.memtx.max_tuple_size).unwrap_or(usize::MAX);
-        let scan = Scan::new(
-            disk.clone(),
-            &config.snapshot.dir,
-            &config.wal.dir,
-            config.database.instance_uuid,
-        )?;
+        let is_forced = config.wal.force_recovery;
+        let (dirs, known) =
+            ((&config.snapshot.dir, &config.wal.dir), config.database.instance_uuid);
+        let scan = match is_forced {
+            false => Scan::new(disk.clone(), dirs.0, dirs.1, known)?,
+            true => Scan::forced(disk.clone(), dirs.0, dirs.1, known, recover::may_skip)?,
+        };
         let (uuid, position) = if scan.is_empty() {
             bootstrap_files(config, &*disk, &mut db)?
         } else {
-            recover(scan, &mut db)?
+            recover::run(scan, is_forced, &mut db)?
         };
         let options = Options {
             mode: match config.wal.mode {
@@ -186,7 +188,7 @@ impl Instance {
             config: config.clone(),
             settings: Settings::new(config),
             uuid,
-            is_checkpointing: AtomicBool::new(false),
+            checkpoints: Checkpoints::default(),
             schedule: Schedule::new(&config.snapshot.by),
             read_only: watch::Sender::new(false),
             stat: Stat::default(),
@@ -195,6 +197,8 @@ impl Instance {
             started: std::time::Instant::now(),
             _locks: locks,
         };
+        let megabytes = config.snapshot.snap_io_rate_limit.unwrap_or(0.0);
+        instance.set_snapshot_rate_limit(megabytes * BYTES_PER_MEGABYTE);
         instance.set_too_long_threshold(config.fiber.too_long_threshold.as_secs_f64());
         instance.write_blocking(|txn| credentials::apply(txn, &config.credentials.users))?;
         Ok(instance)
@@ -334,122 +338,13 @@ impl Instance {
         Ok(value)
     }
 
-    /// Writes a snapshot of everything that is committed now, and removes files that nothing needs any more. Blocks; to be
-    /// called on a thread that may. Writers go on meanwhile.
-    ///
-    /// # Errors
-    /// CHECKPOINT_IN_PROGRESS; SYSTEM with what the disk said; the error of a transaction in the snapshot that could not be
-    /// made durable.
-    pub fn checkpoint(&self) -> Result<PathBuf> {
-        if self.is_checkpointing.swap(true, Ordering::AcqRel) {
-            return Err(err!(CHECKPOINT_IN_PROGRESS));
-        }
-        self.schedule.begun(self.read().vclock().signature(), self.journal.written_bytes());
-        let done = self.write_checkpoint();
-        self.is_checkpointing.store(false, Ordering::Release);
-        done
-    }
-
-    fn write_checkpoint(&self) -> Result<PathBuf> {
-        let (view, ticket) = {
-            let db = self.read();
-            (ReadView::of(&db), db.unsettled_ticket())
-        };
-        // What is in the view must be durable before the snapshot may say so; what failed before is not in it.
-        self.journal.flush();
-        self.journal.result(ticket)?;
-        let failed = |error: wal::Error| err!(SYSTEM, error.to_string());
-        // As in Tarantool: whoever sees the snapshot needs no file from before it.
-        self.journal.rotate().map_err(failed)?;
-        let path = view.save(&*self.disk, &self.snap_dir, self.uuid).map_err(failed)?;
-        let keep = usize::try_from(self.settings.checkpoint_count()).unwrap_or(usize::MAX);
-        match checkpoint::collect_garbage(&*self.disk, &self.snap_dir, &self.wal_dir, keep) {
-            Ok(removed) => {
-                removed.iter().for_each(|path| tracing::info!("removed '{}'", path.display()));
-            }
-            Err(error) => tracing::error!("can't remove old files: {error}"),
-        }
-        Ok(path)
-    }
-
-    /// True while a checkpoint is being written.
-    pub fn is_checkpointing(&self) -> bool {
-        self.is_checkpointing.load(Ordering::Acquire)
-    }
-
-    /// The vclocks of the snapshots that are kept, oldest first. Reads the heads of the files.
-    ///
-    /// # Errors
-    /// What the disk said.
-    pub fn checkpoints(&self) -> wal::Result<Vec<Vclock>> {
-        checkpoint::list(&*self.disk, &self.snap_dir)
-    }
-
-    /// True if a checkpoint should be written now, by time or by what was written since the last one.
-    pub fn is_checkpoint_due(&self) -> bool {
-        self.schedule.is_due(self.read().vclock().signature(), self.journal.written_bytes())
-    }
-
-    /// Closes the journal; nothing may be written afterwards.
+    /// Closes the journal; nothing may be written afterwards. A snapshot that is being written is given up.
     ///
     /// # Errors
     /// What the disk said.
     pub fn close(&self) -> wal::Result<()> {
+        self.checkpoints.control.cancel();
         self.journal.shutdown()
-    }
-}
-
-/// Everything that a snapshot holds, as it was at one moment.
-struct ReadView {
-    vclock: Vclock,
-    /// Ascending by id.
-    spaces: Vec<Space>,
-    /// The values of sequences as rows, which the space of such rows need not have.
-    sequence_rows: Vec<Vec<u8>>,
-    /// Ids of spaces of type `temporary`, whose definitions are not kept.
-    volatile: Vec<u32>,
-}
-
-impl ReadView {
-    fn of(db: &Database) -> Self {
-        let is_kept = |space: &&Space| space.def.engine == Engine::Memtx && !space.def.is_temporary;
-        let mut spaces: Vec<Space> = db.spaces().filter(is_kept).cloned().collect();
-        spaces.sort_by_key(|space| space.def.id);
-        let is_volatile = |space: &&Space| space.def.is_type_temporary;
-        let volatile = db.spaces().filter(is_volatile).map(|space| space.def.id).collect();
-        Self { vclock: db.vclock().clone(), spaces, sequence_rows: sequence::rows(db), volatile }
-    }
-
-    /// True for a row of a system space that defines a space of type `temporary`.
-    fn is_volatile(&self, space: &Space, tuple: &Tuple) -> bool {
-        !self.volatile.is_empty()
-            && matches!(space.def.id, space_id::SPACE | space_id::INDEX | space_id::TRUNCATE)
-            && tuple.field(0).is_some_and(|mut id| {
-                read_uint(&mut id).is_ok_and(|id| self.volatile.contains(&(id as u32)))
-            })
-    }
-
-    /// Writes the snapshot; gives its path. One of the same vclock stays as it is.
-    fn save(&self, disk: &dyn Disk, dir: &std::path::Path, uuid: Uuid) -> wal::Result<PathBuf> {
-        let file_type = wal::xlog::FileType::Snap;
-        let path = dir.join(wal::xlog::file_name(&self.vclock, file_type));
-        let Some(mut snapshot) = Checkpoint::start(disk, dir, uuid, &self.vclock, now())? else {
-            return Ok(path);
-        };
-        for space in &self.spaces {
-            let group_id = u32::from(space.def.is_local);
-            let Ok(primary) = space.primary() else { continue };
-            if space.def.id == space_id::SEQUENCE_DATA {
-                for row in &self.sequence_rows {
-                    snapshot.push(space.def.id, group_id, row)?;
-                }
-                continue;
-            }
-            for tuple in primary.iter().filter(|tuple| !self.is_volatile(space, tuple)) {
-                snapshot.push(space.def.id, group_id, tuple.data())?;
-            }
-        }
-        snapshot.finish()
     }
 }
 
@@ -462,50 +357,6 @@ fn bootstrap_files(
     let uuid = config.database.instance_uuid.unwrap_or_else(Uuid::new_v4);
     bootstrap::run(db, uuid, Uuid::new_v4())?;
     tracing::info!("bootstrapped instance {uuid}");
-    ReadView::of(db).save(disk, &config.snapshot.dir, uuid)?;
+    ReadView::of(db).save(disk, &config.snapshot.dir, uuid, &Control::default())?;
     Ok((uuid, Position::default()))
-}
-
-/// Applies what the files hold.
-fn recover(scan: Scan, db: &mut Database) -> std::result::Result<(Uuid, Position), StartError> {
-    if let Some(uuid) = scan.instance() {
-        db.instance_uuid = uuid;
-    }
-    let outcome = scan.recover(&mut |delivery| match delivery {
-        Delivery::SnapshotRow(row) => apply_rows(db, std::iter::once(row)),
-        Delivery::SnapshotEnd => Ok(()),
-        Delivery::Transaction(transaction) => apply_rows(db, transaction.rows()),
-    })?;
-    db.set_vclock(outcome.position.vclock.clone());
-    Ok((outcome.instance, outcome.position))
-}
-
-/// Applies the rows of one transaction of a file.
-fn apply_rows<'a>(db: &mut Database, rows: impl Iterator<Item = Row<'a>>) -> Result<()> {
-    let mut txn = db.begin_recovery();
-    for row in rows {
-        apply_row(&mut txn, &row)?;
-    }
-    txn.commit();
-    Ok(())
-}
-
-fn apply_row(txn: &mut Txn<'_>, row: &Row<'_>) -> Result<()> {
-    match row.header.row_type {
-        request_type::INSERT
-        | request_type::REPLACE
-        | request_type::UPDATE
-        | request_type::DELETE
-        | request_type::UPSERT => {
-            let body = Body::decode(row.body)?;
-            txn.execute(&Statement::new(row.header.row_type, &body)).map(|_| ())
-        }
-        // Rows of Tarantool's synchronous replication: with one server there is nothing to confirm.
-        request_type::NOP
-        | request_type::RAFT
-        | request_type::RAFT_PROMOTE
-        | request_type::RAFT_DEMOTE
-        | request_type::RAFT_CONFIRM => Ok(()),
-        other => Err(err!(UNKNOWN_REQUEST_TYPE, other)),
-    }
 }

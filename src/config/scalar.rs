@@ -40,6 +40,18 @@ impl OptionType for u64 {
     }
 }
 
+impl OptionType for f64 {
+    fn allowed(limits: &Limits) -> String {
+        format!("a number from {} to {}", limits.min, limits.max)
+    }
+
+    fn read(value: &Value, limits: &Limits) -> Result<Self, Refused> {
+        let bounds = limits.min as Self..=limits.max as Self;
+        let number = value.as_f64().filter(|number| bounds.contains(number));
+        number.ok_or_else(|| Refused::new(value, Self::allowed(limits)))
+    }
+}
+
 impl OptionType for Duration {
     fn allowed(limits: &Limits) -> String {
         format!("a number from {} to {}", limits.min, limits.max)

@@ -70,6 +70,9 @@ options! {
         max_size: u64 = "268435456" [2 to 9223372036854775807 "bytes"], hostile "2";
         /// Bytes of rows that may wait to be written; writers wait when it is full. 0 is no limit.
         queue_max_size: u64 = "16777216" [0 to 9223372036854775807 "bytes"], hostile "1";
+        /// Whether a start passes over what is damaged or missing in the files, with a line in the log for each, instead of
+        /// refusing them. In Tarantool `force_recovery` of `box.cfg`.
+        force_recovery: bool = "false", hostile "true";
     }
 
     /// Checkpoints.
@@ -78,6 +81,8 @@ options! {
         dir: PathBuf = "data", hostile "data";
         /// Snapshots to keep; older ones are removed, and log files that none of them needs.
         count: u64 = "2" [1 to 9223372036854775807 "snapshots"], hostile "1";
+        /// Megabytes (of 1048576 bytes) of a snapshot that are written in a second at most; none, or 0, is no limit.
+        snap_io_rate_limit: Option<f64> = "" [0 to 1000000 "MB/s"], hostile "1000";
         /// When to take one.
         by: SnapshotBy;
     }

@@ -87,6 +87,8 @@ pub struct Database {
     pub(super) references: References,
     /// Builds that go on beside the database.
     pub(super) builds: Vec<Pending>,
+    /// Secondary indexes of users' spaces are built later, see `load`.
+    pub(super) postpones_builds: bool,
     /// The UUID of this instance.
     pub instance_uuid: Uuid,
     /// The UUID of its replica set.
@@ -133,6 +135,7 @@ impl Database {
             sequences: HashMap::new(),
             references: References::default(),
             builds: Vec::new(),
+            postpones_builds: false,
             instance_uuid: Uuid::nil(),
             replicaset_uuid: Uuid::nil(),
             tuple_bytes_max: TUPLE_BYTES_MAX,

@@ -8,6 +8,7 @@
 //! - [`index`]: kinds of indexes, read views, iterators, positions.
 //! - [`space`], [`constraint`], [`schema`], [`access`]: what holds tuples, what they must meet, and who may touch them.
 //! - [`database`], [`txn`], [`select`], [`session_settings`]: what a request calls; [`build`]: what takes long.
+//! - [`load`]: files back into a database.
 //! - [`rows`]: tuples as Rust values, what a procedure calls.
 //! - [`mvcc`]: interactive transactions.
 //! - [`journal`]: what is asked of whoever makes commits durable.
@@ -27,6 +28,7 @@ pub mod index;
 pub mod journal;
 pub mod json_path;
 pub mod key_def;
+pub mod load;
 pub mod mvcc;
 pub mod nullable_action;
 mod packed_hint;

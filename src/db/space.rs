@@ -222,7 +222,10 @@ impl Space {
     /// TUPLE_FOUND; those of [`Index::check_tuple`]; NO_SUCH_INDEX_ID without a primary index.
     #[inline]
     pub fn put(&mut self, new: &Tuple, mode: Mode) -> Result<Option<Tuple>> {
-        if let [only] = &mut self.indexes[..] {
+        // While a database is loaded, the others are not built yet.
+        if let [only, rest @ ..] = &mut self.indexes[..]
+            && rest.iter().all(Index::is_disabled)
+        {
             let met = match mode {
                 Mode::Replace => return Ok(only.replace(new)),
                 Mode::Insert => only.insert(new),

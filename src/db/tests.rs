@@ -6,6 +6,7 @@ mod constraints;
 mod definitions;
 mod journaled;
 mod kinds;
+mod load;
 mod multikey;
 mod paging;
 mod paths;

@@ -139,6 +139,19 @@ impl Drop for Txn<'_> {
 /// Bytes that a tuple takes beyond its data, as Tarantool 3.9 counts them for its limit.
 const TUPLE_OVERHEAD_BYTES: usize = 10;
 
+/// Checks that a tuple of so many bytes may be.
+///
+/// # Errors
+/// MEMTX_MAX_TUPLE_SIZE.
+#[inline]
+pub(super) fn check_size(data_bytes: usize, tuple_bytes_max: usize) -> Result<()> {
+    let bytes = data_bytes + TUPLE_OVERHEAD_BYTES;
+    if bytes > tuple_bytes_max {
+        return Err(err!(MEMTX_MAX_TUPLE_SIZE, bytes, tuple_bytes_max));
+    }
+    Ok(())
+}
+
 impl<'db> Txn<'db> {
     pub(super) fn new(db: &'db mut Database, uid: u32, now: f64, origin: Origin) -> Self {
         let scratch = std::mem::take(&mut db.scratch);
@@ -291,11 +304,7 @@ impl<'db> Txn<'db> {
 
     #[inline]
     fn check_size(&self, data_bytes: usize) -> Result<()> {
-        let bytes = data_bytes + TUPLE_OVERHEAD_BYTES;
-        if bytes > self.db.tuple_bytes_max {
-            return Err(err!(MEMTX_MAX_TUPLE_SIZE, bytes, self.db.tuple_bytes_max));
-        }
-        Ok(())
+        check_size(data_bytes, self.db.tuple_bytes_max)
     }
 
     /// Puts a checked tuple into its space and does what the change of a system space means.
@@ -361,6 +370,10 @@ impl<'db> Txn<'db> {
         (index.def.key_def.check_exact_key(&parsed))
             .map_err(|error| blame::exact_key(error, key, index, &space.def))?;
         if index.is_disabled() {
+            if self.origin == Origin::Recovery {
+                // Rows that name an index that is not the primary one are about tuples that were not there.
+                return Ok(None);
+            }
             return Err(index.unsupported(&space.def.name, space.def.engine.name(), "get()"));
         }
         Ok(index.get(&parsed).cloned())
@@ -574,8 +587,20 @@ impl<'db> Txn<'db> {
         &mut self,
         space: &Space,
         changed: &mut Space,
-        index_ids: Vec<u32>,
+        mut index_ids: Vec<u32>,
     ) -> Result<()> {
+        if self.db.postpones_builds && !schema::is_system(space.def.id) {
+            index_ids.retain(|id| match (*id, changed.index_mut(*id)) {
+                (1.., Some(index)) => {
+                    index.disable();
+                    false
+                }
+                _ => true,
+            });
+            if index_ids.is_empty() {
+                return Ok(());
+            }
+        }
         build::build(&mut self.plan, space, changed, index_ids)
     }
 

@@ -3,9 +3,14 @@
 //! A snapshot is written by whoever has a read view, on a thread where it may block. It appears under its name when all
 //! of it is durable: rows, end marker, the name itself.
 //!
+//! The disk gets to work on it while it is written, so that the end need not wait for all of it, and a limit of the rate can
+//! be set, see [`Control`].
+//!
 //! Must not know: which rows, and in what order. The engine delivers them: spaces ascending, system spaces first.
 //!
 //! Source: wal.md §4, §7; Tarantool `src/box/memtx_engine.cc`, `src/box/gc.c`.
+
+mod control;
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +19,17 @@ use lycosa_proto::msgpack::{write_map, write_uint};
 use lycosa_proto::xrow::Header;
 use uuid::Uuid;
 
-use super::disk::{Disk, Open};
+pub use self::control::Control;
+use self::control::Pace;
+use super::disk::Disk;
+use super::progress::Progress;
 use super::recovery::{is_within, scan};
 use super::xlog::{BLOCK_BYTES_CUT, FileType, Meta, Packer, Writer, file_name};
 use super::{Error, Result};
 use crate::db::journal::Vclock;
+
+/// Bytes of a snapshot between two calls that make them durable (Tarantool's `SNAP_SYNC_INTERVAL`).
+const SYNC_BYTES: u64 = 16 << 20;
 
 /// A snapshot that is being written. Dropped unfinished, it leaves nothing behind.
 pub struct Checkpoint<'a> {
@@ -28,14 +39,20 @@ pub struct Checkpoint<'a> {
     packer: Packer,
     /// Rows of the block that is not written yet.
     rows: Vec<u8>,
-    /// The number of the next row.
-    lsn: u64,
+    /// Rows so far; the next one has this number.
+    progress: Progress,
+    /// Who may slow it down or give it up; None: nobody.
+    control: Option<&'a Control>,
+    pace: Pace,
+    /// Bytes of the file that were made durable.
+    synced: u64,
     /// The time of all rows, in seconds since 1970.
     timestamp: f64,
 }
 
 impl<'a> Checkpoint<'a> {
-    /// Starts the snapshot of `vclock` in `dir`. None if there is one already; then only its time is set to now.
+    /// Starts the snapshot of `vclock` in `dir`. None if there is one already; then only its time is set to now. One that is
+    /// damaged is put aside.
     pub fn start(
         disk: &'a dyn Disk,
         dir: &Path,
@@ -44,33 +61,52 @@ impl<'a> Checkpoint<'a> {
         timestamp: f64,
     ) -> Result<Option<Self>> {
         let path = dir.join(file_name(vclock, FileType::Snap));
-        match disk.open(&path, Open::Read) {
+        match scan::good_snapshot(disk, &path) {
             Ok(_) => {
                 disk.touch(&path).map_err(Error::io("touch", &path))?;
                 return Ok(None);
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("open", &path)(error)),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(Error::Damaged { .. }) => scan::put_aside(disk, &path)?,
+            Err(error) => return Err(error),
         }
         let packer = Packer::new().map_err(Error::io("compress", &path))?;
         tracing::info!("saving snapshot '{}'", path.display());
         let meta = Meta::new(FileType::Snap, instance, vclock.clone());
         let file = Some(Writer::create(disk, &path, &meta)?);
-        Ok(Some(Self { disk, file, packer, rows: Vec::new(), lsn: 0, timestamp }))
+        Ok(Some(Self {
+            disk,
+            file,
+            packer,
+            rows: Vec::new(),
+            progress: Progress::new("written"),
+            control: None,
+            pace: Pace::new(),
+            synced: 0,
+            timestamp,
+        }))
+    }
+
+    /// Has it obey.
+    #[must_use]
+    pub fn controlled(mut self, control: &'a Control) -> Self {
+        self.control = Some(control);
+        self
     }
 
     /// Adds a tuple; `group_id` is 1 for local spaces, `tuple` a MsgPack array.
     pub fn push(&mut self, space_id: u32, group_id: u32, tuple: &[u8]) -> Result<()> {
+        let lsn = self.progress.rows();
         let header = Header {
             row_type: request_type::INSERT,
             group_id,
-            lsn: self.lsn,
-            tsn: self.lsn,
+            lsn,
+            tsn: lsn,
             is_commit: true,
             timestamp: self.timestamp,
             ..Header::default()
         };
-        self.lsn += 1;
+        self.progress.add(1);
         header.write(&mut self.rows);
         write_map(&mut self.rows, 2);
         write_uint(&mut self.rows, key::SPACE_ID);
@@ -94,7 +130,8 @@ impl<'a> Checkpoint<'a> {
         // It has its name now: there is nothing to remove any more, even if the name is not durable yet.
         self.file = None;
         synced?;
-        tracing::info!("saved snapshot '{}', {} rows", path.display(), self.lsn);
+        let (rows, rate) = (self.progress.rows(), self.progress.rate());
+        tracing::info!("saved snapshot '{}', {rows} rows, {rate:.0} per second", path.display());
         Ok(path)
     }
 
@@ -105,6 +142,16 @@ impl<'a> Checkpoint<'a> {
         let block = self.packer.pack(&self.rows).map_err(Error::io("compress", file.path()))?;
         file.append(block)?;
         self.rows.clear();
+        if let Some(control) = self.control {
+            self.pace.wait(block.len(), control);
+            if control.is_cancelled() {
+                return Err(Error::GivenUp(file.path().to_owned()));
+            }
+        }
+        if file.len() - self.synced >= SYNC_BYTES {
+            file.sync()?;
+            self.synced = file.len();
+        }
         Ok(())
     }
 }
@@ -153,7 +200,10 @@ pub fn collect_garbage(
 ) -> Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
     let snapshots = scan::paths(disk, snap_dir, FileType::Snap)?;
-    let Some(oldest) = snapshots.len().checked_sub(keep.max(1)) else { return Ok(removed) };
+    // What is damaged counts for nothing: a start would pass over it.
+    let is_good = |path: &PathBuf| scan::good_snapshot(disk, path).is_ok();
+    let mut kept = (0..snapshots.len()).rev().filter(|place| is_good(&snapshots[*place]));
+    let Some(oldest) = kept.nth(keep.max(1) - 1) else { return Ok(removed) };
     let needed = scan::read_meta(disk, &snapshots[oldest], FileType::Snap)?.vclock;
     let xlogs = scan::paths(disk, wal_dir, FileType::Xlog)?;
     let mut begin = 0;

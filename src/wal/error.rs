@@ -23,6 +23,8 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A snapshot was given up, as the server stops.
+    GivenUp(PathBuf),
     /// Another process has locked the directory.
     Locked(PathBuf),
     /// The bytes of a file are not what they have to be.
@@ -53,7 +55,12 @@ pub enum Error {
     /// Journals without any snapshot that they could continue.
     NoSnapshot(PathBuf),
     /// Rows are missing between two positions.
-    Gap(Box<[Vclock; 2]>),
+    Gap {
+        /// The journal that begins at the second.
+        path: PathBuf,
+        /// The positions.
+        ends: Box<[Vclock; 2]>,
+    },
     /// A row's LSN is not above those before it in its file.
     LsnOrder {
         /// The file.
@@ -65,8 +72,15 @@ pub enum Error {
         /// The LSN before, and the row's.
         lsns: [u64; 2],
     },
-    /// The newest journal begins or ends behind what was recovered: the vclock it leads to, and the one recovered.
-    Unreached(Box<[Vclock; 2]>),
+    /// The newest journal begins or ends behind what was recovered.
+    Unreached {
+        /// The journal.
+        path: PathBuf,
+        /// Where its rows end.
+        offset: u64,
+        /// The vclock it leads to, and the one recovered.
+        vclocks: Box<[Vclock; 2]>,
+    },
     /// The engine refused a row.
     Refused {
         /// The file.
@@ -139,6 +153,18 @@ impl Error {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
+    /// Whether a recovery that is forced passes over it, as far as the system's rows are not concerned.
+    pub fn is_skipped_by_force(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::Instance { .. }
+                | Self::Gap { .. }
+                | Self::LsnOrder { .. }
+                | Self::Refused { .. }
+        )
+    }
+
     /// Whether the disk had no room.
     pub fn is_out_of_space(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
@@ -150,6 +176,9 @@ impl fmt::Display for Error {
         match self {
             Self::Io { doing, path, source } => {
                 write!(f, "{}: can't {doing}: {source}", path.display())
+            }
+            Self::GivenUp(path) => {
+                write!(f, "{}: given up, as the server stops", path.display())
             }
             Self::Locked(path) => {
                 write!(f, "Failed to lock WAL directory {}: another server uses it", path.display())
@@ -167,10 +196,10 @@ impl fmt::Display for Error {
             Self::NoSnapshot(dir) => {
                 write!(f, "{}: there are journals, but no snapshot to start from", dir.display())
             }
-            Self::Gap(ends) => {
+            Self::Gap { path, ends } => {
                 let [from, to] = &**ends;
-                let (start, end) = (from.signature(), to.signature());
-                write!(f, "Missing .xlog file between LSN {start} {from} and {end} {to}")
+                let (path, start, end) = (path.display(), from.signature(), to.signature());
+                write!(f, "{path}: Missing .xlog file between LSN {start} {from} and {end} {to}")
             }
             Self::LsnOrder { path, offset, replica_id, lsns: [before, lsn] } => {
                 let path = path.display();
@@ -180,12 +209,10 @@ impl fmt::Display for Error {
                 )?;
                 write!(f, "order is broken: confirmed: {before}, new: {lsn}")
             }
-            Self::Unreached(vclocks) => {
+            Self::Unreached { path, offset, vclocks } => {
                 let [end, reached] = &**vclocks;
-                write!(
-                    f,
-                    "Can't proceed. Replicaset vclock {end} doesn't match recovered data {reached}"
-                )
+                write!(f, "{}: at offset {offset}: Can't proceed. ", path.display())?;
+                write!(f, "Replicaset vclock {end} doesn't match recovered data {reached}")
             }
             Self::Refused { path, offset, lsn, error } => {
                 write!(f, "{}: at offset {offset}: row with LSN {lsn}: {error}", path.display())

@@ -18,6 +18,7 @@ pub mod checkpoint;
 pub mod disk;
 pub mod error;
 pub mod journal;
+mod progress;
 pub mod recovery;
 pub mod xlog;
 

@@ -12,8 +12,14 @@
 //! with a warning. Which journals: the newest whose vclock is not above the snapshot's, and all after it. A torn tail is
 //! passed over with a warning; every other damage is an error.
 //!
+//! A recovery that is forced ([`Scan::forced`]) passes over whatever it can, each with a line in the log: journals that cannot
+//! be opened or are of others, gaps between them, damaged blocks, what is left of transactions, transactions that the
+//! engine refuses; a snapshot without its end marker if there is no better one. The vclock counts every row that was seen,
+//! applied or not, so no LSN is used twice.
+//!
 //! Source: wal.md §5; Tarantool `src/box/recovery.cc`, `src/box/memtx_engine.cc`.
 
+mod ahead;
 pub(super) mod scan;
 mod transaction;
 
@@ -21,23 +27,26 @@ use std::path::{Path, PathBuf};
 
 use lycosa_proto::error;
 use lycosa_proto::iproto::request_type;
+use lycosa_proto::xrow::Header;
 use uuid::Uuid;
 
+use self::ahead::{Batch, Ended, Placed, Source};
 pub use self::scan::{Scan, lock_dir};
-use self::transaction::Assembler;
 pub use self::transaction::Transaction;
+use self::transaction::{Piece, next_piece};
 use super::disk::Disk;
+use super::progress::Progress;
 use super::xlog::{End, FileType, Reader, Row};
 use super::{Damage, Error, Result};
 use crate::db::journal::{VCLOCK_MAX, Vclock};
-
-/// Rows between two lines of the log.
-const PROGRESS_ROWS: u64 = 1_000_000;
 
 /// Whether every component of `a` is at most that of `b`.
 pub(super) fn is_within(a: &Vclock, b: &Vclock) -> bool {
     a.iter().all(|(id, lsn)| lsn <= b.get(id))
 }
+
+/// Tells of a row of a snapshot that it may be lost, and all after it.
+pub type MaySkip = fn(&Row<'_>) -> bool;
 
 /// What recovery hands over, in this order: snapshot rows, the end of the snapshot, transactions.
 #[derive(Debug)]
@@ -101,40 +110,46 @@ impl Scan {
         };
         let mut run = Run {
             disk: &*self.disk,
+            may_skip: self.may_skip,
             vclock: snapshot.vclock.clone(),
-            rows: 0,
-            assembler: Assembler::default(),
+            progress: Progress::new("processed"),
             sink,
         };
         run.snapshot(&snapshot.path)?;
         let mut reusable = None;
         let start = self.xlogs.iter().rposition(|xlog| is_within(&xlog.vclock, &snapshot.vclock));
         if let (None, Some(first)) = (start, self.xlogs.first()) {
-            return Err(Error::Gap(Box::new([run.vclock, first.vclock.clone()])));
+            run.gap(&first.path, &first.vclock)?;
         }
         let chosen = &self.xlogs[start.unwrap_or(0)..];
         for (place, xlog) in chosen.iter().enumerate() {
             if let (Some(before), Some(prev)) = (place.checked_sub(1), &xlog.prev_vclock)
                 && chosen[before].vclock != *prev
             {
-                return Err(Error::Gap(Box::new([run.vclock, xlog.vclock.clone()])));
+                run.gap(&xlog.path, &xlog.vclock)?;
             }
             if !is_within(&xlog.vclock, &run.vclock) {
                 let (path, from, to) = (xlog.path.display(), &run.vclock, &xlog.vclock);
                 tracing::error!("{path}: begins at {to}, but rows end at {from}");
+                if run.is_forced() {
+                    run.reach(&xlog.vclock);
+                }
             }
             let is_last = place + 1 == chosen.len();
             let empty = run.journal(&xlog.path, is_last)?;
             reusable = empty.filter(|_| is_last && xlog.vclock == run.vclock);
         }
-        tracing::info!("recovered {} rows up to {}", run.rows, run.vclock);
+        let (rows, rate) = (run.progress.rows(), run.progress.rate());
+        tracing::info!("recovered {rows} rows up to {}, {rate:.0} rows per second", run.vclock);
+        let vclock = run.vclock;
+        self.set_aside(vclock.signature())?;
         Ok(Outcome {
             instance: snapshot.instance,
-            rows: run.rows,
+            rows,
             snapshot: snapshot.path.clone(),
             snapshot_vclock: snapshot.vclock.clone(),
             position: Position {
-                vclock: run.vclock,
+                vclock,
                 newest_xlog: self.xlogs.last().map(|xlog| xlog.vclock.clone()),
                 reusable,
             },
@@ -145,113 +160,211 @@ impl Scan {
 /// A recovery that is going on.
 struct Run<'a, 'b> {
     disk: &'a dyn Disk,
+    /// Which rows of a snapshot may be lost, if the recovery is forced.
+    may_skip: Option<MaySkip>,
     /// The vclock after the rows delivered so far.
     vclock: Vclock,
     /// Rows delivered so far.
-    rows: u64,
-    /// The transaction that has not ended yet.
-    assembler: Assembler,
+    progress: Progress,
     sink: &'a mut Sink<'b>,
 }
 
+/// What a journal has come to.
+struct Log<'a> {
+    path: &'a Path,
+    is_last: bool,
+    /// The vclock after its rows so far.
+    vclock: Vclock,
+    has_rows: bool,
+}
+
 impl Run<'_, '_> {
+    fn is_forced(&self) -> bool {
+        self.may_skip.is_some()
+    }
+
+    /// Counts as if all rows up to `vclock` had been there.
+    fn reach(&mut self, vclock: &Vclock) {
+        for (id, lsn) in vclock.iter() {
+            self.vclock.set(id, lsn.max(self.vclock.get(id)));
+        }
+    }
+
+    /// There are rows missing between the position and a journal.
+    fn gap(&self, path: &Path, vclock: &Vclock) -> Result<()> {
+        let ends = Box::new([self.vclock.clone(), vclock.clone()]);
+        let error = Error::Gap { path: path.to_owned(), ends };
+        if !self.is_forced() {
+            return Err(error);
+        }
+        tracing::error!("{error}");
+        tracing::warn!("ignoring a gap in LSN");
+        Ok(())
+    }
+
     fn snapshot(&mut self, path: &Path) -> Result<()> {
         tracing::info!("recovering from '{}'", path.display());
-        let mut reader = Reader::open(self.disk, path, FileType::Snap)?;
-        while let Some(row) = reader.next_row()? {
-            let (row_type, lsn) = (row.header.row_type, row.header.lsn);
-            let (request_type::INSERT | request_type::RAFT | request_type::RAFT_PROMOTE) = row_type
-            else {
-                return Err(reader.damaged(Damage::RowType(row_type)));
-            };
-            (self.sink)(Delivery::SnapshotRow(row)).map_err(|error| Error::Refused {
-                path: path.to_owned(),
-                offset: reader.offset(),
-                lsn,
-                error,
-            })?;
-            self.progress(1);
+        let reader = Reader::open(self.disk, path, FileType::Snap)?;
+        let mut may_skip_now = false;
+        let mut end = None;
+        Source::new(reader, self.may_skip).run(|batch| {
+            for placed in &batch.rows {
+                let row = batch.row(placed);
+                may_skip_now = may_skip_now || self.may_skip.is_some_and(|may| may(&row));
+                if let Err(error) = self.snapshot_row(path, placed, row) {
+                    if !may_skip_now {
+                        return Err(error);
+                    }
+                    tracing::error!("can't apply row: {error}");
+                }
+            }
+            self.progress.add(batch.rows.len() as u64);
+            end = batch.end.take();
+            Ok(())
+        })?;
+        let ended = end.expect("a file ends")?;
+        if ended.end != End::Marker {
+            let error = Error::damaged(path, ended.offset, Damage::NoEnd);
+            if !self.is_forced() {
+                return Err(error);
+            }
+            tracing::error!("{error}");
         }
-        if reader.end() != Some(End::Marker) {
-            return Err(reader.damaged(Damage::NoEnd));
-        }
-        let offset = reader.offset();
+        let (path, offset) = (path.to_owned(), ended.offset);
         (self.sink)(Delivery::SnapshotEnd).map_err(|error| Error::Refused {
-            path: path.to_owned(),
+            path,
             offset,
             lsn: 0,
             error,
         })
     }
 
+    fn snapshot_row(&mut self, path: &Path, placed: &Placed, row: Row<'_>) -> Result<()> {
+        let (row_type, lsn) = (row.header.row_type, row.header.lsn);
+        let (request_type::INSERT | request_type::RAFT | request_type::RAFT_PROMOTE) = row_type
+        else {
+            return Err(Error::damaged(path, placed.offset, Damage::RowType(row_type)));
+        };
+        (self.sink)(Delivery::SnapshotRow(row)).map_err(|error| {
+            let (path, offset) = (path.to_owned(), placed.offset);
+            Error::Refused { path, offset, lsn, error }
+        })
+    }
+
     /// Delivers a journal. Some if it has no rows.
     fn journal(&mut self, path: &Path, is_last: bool) -> Result<Option<Reusable>> {
         tracing::info!("recovering from '{}'", path.display());
-        let mut reader = Reader::open(self.disk, path, FileType::Xlog)?;
-        let mut file_vclock = reader.meta().vclock.clone();
-        let mut has_rows = false;
-        while let Some(row) = reader.next_row()? {
-            has_rows = true;
-            let header = row.header;
-            if header.replica_id as usize >= VCLOCK_MAX {
-                return Err(reader.damaged(Damage::ReplicaId(header.replica_id)));
-            }
-            let before = file_vclock.get(header.replica_id);
-            if is_last && header.lsn <= before {
-                let (replica_id, lsns) = (header.replica_id, [before, header.lsn]);
-                let offset = reader.offset();
-                return Err(Error::LsnOrder { path: path.to_owned(), offset, replica_id, lsns });
-            }
-            file_vclock.set(header.replica_id, before.max(header.lsn));
-            let is_new = header.lsn > self.vclock.get(header.replica_id);
-            let is_whole = match self.assembler.push(&row, is_new) {
-                Ok(is_whole) => is_whole,
-                Err(damage) => return Err(reader.damaged(damage)),
-            };
-            if is_whole {
-                self.deliver().map_err(|error| {
-                    let (path, offset) = (path.to_owned(), reader.offset());
-                    Error::Refused { path, offset, lsn: header.lsn, error }
-                })?;
-            }
-        }
-        if self.assembler.is_open() {
-            return Err(reader.damaged(Damage::TransactionUnfinished));
-        }
-        if reader.end() != Some(End::Marker) {
-            let (path, offset) = (path.display(), reader.offset());
+        let reader = Reader::open(self.disk, path, FileType::Xlog)?;
+        let vclock = reader.meta().vclock.clone();
+        let mut log = Log { path, is_last, vclock, has_rows: false };
+        let mut end = None;
+        Source::new(reader, self.may_skip).skipping().run(|batch| {
+            end = batch.end.take();
+            self.batch(&mut log, batch, end.as_ref().is_some_and(Result::is_err))
+        })?;
+        let Ended { end, offset } = end.expect("a file ends")?;
+        if end != End::Marker {
+            let path = path.display();
             tracing::warn!(
                 "file '{path}' wasn't correctly closed, its rows end at offset {offset}"
             );
         }
-        if is_last && !is_within(&file_vclock, &self.vclock) {
-            return Err(Error::Unreached(Box::new([file_vclock, self.vclock.clone()])));
+        if is_last && !is_within(&log.vclock, &self.vclock) {
+            let vclocks = Box::new([log.vclock, self.vclock.clone()]);
+            return Err(Error::Unreached { path: path.to_owned(), offset, vclocks });
         }
-        let is_closed = reader.end() == Some(End::Marker);
-        let len = reader.offset();
-        Ok((!has_rows).then(|| Reusable { path: path.to_owned(), len, is_closed }))
+        let is_closed = end == End::Marker;
+        let reusable = || Reusable { path: path.to_owned(), len: offset, is_closed };
+        Ok((!log.has_rows).then(reusable))
     }
 
-    /// Delivers the transaction that is whole now.
-    fn deliver(&mut self) -> error::Result<()> {
-        let transaction = self.assembler.transaction();
-        let count = transaction.len() as u64;
-        if count > 0 {
-            (self.sink)(Delivery::Transaction(transaction))?;
-            for header in self.assembler.headers() {
-                self.vclock.set(header.replica_id, header.lsn);
+    /// Delivers the transactions of a batch. If the file cannot be read on, a transaction without its end is not looked at.
+    fn batch(&mut self, log: &mut Log<'_>, batch: &Batch, is_cut: bool) -> Result<()> {
+        let mut rows = &batch.rows[..];
+        while let Some(Piece { rows: piece, fault }) = next_piece(&mut rows) {
+            if is_cut && rows.is_empty() && fault.is_some() && !self.is_forced() {
+                return Ok(());
+            }
+            let done = self.follow(log, piece).and_then(|is_new| match fault {
+                Some((damage, offset)) => Err(Error::damaged(log.path, offset, damage)),
+                None => self.deliver(log, piece, batch, is_new),
+            });
+            if let Err(error) = done {
+                if !self.is_forced() {
+                    return Err(error);
+                }
+                tracing::error!("skipping {}: {error}", Named(piece));
+            }
+            for row in piece {
+                let Header { replica_id, lsn, .. } = row.header;
+                self.vclock.set(replica_id, lsn.max(self.vclock.get(replica_id)));
             }
         }
-        self.assembler.clear();
-        self.progress(count);
         Ok(())
     }
 
-    fn progress(&mut self, rows: u64) {
-        let before = self.rows / PROGRESS_ROWS;
-        self.rows += rows;
-        if self.rows / PROGRESS_ROWS > before {
-            tracing::info!("{:.1}M rows processed", self.rows as f64 / 1e6);
+    /// Checks the LSNs of rows. Tells whether all of them are new.
+    fn follow(&self, log: &mut Log<'_>, rows: &[Placed]) -> Result<bool> {
+        log.has_rows = true;
+        let mut is_new = true;
+        for row in rows {
+            let Header { replica_id, lsn, .. } = row.header;
+            if replica_id as usize >= VCLOCK_MAX {
+                let damage = Damage::ReplicaId(replica_id);
+                return Err(Error::damaged(log.path, row.offset, damage));
+            }
+            let before = log.vclock.get(replica_id);
+            if log.is_last && lsn <= before {
+                let (path, offset, lsns) = (log.path.to_owned(), row.offset, [before, lsn]);
+                let error = Error::LsnOrder { path, offset, replica_id, lsns };
+                if !self.is_forced() {
+                    return Err(error);
+                }
+                tracing::error!("skipping row {{{replica_id}: {lsn}}}: {error}");
+            }
+            log.vclock.set(replica_id, before.max(lsn));
+            is_new &= lsn > self.vclock.get(replica_id);
+        }
+        Ok(is_new)
+    }
+
+    /// Delivers a transaction, or what of it is new.
+    fn deliver(
+        &mut self,
+        log: &Log<'_>,
+        rows: &[Placed],
+        batch: &Batch,
+        is_new: bool,
+    ) -> Result<()> {
+        let new: Vec<Placed>;
+        let rows = match is_new {
+            true => rows,
+            false => {
+                let is_new =
+                    |row: &&Placed| row.header.lsn > self.vclock.get(row.header.replica_id);
+                new = rows.iter().filter(is_new).cloned().collect();
+                &new[..]
+            }
+        };
+        let Some(last) = rows.last() else { return Ok(()) };
+        (self.sink)(Delivery::Transaction(Transaction::new(rows, batch))).map_err(|error| {
+            let (path, offset, lsn) = (log.path.to_owned(), last.offset, last.header.lsn);
+            Error::Refused { path, offset, lsn, error }
+        })?;
+        self.progress.add(rows.len() as u64);
+        Ok(())
+    }
+}
+
+/// Rows by their LSNs, for the log.
+struct Named<'a>(&'a [Placed]);
+
+impl std::fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = |row: &Placed| format!("{{{}: {}}}", row.header.replica_id, row.header.lsn);
+        match self.0 {
+            [first, .., last] => write!(f, "rows {} to {}", name(first), name(last)),
+            rows => write!(f, "row {}", rows.first().map(name).unwrap_or_default()),
         }
     }
 }

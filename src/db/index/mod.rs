@@ -7,6 +7,7 @@
 //! Source: types-and-indexes.md §6, protocol.md §16; Tarantool `src/box/index.cc`.
 
 mod bitset;
+mod fill;
 mod multikey;
 mod ordered;
 mod position;
@@ -20,6 +21,7 @@ use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
 use lycosa_proto::iproto::Iterator as Kind;
 
+pub use fill::Filling;
 pub use tree::{Cursor, Tree};
 
 use self::bitset::Bitset;
@@ -42,7 +44,7 @@ enum Entries {
     Bitset(Bitset),
     /// TREE over the items of an array.
     Multikey(Ordered<Item>),
-    /// None: a functional index whose function cannot be called.
+    /// None: a functional index whose function cannot be called, or an index that is to be built later.
     Disabled,
 }
 
@@ -95,7 +97,13 @@ impl Index {
         }
     }
 
-    /// True for a functional index whose function cannot be called: it keeps nothing.
+    /// Has it keep nothing until it is built, see [`Filling`].
+    pub fn disable(&mut self) {
+        self.entries = Entries::Disabled;
+    }
+
+    /// True for a functional index whose function cannot be called, and for an index that is to be built later: it keeps
+    /// nothing.
     #[inline]
     pub fn is_disabled(&self) -> bool {
         matches!(self.entries, Entries::Disabled)
@@ -228,6 +236,20 @@ impl Index {
     /// Every tuple in the order of the index.
     pub fn iter(&self) -> Walk<'_> {
         self.select(Kind::All, Key::EMPTY)
+    }
+
+    /// Gives every tuple in the order of the index until `each` fails; what the index holds is let go of meanwhile.
+    ///
+    /// # Errors
+    /// Those of `each`.
+    pub fn drain<E>(
+        self,
+        mut each: impl FnMut(&Tuple) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        match self.entries {
+            Entries::Ordered(ordered) => ordered.tree.drain(each),
+            _ => self.iter().try_for_each(&mut each),
+        }
     }
 
     /// Checks a SELECT's iterator and key against this index; `space` and `engine` are named in errors.

@@ -26,7 +26,7 @@ impl Entry for Item {
 }
 
 /// The entries of a tuple, each with its hint.
-fn items(order: &Order, tuple: &Tuple) -> impl Iterator<Item = (u64, Item)> {
+pub(super) fn items(order: &Order, tuple: &Tuple) -> impl Iterator<Item = (u64, Item)> {
     (0..order.key_def.multikey_count(tuple)).filter_map(|multikey_no| {
         let hint = order.hint_at(tuple, multikey_no)?;
         Some((hint, Item { tuple: tuple.clone(), multikey_no }))

@@ -50,7 +50,7 @@ impl Order {
     /// The hint of a tuple: orders as the key does (TREE), or the hash of the whole key (HASH). None if the tuple is not for
     /// this index.
     #[inline]
-    fn hint(&self, tuple: &Tuple) -> Option<u64> {
+    pub(super) fn hint(&self, tuple: &Tuple) -> Option<u64> {
         if self.has_exclusions && !self.key_def.includes(tuple) {
             return None;
         }

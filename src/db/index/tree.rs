@@ -326,22 +326,64 @@ impl<T: Clone> Tree<T> {
         std::iter::from_fn(move || cursor.step().map(|(_, item)| item))
     }
 
+    /// Gives every item, ascending, until `each` fails. Lets go of each node when its items were given: other trees that share
+    /// it need not copy it any more when they change.
+    pub fn drain<E>(
+        self,
+        mut each: impl FnMut(&T) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        drain(self.root, &mut each)
+    }
+
     /// Builds a tree from items with their hints that ascend strictly; nodes are filled.
     pub fn from_sorted(items: impl IntoIterator<Item = (u64, T)>) -> Self {
-        let mut level: Vec<((u64, T), Node<T>)> = Vec::new();
-        let mut leaf: Leaf<T> = Leaf::new();
-        let mut len = 0;
-        for (hint, item) in items {
-            if leaf.is_full() {
-                let full = std::mem::replace(&mut leaf, Leaf::new());
-                level.push((full.first(), Node::Leaf(Arc::new(full))));
-            }
-            leaf.push(hint, item);
-            len += 1;
+        let mut builder = Builder::default();
+        items.into_iter().for_each(|(hint, item)| builder.push(hint, item));
+        builder.build()
+    }
+}
+
+/// A tree in the making, whose items come in their order. Nodes are filled.
+pub(super) struct Builder<T> {
+    /// The leaves that are full, each with its first item.
+    level: Vec<((u64, T), Node<T>)>,
+    leaf: Leaf<T>,
+    len: usize,
+}
+
+impl<T> Default for Builder<T> {
+    fn default() -> Self {
+        Self { level: Vec::new(), leaf: Leaf::new(), len: 0 }
+    }
+}
+
+impl<T: Clone> Builder<T> {
+    /// The item that came last, with its hint.
+    pub(super) fn last(&self) -> Option<(u64, &T)> {
+        Some((*self.leaf.hints.last()?, self.leaf.items.last()?))
+    }
+
+    /// Takes the next item, which must follow the last one.
+    #[inline]
+    pub(super) fn push(&mut self, hint: u64, item: T) {
+        if self.leaf.is_full() {
+            self.close_leaf();
         }
-        if leaf.len() > 0 {
-            level.push((leaf.first(), Node::Leaf(Arc::new(leaf))));
+        self.leaf.push(hint, item);
+        self.len += 1;
+    }
+
+    fn close_leaf(&mut self) {
+        let full = std::mem::replace(&mut self.leaf, Leaf::new());
+        self.level.push((full.first(), Node::Leaf(Arc::new(full))));
+    }
+
+    /// The tree.
+    pub(super) fn build(mut self) -> Tree<T> {
+        if self.leaf.len() > 0 {
+            self.close_leaf();
         }
+        let Self { mut level, len, .. } = self;
         while level.len() > 1 {
             let mut above = Vec::with_capacity(level.len().div_ceil(FANOUT));
             let mut nodes = level.into_iter();
@@ -359,7 +401,21 @@ impl<T: Clone> Tree<T> {
             level = above;
         }
         let root = level.pop().map_or_else(Node::empty, |(_, root)| root);
-        Self { root, len }
+        Tree { root, len }
+    }
+}
+
+fn drain<T: Clone, E>(
+    node: Node<T>,
+    each: &mut impl FnMut(&T) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    match node {
+        Node::Leaf(leaf) => leaf.items.iter().try_for_each(each),
+        Node::Inner(inner) => {
+            let children = inner.children.clone();
+            drop(inner);
+            children.into_iter().try_for_each(|child| drain(child, each))
+        }
     }
 }
 

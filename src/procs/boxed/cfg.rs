@@ -11,7 +11,7 @@ use rmpv::Value;
 use super::params::{self, type_name};
 use crate::config::LogLevel;
 use crate::db::mvcc::Isolation;
-use crate::instance::Instance;
+use crate::instance::{BYTES_PER_MEGABYTE, Instance};
 use crate::procs::{Args, Context, Values};
 
 /// Sets a value that has been checked.
@@ -118,6 +118,20 @@ const ROWS: &[Row] = &[
         |_, value| at_least(value, 0.0, "the value must not be negative"),
         |instance, value| instance.schedule().change(|rules| rules.wal_size = bytes(value)),
     ),
+    dynamic(
+        "snap_io_rate_limit",
+        "number",
+        |instance| match instance.snapshot_rate_limit() / BYTES_PER_MEGABYTE {
+            0.0 => Value::Nil,
+            megabytes => megabytes.into(),
+        },
+        |_, value| at_least(value, 0.0, "the value must not be negative"),
+        |instance, value| {
+            let megabytes = value.as_f64().unwrap_or_default();
+            instance.set_snapshot_rate_limit(megabytes * BYTES_PER_MEGABYTE);
+        },
+    ),
+    fixed("force_recovery", "boolean", |instance| instance.config().wal.force_recovery.into()),
     dynamic(
         "net_msg_max",
         "number",

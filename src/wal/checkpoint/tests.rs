@@ -131,3 +131,54 @@ fn a_journal_with_a_bad_meta_stops_the_collection() {
     collect_garbage(&disk, dir, dir, 1).expect_err("damage");
     assert_eq!(disk.paths().len(), 4);
 }
+
+#[test]
+fn the_rate_is_kept_and_may_change() {
+    let disk = MemoryDisk::new();
+    let control = Control::default();
+    let write = |lsn: u64, bytes: usize| {
+        let start = Checkpoint::start(&disk, Path::new("d"), INSTANCE, &vclock(lsn), 1.0);
+        let mut snapshot = start.expect("a start").expect("no such snapshot").controlled(&control);
+        let began = std::time::Instant::now();
+        // Bytes that do not shrink.
+        let mut seed = lsn;
+        for _ in 0..bytes / 1000 {
+            let mut tuple = vec![0x91, 0xc5, 0x03, 0xe5];
+            tuple.extend((0..997).map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (seed >> 56) as u8
+            }));
+            snapshot.push(512, 0, &tuple)?;
+        }
+        snapshot.finish().map(|_| began.elapsed().as_secs_f64())
+    };
+    control.set_rate_limit(10e6);
+    let slow = write(1, 3_000_000).expect("a snapshot");
+    assert!((0.2..5.0).contains(&slow), "{slow}");
+    control.set_rate_limit(1.0);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| write(2, 3_000_000));
+        control.set_rate_limit(0.0);
+        writer.join().expect("no panic").expect("a snapshot");
+        control.cancel();
+        assert!(matches!(write(3, 1_000_000), Err(Error::GivenUp(_))));
+    });
+    assert_eq!(disk.paths().len(), 2);
+}
+
+#[test]
+fn a_damaged_snapshot_neither_counts_nor_stands_in_the_way() {
+    let disk = MemoryDisk::new();
+    let paths = [1, 2, 3].map(|lsn| snap(&disk, lsn, 1).expect("a snapshot").expect("a path"));
+    xlog(&disk, 1);
+    let newest = disk.get(&paths[2]).expect("a file");
+    disk.put(&paths[2], &newest[..newest.len() - 1]);
+    let dir = Path::new("d");
+    collect_garbage(&disk, dir, dir, 2).expect("a collection");
+    assert_eq!(disk.paths().len(), 4, "two good ones are kept");
+    snap(&disk, 3, 1).expect("a snapshot").expect("a path");
+    assert_eq!(disk.get(&paths[2]), Some(newest));
+    assert!(disk.paths().contains(&PathBuf::from("d/00000000000000000003.snap.corrupted")));
+    collect_garbage(&disk, dir, dir, 1).expect("a collection");
+    assert!(!disk.paths().contains(&paths[1]));
+}

@@ -8,6 +8,10 @@ use uuid::Uuid;
 use super::super::disk::{DirLock, Disk, Open};
 use super::super::xlog::{END_MARKER, FileType, INPROGRESS, Meta, Reader, signature};
 use super::super::{Damage, Error, Result};
+use super::MaySkip;
+
+/// What is put after the name of a journal that is no longer to be read.
+const CORRUPTED: &str = ".corrupted";
 
 /// What the directories of an instance hold.
 pub struct Scan {
@@ -17,6 +21,10 @@ pub struct Scan {
     pub(super) snapshot: Option<Found>,
     /// All journals, oldest first.
     pub(super) xlogs: Vec<Found>,
+    /// If the recovery is forced: which rows of a snapshot may be lost.
+    pub(super) may_skip: Option<MaySkip>,
+    /// Journals that were passed over.
+    passed_over: Vec<PathBuf>,
 }
 
 /// A file with what recovery needs of its meta.
@@ -50,11 +58,37 @@ impl Scan {
         wal_dir: &Path,
         instance: Option<Uuid>,
     ) -> Result<Self> {
+        Self::of(disk, snap_dir, wal_dir, instance, None)
+    }
+
+    /// The same for a recovery that is forced: journals that would be an error are passed over, and damaged snapshots if there
+    /// is nothing better. `may_skip` tells of a row of a snapshot whether it may be lost, with all that follow: those before
+    /// it may not.
+    ///
+    /// Errors: those of [`Scan::new`] but for journals.
+    pub fn forced(
+        disk: Arc<dyn Disk>,
+        snap_dir: &Path,
+        wal_dir: &Path,
+        instance: Option<Uuid>,
+        may_skip: MaySkip,
+    ) -> Result<Self> {
+        Self::of(disk, snap_dir, wal_dir, instance, Some(may_skip))
+    }
+
+    fn of(
+        disk: Arc<dyn Disk>,
+        snap_dir: &Path,
+        wal_dir: &Path,
+        instance: Option<Uuid>,
+        may_skip: Option<MaySkip>,
+    ) -> Result<Self> {
         for dir in [snap_dir, wal_dir] {
             remove_inprogress(&*disk, dir)?;
         }
         let mut newest_fault = None;
         let mut snapshot: Option<Found> = None;
+        let mut cut = None;
         for path in paths(&*disk, snap_dir, FileType::Snap)?.into_iter().rev() {
             match good_snapshot(&*disk, &path) {
                 Ok(found) => match &snapshot {
@@ -64,17 +98,26 @@ impl Scan {
                 Err(error @ Error::Damaged { .. }) => {
                     tracing::error!("snapshot passed over: {error}");
                     newest_fault.get_or_insert(error);
+                    if may_skip.is_some() && cut.is_none() {
+                        cut = read_meta(&*disk, &path, FileType::Snap).ok();
+                    }
                 }
                 Err(error) => return Err(error),
             }
         }
+        let snapshot = snapshot.or(cut);
         let xlogs = paths(&*disk, wal_dir, FileType::Xlog)?;
         let Some(newest) = &snapshot else {
             return match (newest_fault, xlogs.is_empty()) {
                 (Some(error), _) => Err(error),
-                (None, true) => {
-                    Ok(Self { disk, wal_dir: wal_dir.to_owned(), snapshot, xlogs: Vec::new() })
-                }
+                (None, true) => Ok(Self {
+                    disk,
+                    wal_dir: wal_dir.to_owned(),
+                    snapshot,
+                    xlogs: Vec::new(),
+                    may_skip,
+                    passed_over: Vec::new(),
+                }),
                 (None, false) => Err(Error::NoSnapshot(wal_dir.to_owned())),
             };
         };
@@ -83,13 +126,38 @@ impl Scan {
         {
             return Err(Error::ConfiguredInstance { expected, found: newest.instance });
         }
-        let read = |path: PathBuf| {
-            let found = read_meta(&*disk, &path, FileType::Xlog)?;
+        let read = |path: &Path| {
+            let found = read_meta(&*disk, path, FileType::Xlog)?;
             same_instance(&found, newest.instance)?;
             Ok(found)
         };
-        let xlogs = xlogs.into_iter().map(read).collect::<Result<Vec<_>>>()?;
-        Ok(Self { disk, wal_dir: wal_dir.to_owned(), snapshot, xlogs })
+        let (mut found, mut passed_over) = (Vec::new(), Vec::new());
+        for path in xlogs {
+            match read(&path) {
+                Ok(xlog) => found.push(xlog),
+                Err(error @ (Error::Damaged { .. } | Error::Instance { .. }))
+                    if may_skip.is_some() =>
+                {
+                    tracing::error!("journal passed over: {error}");
+                    passed_over.push(path);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let wal_dir = wal_dir.to_owned();
+        Ok(Self { disk, wal_dir, snapshot, xlogs: found, may_skip, passed_over })
+    }
+
+    /// Gives journals that were passed over other names, if their own are still to be used by new ones: those from
+    /// `signature` on.
+    pub(super) fn set_aside(&self, from: u64) -> Result<()> {
+        for path in &self.passed_over {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if signature(name, FileType::Xlog).is_some_and(|signature| signature >= from) {
+                put_aside(&*self.disk, path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether there is nothing to recover: the instance is new and has to be bootstrapped.
@@ -131,8 +199,16 @@ pub(in super::super) fn read_meta(
     Ok(Found { path: path.to_owned(), instance, vclock, prev_vclock })
 }
 
+/// Gives a file that cannot be read another name, under which nobody looks for it.
+pub(in super::super) fn put_aside(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let aside = path.with_file_name(format!("{name}{CORRUPTED}"));
+    tracing::warn!("renaming '{}' to '{}'", path.display(), aside.display());
+    disk.rename(path, &aside).map_err(Error::io("rename", path))
+}
+
 /// The meta of a snapshot that has its end marker.
-fn good_snapshot(disk: &dyn Disk, path: &Path) -> Result<Found> {
+pub(in super::super) fn good_snapshot(disk: &dyn Disk, path: &Path) -> Result<Found> {
     let found = read_meta(disk, path, FileType::Snap)?;
     let mut tail = [0; END_MARKER.len()];
     let file = disk.open(path, Open::Read).map_err(Error::io("open", path))?;

@@ -1,29 +1,26 @@
 //! Rows to whole transactions.
 
-use std::ops::Range;
-
-use lycosa_proto::xrow::Header;
-
 use super::super::Damage;
 use super::super::xlog::Row;
-
-/// Memory that is kept from one transaction to the next.
-const IDLE_BYTES_MAX: usize = 1 << 20;
+use super::ahead::{Batch, Placed};
 
 /// A transaction of a journal.
 #[derive(Debug, Clone, Copy)]
 pub struct Transaction<'a> {
-    rows: &'a [(Header, Range<usize>)],
+    rows: &'a [Placed],
     bodies: &'a [u8],
 }
 
 impl<'a> Transaction<'a> {
+    /// The transaction of these rows of a batch.
+    pub(super) fn new(rows: &'a [Placed], batch: &'a Batch) -> Self {
+        Self { rows, bodies: &batch.bytes }
+    }
+
     /// The rows, in the order of the file.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'a>> + use<'a> {
         let bodies = self.bodies;
-        self.rows
-            .iter()
-            .map(move |(header, body)| Row { header: *header, body: &bodies[body.clone()] })
+        self.rows.iter().map(move |row| Row { header: row.header, body: &bodies[row.body.clone()] })
     }
 
     /// The number of rows.
@@ -37,55 +34,43 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// Gathers rows until their transaction is whole.
-///
-/// A transaction is rows of equal TSN up to one with the commit flag; rows that are not new count for that, but are not
-/// part of what is delivered.
-#[derive(Default)]
-pub(super) struct Assembler {
-    /// The TSN of the open transaction.
-    tsn: Option<u64>,
-    rows: Vec<(Header, Range<usize>)>,
-    bodies: Vec<u8>,
+/// Rows that belong together.
+#[derive(Debug)]
+pub(super) struct Piece<'a> {
+    /// At least one row.
+    pub(super) rows: &'a [Placed],
+    /// What is wrong with them as a transaction, and at which offset; None if they are one.
+    pub(super) fault: Option<(Damage, u64)>,
 }
 
-impl Assembler {
-    /// Adds a row; true if the transaction is whole with it.
-    pub(super) fn push(&mut self, row: &Row<'_>, is_new: bool) -> Result<bool, Damage> {
-        let tsn = *self.tsn.get_or_insert(row.header.tsn);
-        if tsn != row.header.tsn {
-            return Err(Damage::TransactionInterrupted);
+/// Takes the next transaction, or what is left of one, off the front of rows.
+///
+/// A transaction is rows of equal TSN up to one with the commit flag. One that another interrupts, that the end of the file
+/// or damage cuts, or whose first rows were lost in damage is not whole.
+pub(super) fn next_piece<'a>(rows: &mut &'a [Placed]) -> Option<Piece<'a>> {
+    let first = rows.first()?;
+    let tsn = first.header.tsn;
+    // Rows of local spaces do not tell where their transaction begins.
+    let is_headless =
+        first.is_after_damage && first.header.replica_id != 0 && tsn != first.header.lsn;
+    let mut fault = is_headless.then_some((Damage::TransactionUnfinished, first.offset));
+    let mut count = 0;
+    loop {
+        let Some(row) = rows.get(count) else {
+            let last = rows.last().map_or(0, |row| row.offset);
+            fault = Some((Damage::TransactionUnfinished, last));
+            break;
+        };
+        if row.header.tsn != tsn || (count > 0 && row.is_after_damage) {
+            fault = Some((Damage::TransactionInterrupted, row.offset));
+            break;
         }
-        if is_new {
-            let start = self.bodies.len();
-            self.bodies.extend_from_slice(row.body);
-            self.rows.push((row.header, start..self.bodies.len()));
-        }
+        count += 1;
         if row.header.is_commit {
-            self.tsn = None;
+            break;
         }
-        Ok(row.header.is_commit)
     }
-
-    /// Whether a transaction has begun that is not whole.
-    pub(super) fn is_open(&self) -> bool {
-        self.tsn.is_some()
-    }
-
-    /// The transaction that is whole.
-    pub(super) fn transaction(&self) -> Transaction<'_> {
-        Transaction { rows: &self.rows, bodies: &self.bodies }
-    }
-
-    /// Headers of its rows.
-    pub(super) fn headers(&self) -> impl Iterator<Item = &Header> {
-        self.rows.iter().map(|(header, _)| header)
-    }
-
-    /// Makes room for the next one.
-    pub(super) fn clear(&mut self) {
-        self.rows.clear();
-        self.bodies.clear();
-        self.bodies.shrink_to(IDLE_BYTES_MAX);
-    }
+    let (piece, rest) = rows.split_at(count);
+    *rows = rest;
+    Some(Piece { rows: piece, fault })
 }
