@@ -59,7 +59,8 @@ impl Loader {
         db.postpones_builds = true;
         if !schema::is_system(space_id) {
             let space = db.space(space_id)?;
-            if space.def.engine == Engine::Memtx && space.is_empty() {
+            let is_alone = space.indexes().iter().skip(1).all(Index::is_disabled);
+            if space.def.engine == Engine::Memtx && space.is_empty() && is_alone {
                 let current = self.current.insert(Current {
                     def: space.def.clone(),
                     format: space.format.clone(),
