@@ -62,6 +62,15 @@ pub enum StartError {
     Files(wal::Error),
     /// The rows of a fresh database, or the configured users, were refused.
     Schema(lycosa_proto::error::Error),
+    /// The data does not fit into `memtx.memory`.
+    Memory {
+        /// The option, bytes.
+        max: usize,
+        /// What the data takes, bytes.
+        needed: usize,
+        /// It takes more: the rest was not read.
+        is_more: bool,
+    },
 }
 
 impl std::fmt::Display for StartError {
@@ -75,6 +84,10 @@ impl std::fmt::Display for StartError {
             }
             Self::Files(error) => error.fmt(f),
             Self::Schema(error) => write!(f, "{error}"),
+            Self::Memory { max, needed, is_more } => {
+                let more = if *is_more { "more than " } else { "" };
+                write!(f, "memtx.memory is {max} bytes, but the data takes {more}{needed} bytes")
+            }
         }
     }
 }
@@ -153,11 +166,17 @@ impl Instance {
             false => Scan::new(disk.clone(), dirs.0, dirs.1, known)?,
             true => Scan::forced(disk.clone(), dirs.0, dirs.1, known, recover::may_skip)?,
         };
-        let (uuid, position) = if scan.is_empty() {
-            bootstrap_files(config, &*disk, &mut db)?
+        db.memory().set_max(usize::try_from(config.memtx.memory).unwrap_or(usize::MAX));
+        let opened = if scan.is_empty() {
+            bootstrap_files(config, &*disk, &mut db)
         } else {
-            recover::run(scan, is_forced, &mut db)?
+            recover::run(scan, is_forced, &mut db)
         };
+        let (max, needed) = (db.memory().max(), db.memory().used());
+        if needed > max {
+            return Err(StartError::Memory { max, needed, is_more: opened.is_err() });
+        }
+        let (uuid, position) = opened?;
         let options = Options {
             mode: match config.wal.mode {
                 WalMode::None => Mode::None,
@@ -267,6 +286,16 @@ impl Instance {
             true => tracing::info!("box switched to read-only - box.cfg.read_only is true"),
             false => tracing::info!("box switched to rw"),
         }
+    }
+
+    /// Memory for tuples and indexes, bytes (`memtx.memory`).
+    pub fn memtx_memory(&self) -> u64 {
+        self.read().memory().max() as u64
+    }
+
+    /// Changes the memory for tuples and indexes.
+    pub fn set_memtx_memory(&self, bytes: u64) {
+        self.read().memory().set_max(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
 
     /// Changes how many bytes of rows may wait for the journal; 0 is no limit.

@@ -140,7 +140,7 @@ fn keys(
         collator,
     }]);
     let arrays: Vec<Vec<u8>> = values.iter().map(|value| [&[0x91], *value].concat()).collect();
-    let tuples: Vec<Tuple> = arrays.iter().map(|array| Tuple::new(array)).collect();
+    let tuples: Vec<Tuple> = arrays.iter().map(|array| Tuple::probe(array)).collect();
     let hints: Vec<u64> = tuples.iter().map(|tuple| key_def.hint(tuple)).collect();
     let with_hints =
         |a: usize, b: usize| key_def.compare(&tuples[a], hints[a], &tuples[b], hints[b]);

@@ -97,7 +97,7 @@ options! {
 
     /// The in-memory engine.
     struct Memtx {
-        /// Memory for tuples. Read for the sake of Tarantool's configuration files; not enforced yet.
+        /// Memory for tuples and indexes. A write beyond it is refused; what removes tuples goes on. `box.cfg` can raise it.
         memory: u64 = "268435456" [33554432 to 9223372036854775807 "bytes"], hostile "33554432";
         /// Greatest size of a tuple.
         max_tuple_size: u64 = "1048576" [64 to 2147483648 "bytes"], hostile "64";

@@ -22,16 +22,36 @@ use lycosa_proto::error::{Error, Result};
 
 use super::database::Database;
 use super::index::Index;
+use super::memory::{AccountId, Room};
 use super::space::Space;
 use super::tuple::Tuple;
 
 /// Tuples up to which a statement builds at once.
 pub const TUPLES_MAX: usize = 4096;
-/// Tuples between two looks at whether anybody still waits.
+/// Tuples between two looks at whether anybody still waits and memory is left.
 const SLICE: usize = 1024;
+/// Bytes that Tarantool's indexes grow by, which an error names.
+const EXTENT_BYTES: usize = 16 << 10;
 
 /// What was there, what is there now.
 pub(super) type Change = (Option<Tuple>, Option<Tuple>);
+
+/// What the nodes of a build are charged to, and how much that may come to.
+#[derive(Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) account: AccountId,
+    pub(super) room: Room,
+}
+
+impl Claim {
+    /// Checks that what was built so far may stay.
+    ///
+    /// # Errors
+    /// MEMORY_ISSUE.
+    fn check(self) -> Result<()> {
+        self.account.admit(self.room, EXTENT_BYTES, "mempool", "new slab")
+    }
+}
 
 /// Indexes to be filled and a format to be checked.
 pub struct Build {
@@ -41,30 +61,34 @@ pub struct Build {
     changed: Space,
     /// Ids of the indexes to fill.
     index_ids: Vec<u32>,
+    claim: Claim,
     /// Nobody waits any more.
     is_cancelled: Arc<AtomicBool>,
 }
 
 impl Build {
     /// Over `view`, of the indexes `index_ids` of `changed`.
-    pub(super) fn new(view: Space, changed: Space, index_ids: Vec<u32>) -> Self {
-        Self { view, changed, index_ids, is_cancelled: Arc::default() }
+    pub(super) fn new(view: Space, changed: Space, index_ids: Vec<u32>, claim: Claim) -> Self {
+        Self { view, changed, index_ids, claim, is_cancelled: Arc::default() }
     }
 
     /// Walks all tuples.
     ///
     /// # Errors
-    /// The first tuple's that does not fit: of the format, or TUPLE_FOUND. ALTER_SPACE when cancelled.
+    /// The first tuple's that does not fit: of the format, or TUPLE_FOUND. ALTER_SPACE when cancelled. MEMORY_ISSUE.
     pub fn run(&mut self) -> Result<()> {
         let view = self.view.clone();
         let Ok(primary) = view.primary() else { return Ok(()) };
         for (no, tuple) in primary.iter().enumerate() {
-            if no % SLICE == 0 && self.is_cancelled.load(Ordering::Relaxed) {
-                return Err(concurrently_modified(&view));
+            if no % SLICE == 0 {
+                if self.is_cancelled.load(Ordering::Relaxed) {
+                    return Err(concurrently_modified(&view));
+                }
+                self.claim.check()?;
             }
             self.change(None, Some(tuple))?;
         }
-        Ok(())
+        self.claim.check()
     }
 
     /// Takes over changes that were made since the view was taken, or since the last call.
@@ -75,7 +99,7 @@ impl Build {
         for (old, new) in changes {
             self.change(old.as_ref(), new.as_ref())?;
         }
-        Ok(())
+        self.claim.check()
     }
 
     fn change(&mut self, old: Option<&Tuple>, new: Option<&Tuple>) -> Result<()> {
@@ -218,13 +242,14 @@ pub(super) fn build(
     space: &Space,
     changed: &mut Space,
     index_ids: Vec<u32>,
+    claim: Claim,
 ) -> Result<()> {
     let build = match std::mem::take(plan) {
         Plan::Built(build) if build.is_for(space, &index_ids) => build,
         Plan::Built(_) => return Err(concurrently_modified(space)),
         was => {
             *plan = was;
-            let mut build = Box::new(Build::new(space.clone(), changed.clone(), index_ids));
+            let mut build = Box::new(Build::new(space.clone(), changed.clone(), index_ids, claim));
             if matches!(plan, Plan::MayPostpone) && space.len() > TUPLES_MAX {
                 *plan = Plan::Postponed(build);
                 return Err(concurrently_modified(space));

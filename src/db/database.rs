@@ -18,6 +18,7 @@ use super::constraint::{self, References};
 use super::index::Index;
 use super::journal::{Journal, Ticket, Vclock};
 use super::key_def::Key;
+use super::memory::Account;
 use super::mvcc::{self, Manager, Within};
 use super::schema;
 use super::schema::space_def::SpaceDef;
@@ -72,6 +73,8 @@ impl OwnLsn {
 
 /// All data and schema of an instance.
 pub struct Database {
+    /// What its tuples and indexes take.
+    pub(super) account: Account,
     pub(super) spaces: Spaces,
     pub(super) access: Access,
     /// What index parts may name.
@@ -125,8 +128,10 @@ impl Default for Database {
 impl Database {
     /// An empty database: nothing but the stubs of the system spaces, ready for bootstrap or recovery.
     pub fn new() -> Self {
+        let account = Account::open();
         Self {
-            spaces: schema::stubs(),
+            spaces: schema::stubs(account.id()),
+            account,
             access: Access::default(),
             collations: Collations::default(),
             schema_version: SCHEMA_VERSION_FIRST,
@@ -153,6 +158,12 @@ impl Database {
     /// Connects the journal: from now on commits are logged.
     pub fn set_journal(&mut self, journal: Arc<dyn Journal>) {
         self.journal = Some(journal);
+    }
+
+    /// What its tuples and indexes take, and the limit for it.
+    #[inline]
+    pub fn memory(&self) -> &Account {
+        &self.account
     }
 
     /// The current schema version.
@@ -343,6 +354,12 @@ impl Database {
     /// Begins a transaction of a user. `now` is the time in seconds since the epoch that its rows carry.
     #[inline]
     pub fn begin(&mut self, uid: u32, now: f64) -> Txn<'_> {
+        if self.account.is_nearly_full(self.tuple_bytes_max)
+            && let Some(journal) = &self.journal
+        {
+            // So that what was removed makes room.
+            self.forget_settled(journal.settled());
+        }
         Txn::new(self, uid, now, Origin::Request)
     }
 

@@ -19,11 +19,12 @@ use super::blame;
 use super::database::Database;
 use super::format::Format;
 use super::index::{Filling, Index};
+use super::memory::{AccountId, Room};
 use super::schema;
 use super::schema::space_def::{Engine, SpaceDef};
 use super::space::{Mode, Space};
 use super::tuple::Tuple;
-use super::txn::check_size;
+use super::txn::{admit_tuple, check_size};
 
 /// Puts the rows of a snapshot where they belong.
 #[derive(Default)]
@@ -37,6 +38,7 @@ struct Current {
     def: Arc<SpaceDef>,
     format: Arc<Format>,
     primary: Filling,
+    account: AccountId,
 }
 
 impl Loader {
@@ -64,7 +66,8 @@ impl Loader {
                 let current = self.current.insert(Current {
                     def: space.def.clone(),
                     format: space.format.clone(),
-                    primary: Filling::new(space.primary()?.clone()),
+                    primary: Filling::new(space.primary()?.clone(), db.account.id()),
+                    account: db.account.id(),
                 });
                 return current.push(db.tuple_bytes_max, data);
             }
@@ -101,8 +104,19 @@ impl Current {
         let in_space = |error| blame::in_space(error, &self.def);
         self.format.check(data, &self.def).map_err(in_space)?;
         check_size(data.len(), tuple_bytes_max).map_err(in_space)?;
-        self.primary.push(&Tuple::new(data))
+        self.primary.push(&make_tuple(self.account, data).map_err(in_space)?)
     }
+}
+
+/// A tuple of a file.
+///
+/// # Errors
+/// MEMORY_ISSUE.
+#[inline]
+fn make_tuple(account: AccountId, data: &[u8]) -> Result<Tuple> {
+    let tuple = Tuple::new(data, account);
+    admit_tuple(account, Room::Recovery, &tuple)?;
+    Ok(tuple)
 }
 
 impl Database {
@@ -123,7 +137,8 @@ impl Database {
         let in_space = |error| blame::in_space(error, &space.def);
         space.format.check(data, &space.def).map_err(in_space)?;
         check_size(data.len(), tuple_bytes_max).map_err(in_space)?;
-        space.put(&Tuple::new(data), mode)?;
+        let tuple = make_tuple(self.account.id(), data).map_err(in_space)?;
+        space.put(&tuple, mode)?;
         Ok(true)
     }
 }
@@ -134,6 +149,8 @@ pub struct Unbuilt {
     space: Space,
     /// The index, empty.
     index: Index,
+    /// What it is charged to.
+    account: AccountId,
 }
 
 impl Unbuilt {
@@ -157,7 +174,7 @@ impl Unbuilt {
     /// # Errors
     /// TUPLE_FOUND; those of [`Index::check_tuple`].
     pub fn build(self) -> Result<Built> {
-        let mut filling = Filling::new(self.index);
+        let mut filling = Filling::new(self.index, self.account);
         for tuple in self.space.tuples() {
             filling.push(tuple)?;
         }
@@ -186,8 +203,9 @@ impl Database {
         for space in self.spaces.values() {
             let is_unbuilt = |index: &&Index| index.is_disabled() && index.def.func_id == 0;
             for index in space.indexes().iter().filter(is_unbuilt) {
-                let index = Index::new(index.def.clone(), Some(&space.primary()?.def.key_def));
-                unbuilt.push(Unbuilt { space: space.clone(), index });
+                let (primary, account) = (&space.primary()?.def.key_def, self.account.id());
+                let index = Index::new(index.def.clone(), Some(primary), account);
+                unbuilt.push(Unbuilt { space: space.clone(), index, account });
             }
         }
         unbuilt.sort_by_key(|unbuilt| std::cmp::Reverse(unbuilt.len()));

@@ -3,6 +3,7 @@
 //! A synchronous library that knows no socket, file, clock or thread: whoever calls it brings the time and the lock.
 //! Modules in reading order:
 //!
+//! - [`memory`]: what all of it takes, and the limit.
 //! - [`mod@tuple`], [`field_type`], [`compare`], [`collation`], [`hint`], [`text_hint`], `packed_hint`, [`json_path`],
 //!   [`key_def`], [`mod@format`], [`update`]: data and its comparison.
 //! - [`index`]: kinds of indexes, read views, iterators, positions.
@@ -29,6 +30,7 @@ pub mod journal;
 pub mod json_path;
 pub mod key_def;
 pub mod load;
+pub mod memory;
 pub mod mvcc;
 pub mod nullable_action;
 mod packed_hint;

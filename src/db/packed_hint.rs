@@ -170,7 +170,7 @@ mod tests {
         write_array(&mut array, 2);
         write_str(&mut array, text);
         write_uint(&mut array, number);
-        Tuple::new(&array)
+        Tuple::probe(&array)
     }
 
     #[test]

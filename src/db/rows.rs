@@ -314,7 +314,7 @@ mod tests {
     }
 
     fn tuple<T: Serialize>(value: &T) -> Tuple {
-        Tuple::new(&encode(value).expect("a value"))
+        Tuple::probe(&encode(value).expect("a value"))
     }
 
     #[test]

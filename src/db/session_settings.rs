@@ -14,6 +14,7 @@ use super::blame;
 use super::database::Database;
 use super::index::Index;
 use super::key_def::Key;
+use super::memory::AccountId;
 use super::schema::space_id::SESSION_SETTINGS;
 use super::select::{Select, give};
 use super::space::Space;
@@ -70,7 +71,7 @@ impl SessionSettings {
             Value::Bool(value) => write_bool(&mut row, value),
             Value::Engine(name) => write_str(&mut row, name),
         }
-        Tuple::new(&row)
+        Tuple::probe(&row)
     }
 
     /// Gives the rows that a user selects to `each`, in order. Returns how many there were.
@@ -91,7 +92,7 @@ impl SessionSettings {
         let key = Key::from_array(select.key);
         own.check_select(kind, &key, &space.def.name, space.def.engine.name())
             .map_err(|error| blame::search_key(error, select.key, own, &space.def))?;
-        let mut rows = Index::new(own.def.clone(), None);
+        let mut rows = Index::new(own.def.clone(), None, AccountId::NOBODY);
         (0..DEFAULTS.len()).for_each(|at| drop(rows.replace(&self.row(at))));
         Ok(give(rows.select(kind, key), select, each))
     }
@@ -142,7 +143,7 @@ fn changed(
     let data = updated.data;
     (space.format.check(&data, &space.def))
         .map_err(|error| blame::in_index(error, index, &space.def))?;
-    let new = Tuple::new(&data);
+    let new = Tuple::probe(&data);
     if !index.is_same_key(old, &new) {
         let (name, id) = (&*space.def.name, space.def.id);
         return Err(err!(CANT_UPDATE_PRIMARY_KEY, name, id, old.data(), new.data()));

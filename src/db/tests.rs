@@ -7,6 +7,7 @@ mod definitions;
 mod journaled;
 mod kinds;
 mod load;
+mod memory;
 mod multikey;
 mod paging;
 mod paths;

@@ -1,35 +1,61 @@
 //! A tuple: MsgPack as the client sent it, shared behind one word.
 //!
-//! Nothing outside this file knows the layout. It is a `triomphe::ThinArc`: reference count, length and bytes in one
-//! allocation, so an index entry is a hint and one pointer. Fields are found by walking; which fields are walked often,
-//! and whether offsets would pay, is docs/decisions/0002-tuple-layout.md.
+//! Nothing outside this file knows the layout. It is a [`ThinBytes`]: reference count, length, the account of the database
+//! and the bytes in one allocation, so an index entry is a hint and one pointer. Fields are found by walking; which fields are
+//! walked often, and whether offsets would pay, is docs/decisions/0002-tuple-layout.md.
 
 use lycosa_proto::msgpack;
-use triomphe::ThinArc;
+use lycosa_thin::{Owner, ThinBytes};
+
+use super::memory::{AccountId, block_bytes};
+
+/// The account of the database that a tuple is of.
+#[derive(Clone, Copy)]
+struct Charged(AccountId);
+
+impl Owner for Charged {
+    #[inline]
+    fn released(self, len: usize) {
+        self.0.remove_tuple(Tuple::block_bytes(len));
+    }
+}
 
 /// A MsgPack array, well-formed for as long as it lives.
 #[derive(Clone)]
-pub struct Tuple(ThinArc<(), u8>);
+pub struct Tuple(ThinBytes<Charged>);
 
 impl Tuple {
-    /// Bytes before the data: the reference count and the length.
-    pub const HEADER_BYTES: usize = 2 * size_of::<usize>();
+    /// Bytes before the data: the reference count, the length and the account.
+    pub const HEADER_BYTES: usize = ThinBytes::<Charged>::HEADER_BYTES;
 
-    /// Copies `data`, one well-formed MsgPack array.
-    pub fn new(data: &[u8]) -> Self {
+    /// Bytes of the block of a tuple with so many bytes of data.
+    #[inline]
+    const fn block_bytes(len: usize) -> usize {
+        block_bytes(Self::HEADER_BYTES + len)
+    }
+
+    /// Copies `data`, one well-formed MsgPack array. The memory is charged to `account`.
+    #[inline]
+    pub fn new(data: &[u8], account: AccountId) -> Self {
         debug_assert!(msgpack::check_all(data).is_ok());
-        Self(ThinArc::from_header_and_slice((), data))
+        account.add_tuple(Self::block_bytes(data.len()));
+        Self(ThinBytes::new(data, Charged(account)))
+    }
+
+    /// A tuple to look something up with: charged to nobody.
+    pub fn probe(data: &[u8]) -> Self {
+        Self::new(data, AccountId::NOBODY)
     }
 
     /// The MsgPack.
     #[inline]
     pub fn data(&self) -> &[u8] {
-        &self.0.slice
+        &self.0
     }
 
-    /// Bytes of memory that the tuple takes: its data, and its length and reference count before it.
+    /// Bytes of memory that the tuple takes: the block with its data and what stands before it.
     pub fn memory(&self) -> usize {
-        (Self::HEADER_BYTES + self.data().len()).next_multiple_of(size_of::<usize>())
+        Self::block_bytes(self.data().len())
     }
 
     /// The number of fields.

@@ -23,10 +23,11 @@ use lycosa_proto::xrow::GROUP_LOCAL;
 
 use super::access::Privilege;
 use super::blame;
-use super::build::{self, Build, Plan};
+use super::build::{self, Build, Claim, Plan};
 use super::constraint;
 use super::database::Database;
 use super::key_def::Key;
+use super::memory::{AccountId, Room};
 use super::schema;
 use super::schema::space_def::Engine;
 use super::schema::space_id;
@@ -138,6 +139,16 @@ impl Drop for Txn<'_> {
 
 /// Bytes that a tuple takes beyond its data, as Tarantool 3.9 counts them for its limit.
 const TUPLE_OVERHEAD_BYTES: usize = 10;
+
+/// Checks that there is memory for a tuple that was made.
+///
+/// # Errors
+/// MEMORY_ISSUE.
+#[inline]
+pub(super) fn admit_tuple(account: AccountId, room: Room, tuple: &Tuple) -> Result<()> {
+    let bytes = tuple.data().len() + TUPLE_OVERHEAD_BYTES;
+    account.admit(room, bytes, "slab allocator", "memtx_tuple")
+}
 
 /// Checks that a tuple of so many bytes may be.
 ///
@@ -290,7 +301,37 @@ impl<'db> Txn<'db> {
     fn check_tuple(&self, space: &Space, data: &[u8]) -> Result<Tuple> {
         self.check_format(space, data)?;
         self.check_size(data.len())?;
-        Ok(Tuple::new(data))
+        let tuple = self.allocate(data);
+        self.admit(space.def.id, &tuple)?;
+        Ok(tuple)
+    }
+
+    /// Makes a tuple that may be stored once it is admitted.
+    #[inline]
+    fn allocate(&self, data: &[u8]) -> Tuple {
+        Tuple::new(data, self.db.memory().id())
+    }
+
+    /// Checks that there is memory for a tuple that was made. Whoever gives memory back with a row of `_truncate` gets what
+    /// that row needs.
+    ///
+    /// # Errors
+    /// MEMORY_ISSUE.
+    #[inline]
+    fn admit(&self, space_id: u32, tuple: &Tuple) -> Result<()> {
+        if space_id == space_id::TRUNCATE {
+            return Ok(());
+        }
+        admit_tuple(self.db.memory().id(), self.room(), tuple)
+    }
+
+    /// How much memory it may take.
+    #[inline]
+    fn room(&self) -> Room {
+        match self.origin {
+            Origin::Request => Room::Limited,
+            Origin::Recovery => Room::Recovery,
+        }
     }
 
     /// Checks a tuple against format and constraints.
@@ -488,14 +529,16 @@ impl<'db> Txn<'db> {
         let wrong_ops = |error: Error| in_space(error.with("ops", ops));
         self.check_format(space, data).map_err(in_space)?;
         let primary = space.primary()?;
-        let insert = Tuple::new(data);
+        let insert = self.allocate(data);
         let update = Update::decode(ops, space, index_base).map_err(wrong_ops)?;
         match primary.find(&insert) {
             None => {
                 self.check_size(data.len()).map_err(in_space)?;
+                self.admit(space_id, &insert).map_err(in_space)?;
                 self.store(space_id, &insert, Mode::Insert)?;
             }
             Some(old) => {
+                drop(insert);
                 let updated = update
                     .apply(old.data(), space, true, self.db.tuple_bytes_max)
                     .map_err(wrong_ops)?;
@@ -601,7 +644,8 @@ impl<'db> Txn<'db> {
                 return Ok(());
             }
         }
-        build::build(&mut self.plan, space, changed, index_ids)
+        let claim = Claim { account: self.db.memory().id(), room: self.room() };
+        build::build(&mut self.plan, space, changed, index_ids, claim)
     }
 
     /// Checks that no build of a space goes on beside this transaction.

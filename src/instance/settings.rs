@@ -25,8 +25,6 @@ pub struct TxnDefaults {
 pub struct Settings {
     /// `snapshot.count`.
     checkpoint_count: AtomicU64,
-    /// `memtx.memory`, bytes.
-    memtx_memory: AtomicU64,
     /// `iproto.net_msg_max`.
     net_msg_max: AtomicUsize,
     /// `iproto.readahead`, bytes.
@@ -52,7 +50,6 @@ impl Settings {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             checkpoint_count: AtomicU64::new(config.snapshot.count),
-            memtx_memory: AtomicU64::new(config.memtx.memory),
             net_msg_max: AtomicUsize::new(to_usize(config.iproto.net_msg_max)),
             readahead: AtomicUsize::new(to_usize(config.iproto.readahead)),
             wal_queue_max_size: AtomicU64::new(config.wal.queue_max_size),
@@ -78,16 +75,6 @@ impl Settings {
     /// Changes the number of snapshots to keep; counts from the next one on.
     pub fn set_checkpoint_count(&self, count: u64) {
         self.checkpoint_count.store(count, Ordering::Relaxed);
-    }
-
-    /// Memory for tuples, bytes.
-    pub fn memtx_memory(&self) -> u64 {
-        self.memtx_memory.load(Ordering::Relaxed)
-    }
-
-    /// Changes the memory for tuples, bytes.
-    pub fn set_memtx_memory(&self, bytes: u64) {
-        self.memtx_memory.store(bytes, Ordering::Relaxed);
     }
 
     /// Requests of one connection that may be in work at once.

@@ -220,7 +220,7 @@ fn part_and_values() -> impl Strategy<Value = (Part, [Tuple; 3])> {
                 let mut array = Vec::new();
                 write_array(&mut array, 1);
                 array.extend_from_slice(&value);
-                Tuple::new(&array)
+                Tuple::probe(&array)
             });
             let part = part(field_type, is_desc, is_collated);
             (Just(part), [tuple.clone(), tuple.clone(), tuple])
@@ -263,7 +263,7 @@ proptest! {
             let mut array = Vec::new();
             write_array(&mut array, pairs.len());
             pairs.iter().for_each(|(_, values)| array.extend_from_slice(&values[side]));
-            Tuple::new(&array)
+            Tuple::probe(&array)
         });
         let primary = KeyDef::new(parts[own..].to_vec());
         let key_def = KeyDef::new(parts[..own].to_vec()).merge(&primary, is_unique);
@@ -331,7 +331,7 @@ proptest! {
             }
         }
         let key_def = KeyDef::new(vec![part(FieldType::Number, false, false)]);
-        let tuple = |number: &Vec<u8>| Tuple::new(&[&[0x91], &number[..]].concat());
+        let tuple = |number: &Vec<u8>| Tuple::probe(&[&[0x91], &number[..]].concat());
         let tuples: Vec<Tuple> = numbers.iter().map(tuple).collect();
         let pairs = tuples.iter().flat_map(|left| tuples.iter().map(move |right| (left, right)));
         for (left, right) in pairs {

@@ -14,6 +14,7 @@ use super::multikey::{Item, items};
 use super::ordered::{Entry, Order, Ordered};
 use super::tree::{Builder, Tree};
 use super::{Entries, Index};
+use crate::db::memory::AccountId;
 use crate::db::tuple::Tuple;
 
 /// Two tuples of the same key: the one that is in the index, and the other.
@@ -24,6 +25,7 @@ pub struct Filling {
     /// The index; empty until the end, unless its kind takes tuples one by one.
     index: Index,
     pairs: Pairs,
+    account: AccountId,
 }
 
 /// What has come, by the kind of the index.
@@ -48,8 +50,8 @@ fn compare<E: Entry>(order: &Order, left: &(u64, E), right: &(u64, E)) -> Orderi
 }
 
 impl<E: Entry> Run<E> {
-    fn new() -> Self {
-        Self::Sorted(Builder::default())
+    fn new(account: AccountId) -> Self {
+        Self::Sorted(Builder::new(account))
     }
 
     #[inline]
@@ -62,7 +64,8 @@ impl<E: Entry> Run<E> {
                 if is_next {
                     return builder.push(hint, entry);
                 }
-                let tree = std::mem::take(builder).build();
+                let account = builder.account();
+                let tree = std::mem::replace(builder, Builder::new(account)).build();
                 let mut pairs = Vec::with_capacity(2 * tree.len());
                 let mut cursor = tree.first();
                 while let Some((hint, entry)) = cursor.step() {
@@ -76,14 +79,14 @@ impl<E: Entry> Run<E> {
     }
 
     /// The tree of all entries. Of entries with the same key of one tuple the last one stays.
-    fn build(self, order: &Order) -> std::result::Result<Tree<E>, Duplicate> {
+    fn build(self, order: &Order, account: AccountId) -> std::result::Result<Tree<E>, Duplicate> {
         let mut pairs = match self {
             Self::Sorted(builder) => return Ok(builder.build()),
             Self::Unsorted(pairs) => pairs,
         };
         // Of equal entries the one that has come last is the last one.
         pairs.sort_by(|left, right| compare(order, left, right));
-        let mut builder = Builder::default();
+        let mut builder = Builder::new(account);
         let mut pairs = pairs.into_iter().peekable();
         while let Some(pair) = pairs.next() {
             if let Some(next) = pairs.peek()
@@ -102,14 +105,14 @@ impl<E: Entry> Run<E> {
 }
 
 impl Filling {
-    /// Begins to fill an index, which is empty.
-    pub fn new(index: Index) -> Self {
+    /// Begins to fill an index, which is empty. Its nodes are charged to `account`.
+    pub fn new(index: Index, account: AccountId) -> Self {
         let pairs = match &index.entries {
-            Entries::Ordered(_) => Pairs::Tuples(Run::new()),
-            Entries::Multikey(_) => Pairs::Items(Run::new()),
+            Entries::Ordered(_) => Pairs::Tuples(Run::new(account)),
+            Entries::Multikey(_) => Pairs::Items(Run::new(account)),
             Entries::Rtree(_) | Entries::Bitset(_) | Entries::Disabled => Pairs::None,
         };
-        Self { index, pairs }
+        Self { index, pairs, account }
     }
 
     /// Adds a tuple.
@@ -142,8 +145,8 @@ impl Filling {
     /// Two tuples that have the same key where they must not.
     pub fn finish(mut self) -> std::result::Result<Index, (Index, Duplicate)> {
         let done = match (&mut self.index.entries, self.pairs) {
-            (Entries::Ordered(ordered), Pairs::Tuples(run)) => ordered.fill(run),
-            (Entries::Multikey(multikey), Pairs::Items(run)) => multikey.fill(run),
+            (Entries::Ordered(ordered), Pairs::Tuples(run)) => ordered.fill(run, self.account),
+            (Entries::Multikey(multikey), Pairs::Items(run)) => multikey.fill(run, self.account),
             _ => Ok(()),
         };
         match done {
@@ -154,8 +157,8 @@ impl Filling {
 }
 
 impl<E: Entry> Ordered<E> {
-    fn fill(&mut self, run: Run<E>) -> std::result::Result<(), Duplicate> {
-        self.tree = run.build(&self.order)?;
+    fn fill(&mut self, run: Run<E>, account: AccountId) -> std::result::Result<(), Duplicate> {
+        self.tree = run.build(&self.order, account)?;
         Ok(())
     }
 }

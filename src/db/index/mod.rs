@@ -30,6 +30,7 @@ use self::ordered::Ordered;
 pub use self::position::{After, Position};
 use self::rtree::Rtree;
 use super::key_def::{Key, KeyDef};
+use super::memory::AccountId;
 use super::schema::index_def::{IndexDef, IndexType};
 use super::tuple::Tuple;
 
@@ -59,14 +60,19 @@ pub struct Index {
 }
 
 impl Index {
-    /// An empty index. `primary` is the key of the space's primary index; None if this is it.
-    pub fn new(def: Arc<IndexDef>, primary: Option<&KeyDef>) -> Self {
+    /// An empty index whose memory is charged to `account`. `primary` is the key of the space's primary index; None if this
+    /// is it.
+    pub fn new(def: Arc<IndexDef>, primary: Option<&KeyDef>, account: AccountId) -> Self {
         let entries = match def.index_type {
             _ if def.func_id != 0 => Entries::Disabled,
-            _ if def.key_def.is_multikey() => Entries::Multikey(Ordered::new(&def, primary)),
-            IndexType::Tree | IndexType::Hash => Entries::Ordered(Ordered::new(&def, primary)),
-            IndexType::Rtree => Entries::Rtree(Rtree::new(&def)),
-            IndexType::Bitset => Entries::Bitset(Bitset::new(&def)),
+            _ if def.key_def.is_multikey() => {
+                Entries::Multikey(Ordered::new(&def, primary, account))
+            }
+            IndexType::Tree | IndexType::Hash => {
+                Entries::Ordered(Ordered::new(&def, primary, account))
+            }
+            IndexType::Rtree => Entries::Rtree(Rtree::new(&def, account)),
+            IndexType::Bitset => Entries::Bitset(Bitset::new(&def, account)),
         };
         let cmp_def = match primary {
             Some(primary) => def.key_def.merge(primary, false),

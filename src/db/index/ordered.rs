@@ -12,6 +12,7 @@ use lycosa_proto::iproto::Iterator as Kind;
 use super::prefix::PrefixBound;
 use super::tree::{Cursor, Tree};
 use crate::db::key_def::{Key, KeyDef, KeyHint};
+use crate::db::memory::AccountId;
 use crate::db::schema::index_def::{IndexDef, IndexType};
 use crate::db::tuple::Tuple;
 
@@ -117,14 +118,14 @@ pub(super) struct Ordered<E = Tuple> {
 }
 
 impl<E: Entry> Ordered<E> {
-    pub(super) fn new(def: &IndexDef, primary: Option<&KeyDef>) -> Self {
+    pub(super) fn new(def: &IndexDef, primary: Option<&KeyDef>, account: AccountId) -> Self {
         let key_def = match primary {
             Some(primary) => def.key_def.merge(primary, def.is_unique),
             None => def.key_def.clone(),
         };
         let has_exclusions = key_def.parts().iter().any(|part| part.exclude_null);
         let order = Order { key_def, is_hash: def.index_type == IndexType::Hash, has_exclusions };
-        Self { order, tree: Tree::default() }
+        Self { order, tree: Tree::new(account) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -136,7 +137,7 @@ impl<E: Entry> Ordered<E> {
     }
 
     pub(super) fn clear(&mut self) {
-        self.tree = Tree::default();
+        self.tree.clear();
     }
 
     #[inline]

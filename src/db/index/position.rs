@@ -58,7 +58,8 @@ impl Index {
             }
             After::Tuple(data) => {
                 let mut array = Vec::new();
-                self.cmp_def.extract(&Tuple::new(data), &mut array);
+                let tuple = Tuple::probe(data);
+                self.cmp_def.extract(&tuple, &mut array);
                 Some(array)
             }
         };

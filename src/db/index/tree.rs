@@ -12,19 +12,26 @@
 //! hints the tree asks the caller. The hints of a node lie together, apart from the items, so a search reads few cache
 //! lines, most of them at once, and touches no item before it is down to those of the hint it seeks.
 //!
+//! A leaf that is full gives items to a neighbour that has room before it is split (`room`), so leaves are well filled
+//! whatever the order of insertions is. Each node is charged to the account of the database.
+//!
 //! Invariants: all leaves are at one depth; no node but the root and the last of its level is thinner than
 //! [`FANOUT_LOW`], none is empty but an empty root. A key may be an item that is gone: it still separates.
 //!
 //! The tree knows no order of its own among items of one hint: every call brings a predicate or a comparison for them, and
 //! all must agree.
 
+mod room;
+
 use std::cmp::Ordering;
 
 use arrayvec::ArrayVec;
 use triomphe::Arc;
 
-/// Items of a leaf, children of an inner node: as many as keep a leaf of tuples at about a kilobyte.
-const FANOUT: usize = 64;
+use crate::db::memory::{AccountId, Charge, block_bytes};
+
+/// Items of a leaf, children of an inner node: as many as make a leaf of tuples fill a block of a kilobyte.
+const FANOUT: usize = 62;
 /// A node below this tries to join a neighbour.
 const FANOUT_LOW: usize = FANOUT / 4;
 /// Inner levels: 32^12 items would be needed to pass it.
@@ -38,6 +45,8 @@ struct Keys<T> {
     hints: ArrayVec<u64, FANOUT>,
     /// As many as there are hints.
     items: ArrayVec<T, FANOUT>,
+    /// For the node that they are of.
+    charge: Charge,
 }
 
 /// How many of the hints, which ascend, are lower than `hint`.
@@ -51,8 +60,8 @@ fn lower(hints: &[u64], hint: u64) -> usize {
 }
 
 impl<T> Keys<T> {
-    fn new() -> Self {
-        Self { hints: ArrayVec::new(), items: ArrayVec::new() }
+    fn new(charge: Charge) -> Self {
+        Self { hints: ArrayVec::new(), items: ArrayVec::new(), charge }
     }
 
     fn len(&self) -> usize {
@@ -112,9 +121,10 @@ impl<T> Keys<T> {
         self.hints.pop().zip(self.items.pop())
     }
 
-    /// Takes out what follows the first `at`.
+    /// Takes out what follows the first `at`, for another node of the kind.
     fn split_off(&mut self, at: usize) -> Self {
-        Self { hints: self.hints.drain(at..).collect(), items: self.items.drain(at..).collect() }
+        let (hints, items) = (self.hints.drain(at..).collect(), self.items.drain(at..).collect());
+        Self { hints, items, charge: self.charge.clone() }
     }
 }
 
@@ -130,15 +140,25 @@ impl<T: Clone> Keys<T> {
     }
 }
 
-impl<T> FromIterator<(u64, T)> for Keys<T> {
-    fn from_iter<I: IntoIterator<Item = (u64, T)>>(pairs: I) -> Self {
-        let mut keys = Self::new();
-        pairs.into_iter().for_each(|(hint, item)| keys.push(hint, item));
-        keys
+impl<T> Extend<(u64, T)> for Keys<T> {
+    fn extend<I: IntoIterator<Item = (u64, T)>>(&mut self, pairs: I) {
+        pairs.into_iter().for_each(|(hint, item)| self.push(hint, item));
     }
 }
 
+/// Bytes of the block of a shared node.
+const fn node_bytes<N>() -> usize {
+    /// The reference count that stands before it.
+    const COUNT_BYTES: usize = size_of::<usize>();
+    block_bytes(COUNT_BYTES + size_of::<N>())
+}
+
 type Leaf<T> = Keys<T>;
+
+/// A leaf without items.
+fn leaf<T>(account: AccountId) -> Leaf<T> {
+    Keys::new(account.node(node_bytes::<Leaf<T>>()))
+}
 
 #[derive(Clone)]
 struct Inner<T> {
@@ -147,14 +167,28 @@ struct Inner<T> {
     children: ArrayVec<Node<T>, FANOUT>,
 }
 
+impl<T> Inner<T> {
+    /// A node with one child.
+    fn over(child: Node<T>, account: AccountId) -> Self {
+        let keys = Keys::new(account.node(node_bytes::<Self>()));
+        Self { keys, children: ArrayVec::from_iter([child]) }
+    }
+
+    /// Adds a child after the others; `key` is not above any item of it, and above those before.
+    fn push(&mut self, (hint, item): (u64, T), child: Node<T>) {
+        self.keys.push(hint, item);
+        self.children.push(child);
+    }
+}
+
 enum Node<T> {
     Leaf(Arc<Leaf<T>>),
     Inner(Arc<Inner<T>>),
 }
 
 impl<T> Node<T> {
-    fn empty() -> Self {
-        Self::Leaf(Arc::new(Leaf::new()))
+    fn empty(account: AccountId) -> Self {
+        Self::Leaf(Arc::new(leaf(account)))
     }
 }
 
@@ -171,18 +205,14 @@ impl<T> Clone for Node<T> {
 pub struct Tree<T> {
     root: Node<T>,
     len: usize,
+    /// What its nodes are charged to.
+    account: AccountId,
 }
 
 impl<T> Clone for Tree<T> {
     /// A read view, in O(1).
     fn clone(&self) -> Self {
-        Self { root: self.root.clone(), len: self.len }
-    }
-}
-
-impl<T: Clone> Default for Tree<T> {
-    fn default() -> Self {
-        Self { root: Node::empty(), len: 0 }
+        Self { root: self.root.clone(), len: self.len, account: self.account }
     }
 }
 
@@ -194,22 +224,32 @@ enum Grown<T> {
     Inserted,
     /// The item is in; the node was split, this key and node follow it.
     Split((u64, T), Node<T>),
+    /// The item is not in: the node is a full leaf.
+    Full((u64, T)),
 }
 
 /// Bytes of a node and of those below it.
 fn bytes_below<T>(node: &Node<T>) -> usize {
-    /// The reference count that stands before a shared node.
-    const COUNT_BYTES: usize = size_of::<usize>();
     match node {
-        Node::Leaf(_) => COUNT_BYTES + size_of::<Leaf<T>>(),
+        Node::Leaf(_) => node_bytes::<Leaf<T>>(),
         Node::Inner(inner) => {
             let below: usize = inner.children.iter().map(bytes_below).sum();
-            COUNT_BYTES + size_of::<Inner<T>>() + below
+            node_bytes::<Inner<T>>() + below
         }
     }
 }
 
 impl<T: Clone> Tree<T> {
+    /// An empty tree whose nodes are charged to `account`.
+    pub fn new(account: AccountId) -> Self {
+        Self { root: Node::empty(account), len: 0, account }
+    }
+
+    /// Drops every item.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.account);
+    }
+
     /// The number of items.
     pub fn len(&self) -> usize {
         self.len
@@ -258,17 +298,19 @@ impl<T: Clone> Tree<T> {
         item: T,
         tie: impl Fn(&T, &T) -> Ordering,
     ) -> Option<T> {
-        match grow::<T, REPLACES>(&mut self.root, (hint, item), true, &tie) {
+        let (key, right) = match grow::<T, REPLACES>(&mut self.root, (hint, item), true, &tie) {
             Grown::Met(other) => return Some(other),
-            Grown::Inserted => {}
-            Grown::Split((hint, item), right) => {
-                let left = std::mem::replace(&mut self.root, Node::empty());
-                let mut inner = Inner { keys: Keys::new(), children: ArrayVec::new() };
-                inner.keys.push(hint, item);
-                inner.children.extend([left, right]);
-                self.root = Node::Inner(Arc::new(inner));
+            Grown::Inserted => {
+                self.len += 1;
+                return None;
             }
-        }
+            Grown::Split(key, right) => (key, right),
+            Grown::Full(pair) => room::split(&mut self.root, pair, &tie),
+        };
+        let left = std::mem::replace(&mut self.root, Node::empty(self.account));
+        let mut root = Inner::over(left, self.account);
+        root.push(key, right);
+        self.root = Node::Inner(Arc::new(root));
         self.len += 1;
         None
     }
@@ -336,8 +378,8 @@ impl<T: Clone> Tree<T> {
     }
 
     /// Builds a tree from items with their hints that ascend strictly; nodes are filled.
-    pub fn from_sorted(items: impl IntoIterator<Item = (u64, T)>) -> Self {
-        let mut builder = Builder::default();
+    pub fn from_sorted(account: AccountId, items: impl IntoIterator<Item = (u64, T)>) -> Self {
+        let mut builder = Builder::new(account);
         items.into_iter().for_each(|(hint, item)| builder.push(hint, item));
         builder.build()
     }
@@ -349,15 +391,20 @@ pub(super) struct Builder<T> {
     level: Vec<((u64, T), Node<T>)>,
     leaf: Leaf<T>,
     len: usize,
-}
-
-impl<T> Default for Builder<T> {
-    fn default() -> Self {
-        Self { level: Vec::new(), leaf: Leaf::new(), len: 0 }
-    }
+    account: AccountId,
 }
 
 impl<T: Clone> Builder<T> {
+    /// Without items. Nodes are charged to `account`.
+    pub(super) fn new(account: AccountId) -> Self {
+        Self { level: Vec::new(), leaf: leaf(account), len: 0, account }
+    }
+
+    /// What nodes are charged to.
+    pub(super) fn account(&self) -> AccountId {
+        self.account
+    }
+
     /// The item that came last, with its hint.
     pub(super) fn last(&self) -> Option<(u64, &T)> {
         Some((*self.leaf.hints.last()?, self.leaf.items.last()?))
@@ -374,7 +421,7 @@ impl<T: Clone> Builder<T> {
     }
 
     fn close_leaf(&mut self) {
-        let full = std::mem::replace(&mut self.leaf, Leaf::new());
+        let full = std::mem::replace(&mut self.leaf, leaf(self.account));
         self.level.push((full.first(), Node::Leaf(Arc::new(full))));
     }
 
@@ -383,25 +430,23 @@ impl<T: Clone> Builder<T> {
         if self.leaf.len() > 0 {
             self.close_leaf();
         }
-        let Self { mut level, len, .. } = self;
+        let Self { mut level, len, account, .. } = self;
         while level.len() > 1 {
             let mut above = Vec::with_capacity(level.len().div_ceil(FANOUT));
             let mut nodes = level.into_iter();
             while let Some((low, child)) = nodes.next() {
-                let mut inner = Inner { keys: Keys::new(), children: ArrayVec::new() };
-                inner.children.push(child);
+                let mut inner = Inner::over(child, account);
                 while !inner.children.is_full()
-                    && let Some(((hint, item), child)) = nodes.next()
+                    && let Some((key, child)) = nodes.next()
                 {
-                    inner.keys.push(hint, item);
-                    inner.children.push(child);
+                    inner.push(key, child);
                 }
                 above.push((low, Node::Inner(Arc::new(inner))));
             }
             level = above;
         }
-        let root = level.pop().map_or_else(Node::empty, |(_, root)| root);
-        Tree { root, len }
+        let root = level.pop().map_or_else(|| Node::empty(account), |(_, root)| root);
+        Tree { root, len, account }
     }
 }
 
@@ -435,17 +480,13 @@ fn grow<T: Clone, const REPLACES: bool>(
                     leaf.insert(at, hint, item);
                     Grown::Inserted
                 }
-                Err(at) => {
+                Err(FANOUT) if is_last => {
                     // Ascending keys fill the last leaf to the brim: what follows starts a new one.
-                    let cut = if is_last && at == FANOUT { FANOUT } else { FANOUT / 2 };
-                    let mut right = leaf.split_off(cut);
-                    if at <= cut && cut != FANOUT {
-                        leaf.insert(at, hint, item);
-                    } else {
-                        right.insert(at - cut, hint, item);
-                    }
+                    let mut right = leaf.split_off(FANOUT);
+                    right.push(hint, item);
                     Grown::Split(right.first(), Node::Leaf(Arc::new(right)))
                 }
+                Err(_) => Grown::Full((hint, item)),
             }
         }
         Node::Inner(inner) => {
@@ -453,8 +494,12 @@ fn grow<T: Clone, const REPLACES: bool>(
             let at = inner.keys.partition(hint, |key| tie(key, &item).is_le());
             let is_last = is_last && at == inner.keys.len();
             let child = &mut inner.children[at];
-            let (key, child) = match grow::<T, REPLACES>(child, (hint, item), is_last, tie) {
-                Grown::Split(key, child) => (key, child),
+            let (at, key, child) = match grow::<T, REPLACES>(child, (hint, item), is_last, tie) {
+                Grown::Split(key, child) => (at, key, child),
+                Grown::Full(pair) => match inner.make_room(at, pair, tie) {
+                    Some(split) => split,
+                    None => return Grown::Inserted,
+                },
                 done => return done,
             };
             if !inner.children.is_full() {
@@ -515,32 +560,37 @@ impl<T: Clone> Inner<T> {
         if left + 1 >= self.children.len() {
             return;
         }
+        let account = self.keys.charge.account();
         let right = self.children.remove(left + 1);
         let key = self.keys.remove(left);
         let split = match (&mut self.children[left], right) {
             (Node::Leaf(left), Node::Leaf(right)) => {
                 let mut pairs: Vec<(u64, T)> = left.pairs().chain(right.pairs()).collect();
                 let tail = (pairs.len() > FANOUT).then(|| pairs.split_off(pairs.len() / 2));
-                *left = Arc::new(pairs.into_iter().collect());
-                tail.map(|tail| (tail[0].clone(), Node::Leaf(Arc::new(tail.into_iter().collect()))))
+                let of = |pairs: Vec<(u64, T)>| {
+                    let mut keys = leaf(account);
+                    keys.extend(pairs);
+                    Arc::new(keys)
+                };
+                *left = of(pairs);
+                tail.map(|tail| (tail[0].clone(), Node::Leaf(of(tail))))
             }
             (Node::Inner(left), Node::Inner(right)) => {
                 let keys = left.keys.pairs().chain([key]).chain(right.keys.pairs());
                 let mut keys: Vec<(u64, T)> = keys.collect();
                 let mut children: Vec<Node<T>> =
                     left.children.iter().chain(&right.children).cloned().collect();
+                let of = |pairs: Vec<(u64, T)>, children: Vec<Node<T>>| {
+                    let mut keys = Keys::new(account.node(node_bytes::<Self>()));
+                    keys.extend(pairs);
+                    Arc::new(Self { keys, children: children.into_iter().collect() })
+                };
                 let tail = (children.len() > FANOUT).then(|| {
                     let half = children.len() / 2;
-                    let right = Inner {
-                        children: children.split_off(half).into_iter().collect(),
-                        keys: keys.split_off(half).into_iter().collect(),
-                    };
-                    (keys.pop().expect("a key between the halves"), Node::Inner(Arc::new(right)))
+                    let right = of(keys.split_off(half), children.split_off(half));
+                    (keys.pop().expect("a key between the halves"), Node::Inner(right))
                 });
-                *left = Arc::new(Inner {
-                    keys: keys.into_iter().collect(),
-                    children: children.into_iter().collect(),
-                });
+                *left = of(keys, children);
                 tail
             }
             _ => unreachable!("all leaves are at one depth"),
@@ -627,101 +677,4 @@ impl<'a, T: Clone> Cursor<'a, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Five items share a hint.
-    fn hint(item: u16) -> u64 {
-        u64::from(item / 5)
-    }
-
-    #[derive(Clone, Debug)]
-    enum Op {
-        Put(u16),
-        PutNew(u16),
-        Take(u16),
-        View,
-    }
-
-    fn ops() -> impl Strategy<Value = Vec<Op>> {
-        let op = prop_oneof![
-            3 => (0u16..600).prop_map(Op::Put),
-            3 => (0u16..600).prop_map(Op::PutNew),
-            5 => (0u16..600).prop_map(Op::Take),
-            1 => Just(Op::View),
-        ];
-        prop::collection::vec(op, 0..4000)
-    }
-
-    fn check(tree: &Tree<u16>, model: &BTreeSet<u16>) {
-        assert_eq!(tree.len(), model.len());
-        assert!(tree.iter().eq(model.iter()));
-        let mut back = tree.last();
-        assert!(
-            std::iter::from_fn(|| back.step_back()).map(|(_, item)| item).eq(model.iter().rev())
-        );
-        for bound in (0..600).step_by(37) {
-            let (mut up, mut down) = (
-                tree.seek(hint(bound), |item| *item < bound),
-                tree.seek(hint(bound), |item| *item < bound),
-            );
-            assert_eq!(up.step().map(|(_, item)| item), model.range(bound..).next());
-            assert_eq!(down.step_back().map(|(_, item)| item), model.range(..bound).next_back());
-            assert_eq!(tree.get(hint(bound), |item| item.cmp(&bound)), model.get(&bound));
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn behaves_as_an_ordered_set_and_views_stay(ops in ops()) {
-            let (mut tree, mut model) = (Tree::default(), BTreeSet::new());
-            let mut views = Vec::new();
-            for op in ops {
-                match op {
-                    Op::Put(item) => {
-                        let old = tree.replace(hint(item), item, Ord::cmp);
-                        prop_assert_eq!(old.is_none(), model.insert(item));
-                    }
-                    Op::PutNew(item) => {
-                        let met = tree.insert(hint(item), item, Ord::cmp);
-                        prop_assert_eq!(met.is_none(), model.insert(item));
-                    }
-                    Op::Take(item) => {
-                        let old = tree.remove(hint(item), |other| other.cmp(&item));
-                        prop_assert_eq!(old.is_some(), model.remove(&item));
-                    }
-                    Op::View => views.push((tree.clone(), model.clone())),
-                }
-            }
-            check(&tree, &model);
-            for (tree, model) in &views {
-                check(tree, model);
-            }
-            check(&Tree::from_sorted(model.iter().map(|item| (hint(*item), *item))), &model);
-        }
-    }
-
-    #[test]
-    fn deep_trees_split_and_join() {
-        for descending in [false, true] {
-            let mut tree = Tree::default();
-            let keys: Vec<u32> =
-                if descending { (0..100_000).rev().collect() } else { (0..100_000).collect() };
-            for key in &keys {
-                tree.replace(u64::from(*key), *key, Ord::cmp);
-            }
-            let view = tree.clone();
-            assert!(tree.iter().copied().eq(0..100_000));
-            for key in keys.iter().filter(|key| **key % 100 != 0) {
-                assert_eq!(tree.remove(u64::from(*key), |other| other.cmp(key)), Some(*key));
-            }
-            assert!(tree.iter().copied().eq((0..100_000).step_by(100)));
-            assert!(view.iter().copied().eq(0..100_000));
-        }
-    }
-}
+mod tests;

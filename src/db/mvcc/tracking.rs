@@ -191,5 +191,5 @@ fn with_defaults(space: &Space, statement: &Statement<'_>) -> Tuple {
         // Without them the statement fails.
         _ => constraint::fill_defaults(&space.def, statement.tuple).ok().flatten(),
     };
-    Tuple::new(filled.as_deref().unwrap_or(statement.tuple))
+    Tuple::probe(filled.as_deref().unwrap_or(statement.tuple))
 }

@@ -54,7 +54,7 @@ fn create_index(txn: &mut Txn<'_>, mut space: Space, def: Arc<IndexDef>) -> Resu
             let details = "unknown space for system view";
             return Err(err!(MODIFY_INDEX, &*def.name, &*space.def.name, details));
         }
-        space.put_index(Index::new(def, None));
+        space.put_index(Index::new(def, None, txn.db().memory().id()));
     } else {
         match space.index(def.id) {
             // In recovery the row of a stub defines what is there already.
@@ -128,7 +128,7 @@ fn with_indexes(txn: &mut Txn<'_>, space: &Space, defs: Vec<Arc<IndexDef>>) -> R
     let ids: Vec<u32> = defs.iter().map(|def| def.id).collect();
     for def in defs {
         let primary = (def.id != 0).then_some(&primary);
-        changed.put_index(Index::new(def, primary));
+        changed.put_index(Index::new(def, primary, txn.db().memory().id()));
     }
     // An alter that changes how many fields tuples have makes the other indexes anew too, in their order.
     let is_created = ids.iter().all(|id| space.index(*id).is_err());

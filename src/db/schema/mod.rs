@@ -34,6 +34,7 @@ use super::database::{Database, Spaces};
 use super::field_type::FieldType;
 use super::index::Index;
 use super::key_def::{Key, KeyDef, Part};
+use super::memory::AccountId;
 use super::space::Space;
 use super::tuple::Tuple;
 use super::txn::Txn;
@@ -135,7 +136,7 @@ pub(super) fn on_replace(
 
 /// The system spaces that must exist before the rows that define them: the dictionary itself, and those whose rows come
 /// before `_index` in a snapshot.
-pub(super) fn stubs() -> Spaces {
+pub(super) fn stubs(account: AccountId) -> Spaces {
     use space_id::{COLLATION, INDEX, SCHEMA, SEQUENCE, SEQUENCE_DATA, SPACE};
     let stub = |id: u32, name: &str, parts: &[FieldType]| {
         let def = SpaceDef {
@@ -169,7 +170,7 @@ pub(super) fn stubs() -> Spaces {
             rtree: RtreeOptions::default(),
         };
         let mut space = Space::new(def).expect("a stub has no format");
-        space.put_index(Index::new(Arc::new(index), None));
+        space.put_index(Index::new(Arc::new(index), None, account));
         space.rebuild_format().expect("a stub has one index");
         (id, space)
     };

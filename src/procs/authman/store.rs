@@ -192,7 +192,8 @@ impl Writing<'_, '_> {
     fn put<R: Row>(&mut self, index: Index, row: &R) -> Result<()> {
         let mut data = encoded(row);
         let space = self.space(index)?;
-        if let Some(old) = space.primary()?.find(&Tuple::new(&data)) {
+        let sought = Tuple::probe(&data);
+        if let Some(old) = space.primary()?.find(&sought) {
             data = with_rest(&data, old.data(), R::FIELDS);
         }
         self.txn.replace(self.ids.of(index).space_id, &data).map(drop)

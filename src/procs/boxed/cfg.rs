@@ -62,12 +62,12 @@ const ROWS: &[Row] = &[
     dynamic(
         "memtx_memory",
         "number",
-        |instance| instance.settings().memtx_memory().into(),
-        |instance, value| match bytes(value) < instance.settings().memtx_memory() {
+        |instance| instance.memtx_memory().into(),
+        |instance, value| match bytes(value) < instance.memtx_memory() {
             true => Err("cannot decrease memory size at runtime".into()),
             false => Ok(()),
         },
-        |instance, value| instance.settings().set_memtx_memory(bytes(value)),
+        |instance, value| instance.set_memtx_memory(bytes(value)),
     ),
     dynamic(
         "memtx_max_tuple_size",

@@ -1,53 +1,36 @@
-//! `box.info.memory`, `box.stat.memtx`: what takes how much memory.
+//! `box.info.memory`, `box.stat.memtx`, `box.slab.info`: what takes how much memory.
 //!
-//! Everything is counted when it is asked for, on a read view and on a thread that may block: nothing is counted while
-//! tuples change.
-//!
-//! Source: Tarantool `src/box/lua/info.c` lbox_info_memory_call, `src/box/memtx_engine.cc` memtx_engine_stat.
+//! Source: Tarantool `src/box/lua/info.c` lbox_info_memory_call, `src/box/memtx_engine.cc` memtx_engine_stat,
+//! `src/box/lua/slab.cc` lbox_slab_info.
 
-use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use rmpv::Value;
 
 use super::info::map;
-use crate::db::Tuple;
-use crate::db::index::Index;
-use crate::db::schema::space_def::Engine;
-use crate::db::space::Space;
-use crate::instance::Instance;
-use crate::procs::{Args, Context, Running, Values};
+use crate::procs::{Args, Context, Values};
 
-/// What spaces and transactions take, bytes.
+/// What tuples, indexes and transactions take, bytes.
 struct Memory {
     /// Tuples, with what stands before their data.
     data: usize,
     /// Nodes and pages of the indexes.
     index: usize,
+    /// What both may take.
+    max: usize,
     /// Rows of each transaction that is open.
     transactions: Vec<usize>,
 }
 
 impl Memory {
-    /// Counts all of it. Blocks for long if there is much.
-    fn of(instance: &Instance) -> Self {
-        let (spaces, transactions): (Vec<Space>, _) = {
-            let db = instance.read();
-            let memtx = db.spaces().filter(|space| space.def.engine == Engine::Memtx);
-            (memtx.cloned().collect(), db.interactive_row_bytes().collect())
-        };
-        let data = spaces.iter().flat_map(Space::tuples).map(Tuple::memory).sum();
-        let index = spaces.iter().flat_map(Space::indexes).map(Index::bsize).sum();
-        Self { data, index, transactions }
-    }
-
-    /// Counts on another thread; gives what `write` makes of it.
-    fn ask(context: &Context, write: fn(&Instance, &Self) -> Value) -> Running {
-        let instance = context.instance.clone();
-        Box::pin(async move {
-            let count = move || write(&instance, &Self::of(&instance));
-            let counted = tokio::task::spawn_blocking(count).await;
-            Values::of(&counted.map_err(|error| err!(SYSTEM, error.to_string()))?)
-        })
+    fn of(context: &Context) -> Self {
+        let db = context.instance.read();
+        let account = db.memory();
+        Self {
+            data: account.data_bytes(),
+            index: account.index_bytes(),
+            max: account.max(),
+            transactions: db.interactive_row_bytes().collect(),
+        }
     }
 
     fn tx(&self) -> usize {
@@ -65,28 +48,32 @@ impl Memory {
 }
 
 /// `box.info.memory()`: one map. There is no cache of a disk engine and no Lua: both are 0.
-pub(super) fn memory(context: &Context, _: &Args) -> Running {
-    Memory::ask(context, |instance, memory| {
-        map([
-            ("data", memory.data.into()),
-            ("index", memory.index.into()),
-            ("cache", 0.into()),
-            ("tx", memory.tx().into()),
-            ("net", instance.stat().totals().buffer_bytes().into()),
-            ("lua", 0.into()),
-        ])
-    })
+///
+/// # Errors
+/// None.
+pub(super) fn memory(context: &Context, _: &Args) -> Result<Values> {
+    let memory = Memory::of(context);
+    Values::of(&map([
+        ("data", memory.data.into()),
+        ("index", memory.index.into()),
+        ("cache", 0.into()),
+        ("tx", memory.tx().into()),
+        ("net", context.instance.stat().totals().buffer_bytes().into()),
+        ("lua", 0.into()),
+    ]))
 }
 
 /// `box.stat.memtx()`: one map.
-pub(super) fn memtx(context: &Context, _: &Args) -> Running {
-    Memory::ask(context, |_, memory| {
-        map([
-            ("data", map([("total", memory.data.into())])),
-            ("index", map([("total", memory.index.into())])),
-            ("tx", memory.transaction_stat()),
-        ])
-    })
+///
+/// # Errors
+/// None.
+pub(super) fn memtx(context: &Context, _: &Args) -> Result<Values> {
+    let memory = Memory::of(context);
+    Values::of(&map([
+        ("data", map([("total", memory.data.into())])),
+        ("index", map([("total", memory.index.into())])),
+        ("tx", memory.transaction_stat()),
+    ]))
 }
 
 /// `box.stat.memtx.tx()`: the member `tx` of `box.stat.memtx()`.
@@ -94,6 +81,28 @@ pub(super) fn memtx(context: &Context, _: &Args) -> Running {
 /// # Errors
 /// None.
 pub(super) fn memtx_tx(context: &Context, _: &Args) -> Result<Values> {
-    let transactions = context.instance.read().interactive_row_bytes().collect();
-    Values::of(&Memory { data: 0, index: 0, transactions }.transaction_stat())
+    Values::of(&Memory::of(context).transaction_stat())
+}
+
+/// `box.slab.info()`: one map. Memory is taken from the system's allocator as it is needed and given back to it, so nothing
+/// that is set aside is unused: sizes are what is used.
+///
+/// # Errors
+/// None.
+pub(super) fn slab_info(context: &Context, _: &Args) -> Result<Values> {
+    let memory = Memory::of(context);
+    let used = memory.data + memory.index;
+    // As Tarantool divides: what would be no number is 0.
+    let percent = |part: usize, whole: usize| 100.0 * part as f64 / (whole as f64 + 0.0001);
+    Values::of(&map([
+        ("items_size", memory.data.into()),
+        ("items_used", memory.data.into()),
+        ("items_used_ratio", format!("{:.2}%", percent(memory.data, memory.data)).into()),
+        ("arena_size", used.into()),
+        ("arena_used", used.into()),
+        ("arena_used_ratio", format!("{:.1}%", percent(used, used)).into()),
+        ("quota_size", memory.max.into()),
+        ("quota_used", used.into()),
+        ("quota_used_ratio", format!("{:.2}%", percent(used, memory.max)).into()),
+    ]))
 }

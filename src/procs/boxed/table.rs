@@ -76,7 +76,7 @@ procedures! {
     /// A procedure by its whole name.
     function, FUNCTIONS: Function {
         "box.info" Function::Tell => info::info, "(): one map";
-        "box.info.memory" Function::Wait => memory::memory, "(): one map, bytes by what takes them";
+        "box.info.memory" Function::Tell => memory::memory, "(): one map, bytes by what takes them";
         "box.info.gc" Function::Tell => info::gc, "(): one map, the snapshots that are kept";
         "box.info.replication_anon" Function::Tell => info::replication_anon, "(): an empty map";
         "box.cfg" Function::Tell => cfg::cfg, "(): one map, the options; (options): no value, once they are changed";
@@ -84,8 +84,9 @@ procedures! {
         "box.stat" Function::Tell => stat::stat, "(): one map, requests by kind";
         "box.stat.net" Function::Tell => stat::net, "(): one map, bytes, connections, streams, requests";
         "box.stat.reset" Function::Tell => stat::reset, "(): no value; totals and rates begin anew";
-        "box.stat.memtx" Function::Wait => memory::memtx, "(): one map, bytes of tuples, indexes, transactions";
+        "box.stat.memtx" Function::Tell => memory::memtx, "(): one map, bytes of tuples, indexes, transactions";
         "box.stat.memtx.tx" Function::Tell => memory::memtx_tx, "(): its member `tx`";
+        "box.slab.info" Function::Tell => memory::slab_info, "(): one map, memory for tuples and indexes, and how much of it is taken";
         "box.begin" Function::Tell => transaction::begin, "(options): no value; error 30 outside of a stream, as a transaction ends with its call there";
         "box.commit" Function::Wait => transaction::commit, "(options): no value";
         "box.rollback" Function::Tell => transaction::roll_back, "(): no value";

@@ -22,6 +22,7 @@ pub(super) use self::query::Walk;
 use self::query::set_bits;
 use super::tree::Tree;
 use crate::db::key_def::{Key, KeyDef};
+use crate::db::memory::AccountId;
 use crate::db::schema::index_def::IndexDef;
 use crate::db::tuple::Tuple;
 
@@ -45,8 +46,8 @@ fn with_bytes<T>(value: &[u8], each: impl FnOnce(&[u8]) -> T) -> T {
 }
 
 impl Bitset {
-    pub(super) fn new(def: &IndexDef) -> Self {
-        let (pages, places) = (Pages::default(), Tree::default());
+    pub(super) fn new(def: &IndexDef, account: AccountId) -> Self {
+        let (pages, places) = (Pages::new(account), Tree::new(account));
         Self { key_def: def.key_def.clone(), pages, places }
     }
 
@@ -59,7 +60,8 @@ impl Bitset {
     }
 
     pub(super) fn clear(&mut self) {
-        (self.pages, self.places) = (Pages::default(), Tree::default());
+        self.pages.clear();
+        self.places.clear();
     }
 
     pub(super) fn change(&mut self, old: Option<&Tuple>, new: Option<&Tuple>) {

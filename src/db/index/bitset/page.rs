@@ -10,6 +10,7 @@
 
 use triomphe::Arc;
 
+use crate::db::memory::{AccountId, Charge, block_bytes};
 use crate::db::tuple::Tuple;
 
 /// Slots of a page.
@@ -41,11 +42,24 @@ struct Column {
 }
 
 /// The slots of a page and their bits.
-#[derive(Clone, Default)]
 pub(super) struct Page {
     slots: Vec<Slot>,
     columns: Vec<Column>,
     taken: Slots,
+    charge: Charge,
+}
+
+impl Clone for Page {
+    fn clone(&self) -> Self {
+        let mut page = Self {
+            slots: self.slots.clone(),
+            columns: self.columns.clone(),
+            taken: self.taken,
+            charge: self.charge.account().node(0),
+        };
+        page.charge();
+        page
+    }
 }
 
 fn flag(at: usize) -> (usize, u64) {
@@ -53,6 +67,27 @@ fn flag(at: usize) -> (usize, u64) {
 }
 
 impl Page {
+    /// A page without slots.
+    fn new(account: AccountId) -> Self {
+        let (slots, columns, charge) = (Vec::new(), Vec::new(), account.node(0));
+        let mut page = Self { slots, columns, taken: EMPTY, charge };
+        page.charge();
+        page
+    }
+
+    /// Charges what the page takes now.
+    fn charge(&mut self) {
+        /// The reference count that stands before the page.
+        const COUNT_BYTES: usize = size_of::<usize>();
+        let vector = |bytes: usize| if bytes == 0 { 0 } else { block_bytes(bytes) };
+        let bytes = block_bytes(COUNT_BYTES + size_of::<Self>())
+            + vector(self.slots.capacity() * size_of::<Slot>())
+            + vector(self.columns.capacity() * size_of::<Column>());
+        if bytes != self.charge.bytes() {
+            self.charge.set(bytes);
+        }
+    }
+
     /// The tuple of a slot, if it has one.
     pub(super) fn tuple(&self, at: usize) -> Option<&Tuple> {
         match self.slots.get(at) {
@@ -129,25 +164,30 @@ impl Page {
 }
 
 /// The pages of an index. A clone is a read view.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Pages {
     blocks: Arc<Vec<Arc<Vec<Arc<Page>>>>>,
     /// Slots that were ever used.
     used: u32,
     /// The slot that became free last.
     free: Option<u32>,
+    /// What pages are charged to.
+    account: AccountId,
 }
 
 impl Pages {
+    pub(super) fn new(account: AccountId) -> Self {
+        Self { blocks: Arc::default(), used: 0, free: None, account }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.account);
+    }
+
     /// Bytes of memory of all pages.
     pub(super) fn bsize(&self) -> usize {
         let pages = self.blocks.iter().flat_map(|block| block.iter());
-        let page_bytes = |page: &Arc<Page>| {
-            size_of::<Page>()
-                + page.slots.capacity() * size_of::<Slot>()
-                + page.columns.capacity() * size_of::<Column>()
-        };
-        pages.map(page_bytes).sum()
+        pages.map(|page| page.charge.bytes()).sum()
     }
 
     /// A page; None beyond the last.
@@ -163,7 +203,7 @@ impl Pages {
         }
         let block = Arc::make_mut(&mut blocks[no / BLOCK_PAGES]);
         if no % BLOCK_PAGES == block.len() {
-            block.push(Arc::new(Page::default()));
+            block.push(Arc::new(Page::new(self.account)));
         }
         Arc::make_mut(&mut block[no % BLOCK_PAGES])
     }
@@ -172,7 +212,9 @@ impl Pages {
     pub(super) fn insert(&mut self, tuple: &Tuple, bits: impl Iterator<Item = u32>) -> u32 {
         let slot = self.free.unwrap_or(self.used);
         let at = slot as usize;
-        let next = self.page_mut(at / PAGE_SLOTS).fill(at % PAGE_SLOTS, tuple, bits);
+        let page = self.page_mut(at / PAGE_SLOTS);
+        let next = page.fill(at % PAGE_SLOTS, tuple, bits);
+        page.charge();
         if self.free.is_some() {
             self.free = next;
         } else {

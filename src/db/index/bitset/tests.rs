@@ -47,7 +47,7 @@ fn bitset(field_type: FieldType) -> Bitset {
         collator: None,
         path: None,
     };
-    Bitset::new(&IndexDef {
+    let def = IndexDef {
         space_id: 512,
         id: 1,
         name: "i".into(),
@@ -56,7 +56,8 @@ fn bitset(field_type: FieldType) -> Bitset {
         func_id: 0,
         key_def: KeyDef::new(vec![part]),
         rtree: RtreeOptions::default(),
-    })
+    };
+    Bitset::new(&def, AccountId::NOBODY)
 }
 
 fn tuple(id: u64, value: &Value) -> Tuple {
@@ -64,7 +65,7 @@ fn tuple(id: u64, value: &Value) -> Tuple {
     write_array(&mut out, 2);
     write_uint(&mut out, id);
     value.write(&mut out);
-    Tuple::new(&out)
+    Tuple::probe(&out)
 }
 
 fn id(tuple: &Tuple) -> u64 {

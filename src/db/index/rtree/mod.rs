@@ -22,6 +22,7 @@ use self::node::{Branch, Child, Node, Shape};
 use self::rect::Rect;
 pub(super) use self::walk::Walk;
 use crate::db::key_def::{Key, KeyDef};
+use crate::db::memory::AccountId;
 use crate::db::schema::index_def::{IndexDef, RtreeOptions};
 use crate::db::tuple::Tuple;
 
@@ -39,12 +40,12 @@ pub(super) struct Rtree {
 }
 
 impl Rtree {
-    pub(super) fn new(def: &IndexDef) -> Self {
+    pub(super) fn new(def: &IndexDef, account: AccountId) -> Self {
         Self {
             key_def: def.key_def.clone(),
             options: def.rtree,
             shape: Shape::new(def.rtree.dimension),
-            root: Arc::new(Node::default()),
+            root: Arc::new(Node::new(account)),
             height: 1,
             len: 0,
         }
@@ -59,7 +60,7 @@ impl Rtree {
     }
 
     pub(super) fn clear(&mut self) {
-        (self.root, self.height, self.len) = (Arc::new(Node::default()), 1, 0);
+        (self.root, self.height, self.len) = (Arc::new(self.root.empty()), 1, 0);
     }
 
     fn rect(&self, tuple: &Tuple) -> Result<Rect> {
@@ -102,7 +103,7 @@ impl Rtree {
     fn put(&mut self, branch: Branch, level: usize) {
         let root = Arc::make_mut(&mut self.root);
         if let Some(neighbour) = root.insert(branch, self.height - level, &self.shape) {
-            let old = std::mem::take(root);
+            let old = std::mem::replace(root, root.empty());
             *root = Node::over(old, neighbour);
             self.height += 1;
         }

@@ -9,6 +9,7 @@ use arrayvec::ArrayVec;
 use triomphe::Arc;
 
 use super::rect::{self, Rect};
+use crate::db::memory::{AccountId, Charge, block_bytes};
 use crate::db::tuple::Tuple;
 
 /// Branches of a node that make it as long as a page is at least (Tarantool's number).
@@ -58,14 +59,48 @@ pub(super) struct Branch {
 }
 
 /// A node: branches, each a rectangle and a child.
-#[derive(Clone, Default)]
 pub(super) struct Node {
     /// The rectangles one after another.
     rects: Vec<f64>,
     children: Vec<Child>,
+    charge: Charge,
+}
+
+impl Clone for Node {
+    fn clone(&self) -> Self {
+        let (rects, children) = (self.rects.clone(), self.children.clone());
+        let mut node = Self { rects, children, ..Self::new(self.charge.account()) };
+        node.charge();
+        node
+    }
 }
 
 impl Node {
+    /// A node without branches.
+    pub(super) fn new(account: AccountId) -> Self {
+        let mut node = Self { rects: Vec::new(), children: Vec::new(), charge: account.node(0) };
+        node.charge();
+        node
+    }
+
+    /// Another one without branches.
+    pub(super) fn empty(&self) -> Self {
+        Self::new(self.charge.account())
+    }
+
+    /// Charges what the node takes now.
+    fn charge(&mut self) {
+        /// The reference count that stands before the node.
+        const COUNT_BYTES: usize = size_of::<usize>();
+        let vector = |bytes: usize| if bytes == 0 { 0 } else { block_bytes(bytes) };
+        let bytes = block_bytes(COUNT_BYTES + size_of::<Self>())
+            + vector(self.rects.capacity() * size_of::<f64>())
+            + vector(self.children.capacity() * size_of::<Child>());
+        if bytes != self.charge.bytes() {
+            self.charge.set(bytes);
+        }
+    }
+
     /// The number of branches.
     pub(super) fn len(&self) -> usize {
         self.children.len()
@@ -73,10 +108,8 @@ impl Node {
 
     /// Bytes of memory of this node and of those below it.
     pub(super) fn bsize(&self) -> usize {
-        let vectors = self.rects.capacity() * size_of::<f64>()
-            + self.children.capacity() * size_of::<Child>();
         let below = (0..self.len()).filter_map(|at| self.node(at)).map(Self::bsize).sum::<usize>();
-        size_of::<Self>() + vectors + below
+        self.charge.bytes() + below
     }
 
     /// The rectangle of a branch.
@@ -107,6 +140,7 @@ impl Node {
     fn push(&mut self, branch: Branch) {
         self.rects.extend_from_slice(&branch.rect);
         self.children.push(branch.child);
+        self.charge();
     }
 
     /// Takes a branch out; those after it move up.
@@ -128,7 +162,7 @@ impl Node {
 
     /// A root over two nodes.
     pub(super) fn over(left: Node, right: Node) -> Self {
-        let mut root = Self::default();
+        let mut root = left.empty();
         root.push(left.into_branch());
         root.push(right.into_branch());
         root
@@ -197,13 +231,14 @@ impl Node {
     fn split(&mut self, branch: Branch, shape: &Shape) -> Self {
         // The new branch comes first, as it does in Tarantool.
         let mut branches: Vec<Option<Branch>> = vec![Some(branch)];
-        branches.extend(std::mem::take(self).into_branches().map(Some));
+        let full = std::mem::replace(self, self.empty());
+        branches.extend(full.into_branches().map(Some));
         let rect = |no: usize| &branches[no].as_ref().expect("nothing is taken yet").rect[..];
         let mut order: Vec<usize> = (0..branches.len()).collect();
         let axis = best_axis(&mut order, &rect, shape);
         sort_by_axis(&mut order, &rect, axis);
         let count = best_cut(&order, &rect, shape);
-        let mut lower = Self::default();
+        let mut lower = self.empty();
         for no in &order[..count] {
             lower.push(branches[*no].take().expect("each branch is taken once"));
         }

@@ -26,7 +26,7 @@ fn rtree(dimension: u32, distance: Distance) -> Rtree {
         collator: None,
         path: None,
     };
-    Rtree::new(&IndexDef {
+    let def = IndexDef {
         space_id: 512,
         id: 1,
         name: "i".into(),
@@ -35,7 +35,8 @@ fn rtree(dimension: u32, distance: Distance) -> Rtree {
         func_id: 0,
         key_def: KeyDef::new(vec![part]),
         rtree: RtreeOptions { dimension, distance },
-    })
+    };
+    Rtree::new(&def, AccountId::NOBODY)
 }
 
 fn numbers(numbers: &[f64]) -> Vec<u8> {
@@ -54,7 +55,7 @@ fn tuple(id: u64, rect: &[f64]) -> Tuple {
     write_array(&mut out, 2);
     write_uint(&mut out, id);
     out.extend_from_slice(&numbers(rect));
-    Tuple::new(&out)
+    Tuple::probe(&out)
 }
 
 fn id(tuple: &Tuple) -> u64 {
