@@ -9,7 +9,7 @@
 //! add to and subtract from counters; readers see each counter by itself. The limit is asked for in one place,
 //! [`AccountId::admit`]; what gives memory back never asks, so it works when there is no room.
 //!
-//! Why accounts are numbers in a table of the process: docs/decisions/0014-memory.md.
+//! Why accounts are numbers in a table of the process: docs/decisions/0012-memory.md.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
