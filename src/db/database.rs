@@ -19,7 +19,7 @@ use super::index::Index;
 use super::journal::{Journal, Ticket, Vclock};
 use super::key_def::Key;
 use super::memory::Account;
-use super::mvcc::{self, Manager, Within};
+use super::mvcc::{self, Manager, TxnId, Within};
 use super::schema;
 use super::schema::space_def::SpaceDef;
 use super::space::Space;
@@ -315,6 +315,12 @@ impl Database {
             within.find(space, index, key)?;
         }
         Ok(index.get(key))
+    }
+
+    /// The interactive transaction at work: what is seen is what it sees, not what is there for all. None outside of one.
+    #[inline]
+    pub fn interactive(&self) -> Option<TxnId> {
+        self.within.as_ref().map(Within::id)
     }
 
     /// The interactive transaction at work, if it takes note of what is looked at.

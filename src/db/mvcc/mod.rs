@@ -158,7 +158,7 @@ impl Database {
     fn enter(&mut self, id: TxnId) -> Result<()> {
         let mut transaction = self.manager.take(id)?;
         transaction.swap(self);
-        self.within = Some(Within::new(transaction));
+        self.within = Some(Within::new(id, transaction));
         Ok(())
     }
 

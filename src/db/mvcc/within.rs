@@ -26,19 +26,26 @@ use crate::db::space::Space;
 use crate::db::tuple::Tuple;
 use crate::db::txn::{Rows, Statement, Txn, Undo};
 
+use super::TxnId;
 use super::interactive::{Interactive, Outcome};
 use super::read_set::ReadSet;
 
 /// An interactive transaction at work.
 pub(in crate::db) struct Within {
+    id: TxnId,
     transaction: Mutex<Box<Interactive>>,
     /// Looks are noted. Not those that are part of one that is.
     is_noting: AtomicBool,
 }
 
 impl Within {
-    pub(super) fn new(transaction: Box<Interactive>) -> Self {
-        Self { transaction: Mutex::new(transaction), is_noting: AtomicBool::new(true) }
+    pub(super) fn new(id: TxnId, transaction: Box<Interactive>) -> Self {
+        Self { id, transaction: Mutex::new(transaction), is_noting: AtomicBool::new(true) }
+    }
+
+    /// Which transaction it is.
+    pub(in crate::db) fn id(&self) -> TxnId {
+        self.id
     }
 
     pub(super) fn into_transaction(self) -> Box<Interactive> {

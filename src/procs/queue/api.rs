@@ -247,23 +247,26 @@ fn create_tube(
         return Err(err!(PROC_LUA, format!("Space '{name}' doesn't exists")));
     }
     options.check(name)?;
+    let is_new = space.is_none();
+    let (engine, is_temporary) = (&*options.engine, options.is_temporary);
     match space {
         Some(space) => check_space(space, driver)?,
         None => {
             driver.check(options)?;
-            let (engine, is_temporary) = (&*options.engine, options.is_temporary);
             ddl::create_space(txn, NewSpace { name, engine, is_temporary }, driver.layout())?;
         }
     }
+    let mut side_spaces = Vec::new();
     if let Some(layout) = driver.side_layout(&options.settings()) {
-        let name = &*buffer::name(name);
-        if txn.db().space_by_name(name).is_err() {
-            let (engine, is_temporary) = (&*options.engine, options.is_temporary);
-            ddl::create_space(txn, NewSpace { name, engine, is_temporary }, layout)?;
-        }
+        let space = NewSpace { name: &buffer::name(name), engine, is_temporary };
+        side_spaces.push(tubes.create_side_space(txn, space, layout)?);
     }
     if options.settings().rule.is_some() {
-        dead_letter::create_space(txn, name, options.is_temporary)?;
+        side_spaces.push(dead_letter::create_space(txn, tubes, name, is_temporary)?);
+    }
+    if is_new {
+        // A server that does not know them may have dropped the tube and left them.
+        side_spaces.into_iter().try_for_each(|space_id| ddl::clear(txn, space_id))?;
     }
     let stored = options.stored(driver.has_times());
     let mut row = Vec::with_capacity(64 + name.len() + stored.len());

@@ -16,7 +16,7 @@ use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::msgpack::{self, Token, write_array, write_map, write_str, write_uint};
 
-use super::ddl::{self, NewSpace};
+use super::ddl::NewSpace;
 use super::layout::{Layout, unique};
 use super::row;
 use super::state::State;
@@ -24,13 +24,15 @@ use super::statistics::Event;
 use super::timed;
 use super::times;
 use super::tube::Tube;
+use super::tubes::Tubes;
 use super::work::{Work, find_task};
 use crate::db::{Key, Tuple, Txn};
 
 /// What follows the tube's name in the name of the side space.
 const SUFFIX: &str = "_attempts";
 
-static LAYOUT: Layout = Layout {
+/// [task_id, attempts].
+pub(super) static LAYOUT: Layout = Layout {
     fields: &[("task_id", "unsigned"), ("attempts", "unsigned")],
     indexes: &[unique("task_id", &[0])],
 };
@@ -60,6 +62,11 @@ impl Rule {
         let max_attempts = times::get(options, "max_attempts").and_then(times::number)? as u64;
         let keeps_origin = token("dead_letter_origin") == Some(Token::Bool(true));
         (max_attempts > 0).then_some(Self { max_attempts, dead_letter, keeps_origin })
+    }
+
+    /// The tube to which tasks go; None buries them.
+    pub(super) fn dead_letter(&self) -> Option<&str> {
+        self.dead_letter.as_deref()
     }
 
     /// Checks the options of a new tube.
@@ -121,16 +128,19 @@ pub(super) fn space_name(tube: &str) -> String {
     format!("{tube}{SUFFIX}")
 }
 
-/// Creates the side space of a tube, unless it is there.
+/// Creates the side space of a tube, unless it is there; gives its id.
 ///
 /// # Errors
-/// What the schema refuses.
-pub(super) fn create_space(txn: &mut Txn<'_>, tube: &str, is_temporary: bool) -> Result<()> {
+/// What the schema refuses; PROC_LUA if a space of its name is something else.
+pub(super) fn create_space(
+    txn: &mut Txn<'_>,
+    tubes: &Tubes,
+    tube: &str,
+    is_temporary: bool,
+) -> Result<u32> {
     let name = &*space_name(tube);
-    if txn.db().space_by_name(name).is_ok() {
-        return Ok(());
-    }
-    ddl::create_space(txn, NewSpace { name, engine: "memtx", is_temporary }, &LAYOUT).map(|_| ())
+    let space = NewSpace { name, engine: "memtx", is_temporary };
+    tubes.create_side_space(txn, space, &LAYOUT)
 }
 
 /// Removes what is noted of tasks that are not there: a server that does not know the side space may have removed them.

@@ -4,6 +4,11 @@
 //!
 //! Source: queue/abstract.lua `build_metatable`/`method.start`, queue/abstract/driver/*.lua `create_space`.
 
+use crate::db::field_type::FieldType;
+use crate::db::index::Index;
+use crate::db::schema::index_def::IndexType;
+use crate::db::space::Space;
+
 /// The fields and indexes of a space. All indexes are TREE.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -22,6 +27,41 @@ pub(super) struct IndexLayout {
     pub(super) parts: &'static [usize],
     /// Two rows with an equal key cannot be.
     pub(super) is_unique: bool,
+}
+
+impl Layout {
+    /// True if a space has these fields, no others, and these indexes before all others.
+    pub(super) fn is_of(&self, space: &Space) -> bool {
+        let (fields, indexes) = (&space.def.fields, space.indexes());
+        let is_alike = |(name, field_type): &(&str, &str), no: usize| {
+            let field = &fields[no];
+            &*field.name == *name
+                && Some(field.field_type) == FieldType::parse(field_type)
+                && !field.is_nullable()
+        };
+        fields.len() == self.fields.len()
+            && self.fields.iter().enumerate().all(|(no, field)| is_alike(field, no))
+            && indexes.len() >= self.indexes.len()
+            && self.indexes.iter().zip(indexes).all(|(layout, index)| layout.is_of(self, index))
+    }
+}
+
+impl IndexLayout {
+    fn is_of(&self, layout: &Layout, index: &Index) -> bool {
+        let parts = index.def.key_def.parts();
+        let is_alike = |field_no: usize, no: usize| {
+            let part = &parts[no];
+            part.field_no as usize == field_no
+                && Some(part.field_type) == FieldType::parse(layout.fields[field_no].1)
+                && part.path.is_none()
+                && !part.is_desc
+        };
+        &*index.def.name == self.name
+            && index.def.index_type == IndexType::Tree
+            && index.def.is_unique == self.is_unique
+            && parts.len() == self.parts.len()
+            && self.parts.iter().enumerate().all(|(no, field_no)| is_alike(*field_no, no))
+    }
 }
 
 /// A space that the queue keeps for itself.

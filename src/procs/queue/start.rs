@@ -21,7 +21,7 @@ use super::row;
 use super::sessions;
 use super::state::State;
 use super::taken;
-use super::timer::Due;
+use super::tube::Tube;
 use super::tubes::{Services, Tubes};
 use super::work::{Work, find_task};
 use crate::db::access::ADMIN;
@@ -64,15 +64,12 @@ pub(super) fn start(txn: &mut Txn<'_>, tubes: &Tubes) -> Result<()> {
         let released = operations::release_orphans(&mut work)?;
         dead_letter::sweep(&mut work)?;
         tube.driver.start(&mut work)?;
-        if tube.driver.has_times() {
-            // Whatever is due, the timer finds it.
-            tubes.timer.schedule(Due::Tube(tube.id), 0);
-        }
+        tube.look_soon();
         if released > 0 {
             tracing::info!("queue: released {released} tasks of tube {}", tube.name);
         }
     }
-    warn_of_others(txn, services)
+    warn_of_others(txn, tubes, services)
 }
 
 /// The id of a space of the queue, which is made if it is not there.
@@ -105,23 +102,33 @@ fn remove_stale(txn: &mut Txn<'_>, tubes: &Tubes, services: &Services) -> Result
 
 /// Makes the side spaces of tubes that count attempts, where they are missing.
 fn count_attempts(txn: &mut Txn<'_>, tubes: &Tubes) -> Result<()> {
-    for tube in tubes.all(txn.db()) {
-        if tube.settings.rule.is_some() && tube.attempts_space_id.is_none() {
-            let is_temporary = txn.db().space(tube.space_id)?.def.is_temporary;
-            dead_letter::create_space(txn, &tube.name, is_temporary)?;
+    let is_uncounted =
+        |tube: &Arc<Tube>| tube.settings.rule.is_some() && tube.attempts_space_id.is_none();
+    for tube in tubes.all(txn.db()).into_iter().filter(is_uncounted) {
+        let space = dead_letter::space_name(&tube.name);
+        if txn.db().space_id(&space).is_some() {
+            let name = &tube.name;
+            tracing::warn!(
+                "queue: no attempts of tube {name} are counted: space {space} is not its"
+            );
+            continue;
         }
+        let is_temporary = txn.db().space(tube.space_id)?.def.is_temporary;
+        dead_letter::create_space(txn, tubes, &tube.name, is_temporary)?;
     }
     Ok(())
 }
 
 /// Tells of tubes that cannot be served.
-fn warn_of_others(txn: &Txn<'_>, services: &Services) -> Result<()> {
+fn warn_of_others(txn: &Txn<'_>, tubes: &Tubes, services: &Services) -> Result<()> {
     for row in txn.db().space(services.queue)?.primary()?.iter() {
         let (name, tube_type) = (row::text(row, 0), row::text(row, 3));
         if driver::find(tube_type).is_none() {
             tracing::warn!("queue: tube {name} is not served: no driver for type {tube_type}");
         } else if txn.db().space_id(row::text(row, 2)).is_none() {
             tracing::warn!("queue: tube {name} is not served: its space does not exist");
+        } else if tubes.find(txn.db(), name).is_none() {
+            tracing::warn!("queue: tube {name} is not served: the space beside its own is not its");
         }
     }
     Ok(())

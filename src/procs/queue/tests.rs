@@ -11,6 +11,7 @@ mod portions;
 mod replies;
 mod sessions;
 mod settings;
+mod side_spaces;
 mod statistics;
 mod tubes;
 mod utube;

@@ -95,6 +95,14 @@ impl Timer {
         }
     }
 
+    /// Nothing will be due any more.
+    pub(super) fn cancel(&self, due: Due) {
+        let schedule = &mut *self.schedule.lock();
+        if let Some(moment) = schedule.of_due.remove(&due) {
+            schedule.by_time.remove(&(moment, due));
+        }
+    }
+
     /// The first moment; None if nothing will happen.
     pub(super) fn earliest(&self) -> Option<u64> {
         self.schedule.lock().by_time.first().map(|(moment, _)| *moment)

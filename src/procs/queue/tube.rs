@@ -162,6 +162,11 @@ impl Tube {
     pub(super) fn appear(&self) {
         self.forget();
         self.call_all();
+        self.look_soon();
+    }
+
+    /// Has the timer look at the tube, if it has times: whatever is due, it finds it.
+    pub(super) fn look_soon(&self) {
         if self.driver.has_times() {
             self.timer.schedule(Due::Tube(self.id), 0);
         }

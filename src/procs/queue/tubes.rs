@@ -11,26 +11,30 @@
 //! A drop that the journal rolls back restores the very row of `_queue`, and with it the tube that was made from that row:
 //! its counters and whoever waits for room go on.
 //!
-//! Locks: the map's is taken inside of the database's or alone, and nothing but the line of whoever waits and the tubes that
-//! were dropped is locked while it is held.
+//! Locks: the map's is taken inside of the database's or alone, and nothing but the line of whoever waits, the tubes that
+//! were dropped and the timer's schedule is locked while it is held.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use lycosa_proto::err;
+use lycosa_proto::error::Result;
 use parking_lot::{Mutex, RwLock};
 
 use super::buffer;
 use super::cfg::Cfg;
 use super::clock::Clock;
+use super::ddl::{self, NewSpace};
 use super::dead_letter;
 use super::driver;
+use super::layout::Layout;
 use super::phase::CurrentPhase;
 use super::row;
 use super::settings::Settings;
-use super::timer::Timer;
+use super::timer::{Due, Timer};
 use super::tube::{Place, Tube};
 use crate::db::index::Index;
-use crate::db::{Database, Key, Tuple};
+use crate::db::{Database, Key, Tuple, Txn};
 
 /// Ids of the spaces that the queue keeps for itself.
 #[derive(Clone, Copy, Debug)]
@@ -109,25 +113,59 @@ impl Tubes {
         known.or_else(|| self.look_up(db, name))
     }
 
+    /// What `_queue` says of a tube; None as for [`Self::find`].
+    fn read(&self, db: &Database, name: &str) -> Option<Tube> {
+        let row = self.row(db, name)?;
+        let space_id = db.space_id(row::text(row, 2))?;
+        let driver = driver::find(row::text(row, 3))?;
+        let settings = Settings::parse(row::raw(row, 4));
+        let side_space_id = match driver.side_layout(&settings) {
+            Some(layout) => Some(self.side_space(db, &buffer::name(name), layout)?),
+            None => None,
+        };
+        let attempts = || self.side_space(db, &dead_letter::space_name(name), &dead_letter::LAYOUT);
+        let attempts_space_id = settings.rule.as_ref().and_then(|_| attempts());
+        let id = row::uint(row, 1);
+        let place = Place { name, id, space_id, side_space_id, attempts_space_id, row };
+        Some(Tube::new(place, driver, settings, self.timer.clone()))
+    }
+
+    /// The space of a name, if it can be one that lies beside a tube's own: it has the layout and is no tube's.
+    fn side_space(&self, db: &Database, name: &str, layout: &Layout) -> Option<u32> {
+        let space = db.known_space(db.space_id(name)?)?;
+        (layout.is_of(space) && self.row(db, name).is_none()).then_some(space.def.id)
+    }
+
+    /// Makes a space that lies beside a tube's own, unless it is there; gives its id.
+    ///
+    /// # Errors
+    /// What the schema refuses; PROC_LUA if a space of its name is something else.
+    pub(super) fn create_side_space(
+        &self,
+        txn: &mut Txn<'_>,
+        space: NewSpace<'_>,
+        layout: &Layout,
+    ) -> Result<u32> {
+        if txn.db().space_id(space.name).is_none() {
+            return ddl::create_space(txn, space, layout);
+        }
+        let known = self.side_space(txn.db(), space.name, layout);
+        known.ok_or_else(|| err!(PROC_LUA, format!("Space '{}' already exists", space.name)))
+    }
+
     fn look_up(&self, db: &Database, name: &str) -> Option<Arc<Tube>> {
-        let found = self.row(db, name).and_then(|row| {
-            let space_id = db.space_id(row::text(row, 2))?;
-            let driver = driver::find(row::text(row, 3))?;
-            let settings = Settings::parse(row::raw(row, 4));
-            let side_space_id = match driver.side_layout(&settings) {
-                Some(_) => Some(db.space_id(&buffer::name(name))?),
-                None => None,
-            };
-            let attempts = || db.space_id(&dead_letter::space_name(name));
-            let attempts_space_id = settings.rule.as_ref().and_then(|_| attempts());
-            let id = row::uint(row, 1);
-            let place = Place { name, id, space_id, side_space_id, attempts_space_id, row };
-            Some(Tube::new(place, driver, settings, self.timer.clone()))
-        });
+        let found = self.read(db, name);
+        if db.interactive().is_some() {
+            // What an open transaction sees is not what others are to find.
+            let found = found?;
+            let known = self.known(name).filter(|known| known.is_same(&found));
+            return Some(known.unwrap_or_else(|| Arc::new(found)));
+        }
         let mut by_name = self.by_name.write();
         let Some(found) = found else {
             if let Some(gone) = by_name.remove(name) {
                 gone.call_all();
+                self.timer.cancel(Due::Tube(gone.id));
                 self.keep_dropped(gone);
             }
             return None;
@@ -139,6 +177,7 @@ impl Tubes {
                 Some(restored) => {
                     by_name.insert(name.into(), restored.clone());
                     known.into_iter().for_each(|gone| gone.call_all());
+                    restored.look_soon();
                     Some(restored)
                 }
                 None => known,
@@ -150,6 +189,7 @@ impl Tubes {
                 let found = Arc::new(found);
                 by_name.insert(name.into(), found.clone());
                 replaced.into_iter().for_each(|gone| gone.call_all());
+                found.look_soon();
                 found
             }
         };
