@@ -36,9 +36,15 @@ impl TaskCounts {
         }
     }
 
+    /// READY ones; None if there are fewer tasks than states.
+    fn checked_ready(&self) -> Option<u64> {
+        let mut others = [self.taken, self.buried, self.delayed].into_iter();
+        others.try_fold(self.total, u64::checked_sub)
+    }
+
     /// READY ones.
     pub(super) fn ready(&self) -> u64 {
-        self.total - self.taken - self.buried - self.delayed
+        self.checked_ready().unwrap_or(0)
     }
 
     /// The number of a state that is counted by itself; READY is what these leave.
@@ -73,17 +79,19 @@ impl Counts {
                 *count = count.wrapping_sub(1);
             }
             if let Some(count) = self.counts.of_state(to) {
-                *count += 1;
+                *count = count.wrapping_add(1);
             }
         }
     }
 
     /// The counts for a status index, which is walked over if there is no other way.
     pub(super) fn of(&mut self, status: &Index, rollbacks: u64) -> TaskCounts {
-        if !self.freshness.is_current(status.len(), rollbacks) {
+        let total = status.len() as u64;
+        let is_possible = TaskCounts { total, ..self.counts }.checked_ready().is_some();
+        if !is_possible || !self.freshness.is_current(status.len(), rollbacks) {
             self.counts = TaskCounts::of(status);
             self.freshness = Freshness::new(status.len(), rollbacks);
         }
-        TaskCounts { total: status.len() as u64, ..self.counts }
+        TaskCounts { total, ..self.counts }
     }
 }

@@ -12,6 +12,8 @@
 //!
 //! `release_all` and a restart of the server are nobody's failure.
 
+use std::sync::Arc;
+
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::msgpack::{self, Token, write_array, write_map, write_str, write_uint};
@@ -233,8 +235,7 @@ fn try_move(
         tracing::warn!("queue: no tube {name} for dead letters of tube {}", work.tube.name);
         return false;
     };
-    let savepoint = work.txn.savepoint();
-    match move_to(work, task, rule, &target, letter) {
+    match work.attempt(|work| move_to(work, task, rule, &target, letter)) {
         Ok(true) => return true,
         Ok(false) => {
             tracing::warn!("queue: no room in tube {name} for dead letters of {}", work.tube.name);
@@ -243,9 +244,6 @@ fn try_move(
             tracing::warn!("queue: dead letter of {} to {name}: {error}", work.tube.name);
         }
     }
-    work.txn.roll_back_to_savepoint(savepoint);
-    target.doubt();
-    work.tube.doubt();
     false
 }
 
@@ -254,7 +252,7 @@ fn move_to(
     work: &mut Work<'_, '_>,
     task: &Tuple,
     rule: &Rule,
-    target: &Tube,
+    target: &Arc<Tube>,
     letter: Letter,
 ) -> Result<bool> {
     let data = row::raw(task, work.tube.driver.data_field());

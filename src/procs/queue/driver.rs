@@ -14,6 +14,7 @@ use super::fifottl::Fifottl;
 use super::layout::Layout;
 use super::options::TubeOptions;
 use super::settings::Settings;
+use super::times::Times;
 use super::utube::Utube;
 use super::work::Work;
 use crate::db::Tuple;
@@ -79,6 +80,18 @@ pub(super) trait Driver: Send + Sync {
         Ok(())
     }
 
+    /// Checks the options of a task that is to be put, so that one of many is refused before another is stored. What the format
+    /// of the space is to refuse passes.
+    ///
+    /// # Errors
+    /// Those of the options.
+    fn check_put(&self, settings: &Settings, options: Option<&[u8]>) -> Result<()> {
+        match self.has_times() {
+            true => Times::parse(options, settings).map(|_| ()),
+            false => Ok(()),
+        }
+    }
+
     /// Stores a task; `data` and `options` are MsgPack as the client sent it, None if it sent none.
     ///
     /// # Errors
@@ -113,11 +126,11 @@ pub(super) trait Driver: Send + Sync {
     /// Those of the space.
     fn bury(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<Tuple>;
 
-    /// Makes the first BURIED task READY; None if none is buried.
+    /// Makes a BURIED task READY.
     ///
     /// # Errors
     /// Those of the space.
-    fn kick(&self, work: &mut Work<'_, '_>) -> Result<Option<Tuple>>;
+    fn kick(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<Tuple>;
 
     /// Removes a task.
     ///

@@ -66,8 +66,8 @@ impl Driver for Fifo {
         work.set_state(task, State::Buried)
     }
 
-    fn kick(&self, work: &mut Work<'_, '_>) -> Result<Option<Tuple>> {
-        work.move_first(State::Buried, State::Ready)
+    fn kick(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<Tuple> {
+        work.set_state(task, State::Ready)
     }
 
     fn delete(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {

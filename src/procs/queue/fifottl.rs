@@ -98,8 +98,8 @@ impl Driver for Fifottl {
         timed::settle(work, task, State::Buried)
     }
 
-    fn kick(&self, work: &mut Work<'_, '_>) -> Result<Option<Tuple>> {
-        work.move_first(State::Buried, State::Ready)
+    fn kick(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<Tuple> {
+        work.set_state(task, State::Ready)
     }
 
     fn delete(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {

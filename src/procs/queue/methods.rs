@@ -1,7 +1,7 @@
 //! The methods of a tube: `queue.tube.NAME:method`, arguments in, values out.
 //!
-//! Each is one transaction; `take` is one for each look at the tube, with waits between them. A tube that is dropped
-//! while a call waits answers what a later call will get: the procedure is not defined.
+//! Each is one transaction; `take` is one for each look at the tube, with waits between them; what may be long is done in
+//! [`super::portions`]. A tube that is dropped while a call waits answers what a later call will get: the procedure is not defined.
 //!
 //! The first look is taken at once if the caller holds the database already, see [`begin_held`]: most calls end with it,
 //! and a batch of them costs one hold of the lock.
@@ -11,7 +11,7 @@
 //! the transaction has ended.
 //!
 //! Rights: whoever may execute a method may use it; `drop` and `grant` moreover act with the caller's rights on the
-//! system spaces, and `truncate` asks for the right to write the tube's space.
+//! system spaces.
 //!
 //! Source: queue/abstract.lua `tube.*`.
 
@@ -30,7 +30,7 @@ use super::tube::Tube;
 use super::tubes::{Services, Tubes};
 use super::waiters::{Patience, Place, Waiters};
 use super::work::Work;
-use crate::db::access::{ADMIN, Privilege};
+use crate::db::access::ADMIN;
 use crate::db::journal::Ticket;
 use crate::db::{Database, Txn};
 use crate::instance::now;
@@ -39,7 +39,7 @@ use crate::procs::{Args, Begun, Context, Running, Values};
 /// One call of a method.
 pub(super) struct Call {
     /// Who calls, of which instance.
-    context: Context,
+    pub(super) context: Context,
     /// The tubes of the instance.
     tubes: Arc<Tubes>,
     /// The spaces of the queue.
@@ -98,17 +98,22 @@ static METHODS: [Method; 17] = [
     looks("touch", Call::touch, Refusal::Nothing),
     other("peek", |call| Box::pin(call.peek()), Refusal::Nil),
     looks("bury", Call::bury, Refusal::Nil),
-    looks("kick", Call::kick, Refusal::Nil),
+    other("kick", |call| Box::pin(call.kick()), Refusal::Nil),
     looks("delete", Call::delete, Refusal::Nil),
     looks("put_many", Call::put_many, Refusal::Nil),
     looks("take_many", Call::take_many, Refusal::Nil),
     looks("ack_many", Call::ack_many, Refusal::Nil),
-    looks("truncate", Call::truncate, Refusal::Nothing),
-    looks("release_all", Call::release_all, Refusal::Nothing),
+    other("truncate", |call| Box::pin(call.truncate()), Refusal::Nothing),
+    other("release_all", |call| Box::pin(call.release_all()), Refusal::Nothing),
     other("drop", |call| Box::pin(call.drop_tube()), Refusal::Nil),
     other("grant", |call| Box::pin(call.grant(false)), Refusal::Nothing),
     other("grant_role", |call| Box::pin(call.grant(true)), Refusal::Nothing),
 ];
+
+/// True if a method does something to one task at most.
+pub(super) fn is_short(method: &str) -> bool {
+    matches!(method, "put" | "take" | "ack" | "release" | "touch" | "bury" | "delete" | "peek")
+}
 
 /// Finds a method and says in the call which it is; None if there is none of this name.
 fn find(call: &mut Call, name: &str) -> Option<Manner> {
@@ -205,7 +210,10 @@ impl Call {
     }
 
     /// Runs `body` as one transaction of a user on the tube.
-    async fn run_as<T: Send>(
+    ///
+    /// # Errors
+    /// Those of `body`; NO_SUCH_PROC if the tube is not there any more; ER_WAL_IO.
+    pub(super) async fn run_as<T: Send>(
         &self,
         uid: u32,
         body: impl FnOnce(&mut Work<'_, '_>) -> Result<T> + Send,
@@ -217,6 +225,8 @@ impl Call {
         }
         let work = self.context.transaction_as(uid, |txn| {
             if !self.tubes.is_current(txn.db(), &self.tube) {
+                // An open transaction that was aborted sees nothing, and says so.
+                txn.db().space(self.services.queue)?;
                 return Err(self.gone());
             }
             if is_open {
@@ -341,7 +351,9 @@ impl Call {
                 Err(_) if is_empty => {}
                 Err(error) => return Err(error),
             }
-            let Some(place) = place.as_mut().filter(|_| !is_last) else { break };
+            // Whoever has come to stand after all were called because the instance is read-only is not called.
+            let may_wait = !is_last && self.tubes.phase.is_running();
+            let Some(place) = place.as_mut().filter(|_| may_wait) else { break };
             if !place.turn(patience.until()).await {
                 if self.context.open_transaction().is_none() {
                     break;
@@ -399,38 +411,10 @@ impl Call {
         Ok(Some(self.tube.reply(&task, None)))
     }
 
-    /// `kick(count)`: how many tasks were kicked.
-    fn kick(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
-        let count = match self.args.token(0) {
-            Token::Nil | Token::Bool(false) => 1.0,
-            _ => match self.args.get(0).and_then(times::number) {
-                Some(count) => count,
-                None => return Err(err!(PROC_LUA, "'for' limit must be a number")),
-            },
-        };
-        // The cast takes the fraction off and stops at the ends.
-        Ok(Some(Values::from(operations::kick(work, count as u64)?)))
-    }
-
     /// `delete(id)`: `[id, '-', data]`.
     fn delete(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
         let task = operations::delete(work, self.args.get(0))?;
         Ok(Some(self.tube.reply(&task, Some(State::Done))))
-    }
-
-    /// `truncate()`: no value.
-    fn truncate(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
-        let db = work.txn.db();
-        let def = &db.space(work.tube.space_id)?.def;
-        db.check_space(self.context.session.uid(), def, Privilege::WRITE)?;
-        operations::truncate(work)?;
-        Ok(Some(Values::none()))
-    }
-
-    /// `release_all()`: no value.
-    fn release_all(&self, work: &mut Work<'_, '_>) -> Result<Option<Values>> {
-        operations::release_all(work)?;
-        Ok(Some(Values::none()))
     }
 
     /// `peek(id)`: `[id, state, data]`.
@@ -440,7 +424,8 @@ impl Call {
             if !self.tubes.is_current(db, &self.tube) {
                 return Err(self.gone());
             }
-            operations::peek(db.space(self.tube.space_id)?, id)
+            let now_us = self.tube.timer.clock.now_us();
+            operations::peek_alive(&self.tube, db.space(self.tube.space_id)?, id, now_us)
         })?;
         Ok(self.tube.reply(&task, None))
     }

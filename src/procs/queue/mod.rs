@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! queue.create_tube(name, type, options)      api        functions of the module
-//! queue.tube.NAME:put(data), :take(timeout)   methods    one call of a tube's method: arguments, waits, reply; many
+//! queue.tube.NAME:put(data), :take(timeout)   methods    one call of a tube's method: arguments, waits, reply; many,
+//!                                                        portions
 //!                                             operations what it does in a transaction: who may, what is counted
 //!                                             driver     how the tube's type does it; fifo, fifottl, utube
 //!                                             lanes, buffer  whose turn it is among sub-queues
@@ -47,6 +48,7 @@ mod operations;
 mod options;
 mod passed;
 mod phase;
+mod portions;
 mod rates;
 mod row;
 mod sessions;
@@ -162,7 +164,8 @@ impl Module for Queue {
     }
 
     fn is_short(&self, name: &str) -> bool {
-        name.starts_with(TUBE)
+        let name = name.strip_prefix(TUBE).and_then(|name| name.rsplit_once(':'));
+        name.is_some_and(|(_, method)| methods::is_short(method))
     }
 
     fn call_held(

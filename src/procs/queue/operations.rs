@@ -4,9 +4,11 @@
 
 use lycosa_proto::err;
 use lycosa_proto::error::{Error, Result};
+use lycosa_proto::iproto::Iterator as Kind;
 
 use super::ddl;
 use super::dead_letter::{self, Outcome, Reason};
+use super::layout::STATUS_INDEX;
 use super::lua_number;
 use super::lua_text;
 use super::row;
@@ -14,9 +16,10 @@ use super::sessions;
 use super::state::State;
 use super::statistics::Event;
 use super::taken;
+use super::tube::Tube;
 use super::work::{Work, find_task};
-use crate::db::Tuple;
 use crate::db::space::Space;
+use crate::db::{Key, Tuple};
 
 fn not_found(id: Option<&[u8]>) -> Error {
     let id = id.map(lua_number::plain);
@@ -36,7 +39,9 @@ pub(super) fn put(
     if !work.has_room(1)? {
         return Ok(None);
     }
-    put_one(work, data, options).map(Some)
+    let task = work.tube.driver.put(work, data, options)?;
+    note_put(work, &task);
+    Ok(Some(task))
 }
 
 /// A task that a client puts, MsgPack as it came.
@@ -59,23 +64,25 @@ pub(super) fn put_many(
     if !work.has_room(tasks.len())? {
         return Ok(None);
     }
-    let put = tasks.iter().map(|task| put_one(work, task.data, task.options));
-    put.collect::<Result<Vec<_>>>().map(Some)
+    let (driver, settings) = (work.tube.driver, &work.tube.settings);
+    tasks.iter().try_for_each(|task| driver.check_put(settings, task.options))?;
+    let put = tasks.iter().map(|task| driver.put(work, task.data, task.options));
+    let put = put.collect::<Result<Vec<_>>>()?;
+    put.iter().for_each(|task| note_put(work, task));
+    Ok(Some(put))
 }
 
-/// Stores a task for which there is room.
-fn put_one(work: &mut Work<'_, '_>, data: Option<&[u8]>, options: Option<&[u8]>) -> Result<Tuple> {
-    let task = work.tube.driver.put(work, data, options)?;
+/// Notes that a task was put.
+fn note_put(work: &Work<'_, '_>, task: &Tuple) {
     if !work.tube.driver.has_times() {
         let oldest = || {
             let first = work.space().and_then(Space::primary).ok()?.iter().next();
             first.map(|task| row::uint(task, 0))
         };
-        let id = row::uint(&task, 0);
+        let id = row::uint(task, 0);
         work.tube.ages.lock().put(id, work.now_us, || oldest().unwrap_or(id));
     }
-    work.happened(Event::Put, &task);
-    Ok(task)
+    work.happened(Event::Put, task);
 }
 
 /// Takes the task whose turn it is for a connection's session; None if there is none.
@@ -90,7 +97,7 @@ pub(super) fn take(work: &mut Work<'_, '_>, connection_id: u64) -> Result<Option
     Ok(Some(task))
 }
 
-/// Takes the tasks whose turn it is, at most so many; None if there is none.
+/// Takes the tasks whose turn it is, at most so many and not many more than 16 MB; None if there is none.
 ///
 /// # Errors
 /// Those of the driver.
@@ -99,10 +106,15 @@ pub(super) fn take_many(
     count: usize,
     connection_id: u64,
 ) -> Result<Option<Vec<Tuple>>> {
+    /// Bytes of tasks after which no more are taken.
+    const BYTES_MAX: usize = 16 << 20;
     let mut tasks = Vec::new();
+    let mut bytes = 0;
     while tasks.len() < count
+        && bytes < BYTES_MAX
         && let Some(task) = take(work, connection_id)?
     {
+        bytes += task.data().len();
         tasks.push(task);
     }
     Ok((!tasks.is_empty()).then_some(tasks))
@@ -114,6 +126,20 @@ pub(super) fn take_many(
 /// EXACT_MATCH, KEY_PART_TYPE; PROC_LUA if there is none.
 pub(super) fn peek(space: &Space, id: Option<&[u8]>) -> Result<Tuple> {
     find_task(space, id)?.cloned().ok_or_else(|| not_found(id))
+}
+
+/// The same, but for a task whose life has ended.
+///
+/// # Errors
+/// Those of [`peek`].
+pub(super) fn peek_alive(
+    tube: &Tube,
+    space: &Space,
+    id: Option<&[u8]>,
+    now_us: u64,
+) -> Result<Tuple> {
+    let task = peek(space, id)?;
+    if tube.has_ended(&task, now_us) { Err(not_found(id)) } else { Ok(task) }
 }
 
 /// Prolongs the time of a task that the session holds. Counted before it is tried, as in the rock.
@@ -217,7 +243,7 @@ pub(super) fn give_back(
 /// # Errors
 /// PROC_LUA if there is none.
 pub(super) fn bury(work: &mut Work<'_, '_>, id: Option<&[u8]>) -> Result<Tuple> {
-    let task = peek(work.space()?, id)?;
+    let task = peek_alive(work.tube, work.space()?, id, work.now_us)?;
     taken::remove(work, &task)?;
     if row::bytes(&task, 1) == [State::Buried.char()] {
         return Ok(task);
@@ -231,15 +257,16 @@ pub(super) fn bury(work: &mut Work<'_, '_>, id: Option<&[u8]>) -> Result<Tuple> 
 ///
 /// # Errors
 /// Those of the driver.
-pub(super) fn kick(work: &mut Work<'_, '_>, count: u64) -> Result<u64> {
-    let mut kicked = 0;
-    while kicked < count
-        && let Some(task) = work.tube.driver.kick(work)?
-    {
+pub(super) fn kick(work: &mut Work<'_, '_>, count: usize) -> Result<usize> {
+    let (status, key) = (work.space()?.index(STATUS_INDEX)?, State::Buried.key());
+    let buried = status.select(Kind::Eq, Key::from_array(&key));
+    let is_alive = |task: &&Tuple| !work.tube.has_ended(task, work.now_us);
+    let buried: Vec<Tuple> = buried.filter(is_alive).take(count).cloned().collect();
+    for task in &buried {
+        let task = work.tube.driver.kick(work, task)?;
         work.happened(Event::Kick, &task);
-        kicked += 1;
     }
-    Ok(kicked)
+    Ok(buried.len())
 }
 
 /// Removes a task, whoever holds it.
@@ -254,41 +281,90 @@ pub(super) fn delete(work: &mut Work<'_, '_>, id: Option<&[u8]>) -> Result<Tuple
     Ok(task)
 }
 
-/// Removes every task, those that are held too.
+/// Removes every task, those that are held too; false if more than `limit` are held, of which it has removed so many.
 ///
 /// # Errors
 /// Those of the spaces.
-pub(super) fn truncate(work: &mut Work<'_, '_>) -> Result<()> {
-    taken::remove_all(work)?;
-    for space_id in work.tube.space_ids() {
-        ddl::truncate_space(work.txn, space_id)?;
+pub(super) fn truncate(work: &mut Work<'_, '_>, limit: usize) -> Result<bool> {
+    let held = taken::from(work, 0, limit + 1)?;
+    let is_all = held.len() <= limit;
+    for row in held.iter().take(limit) {
+        taken::remove_row(work.txn, work.services.taken, row)?;
+        if !is_all && let Some(task) = find_task(work.space()?, row.field(1))?.cloned() {
+            work.tube.driver.delete(work, &task)?;
+        }
     }
-    work.tube.producers.call_all();
-    Ok(())
+    if is_all {
+        for space_id in work.tube.space_ids() {
+            ddl::truncate_space(work.txn, space_id)?;
+        }
+        work.tube.producers.call_all();
+    }
+    Ok(is_all)
 }
 
-/// Gives every TAKEN task back, whoever holds it. That is no attempt.
+/// Gives TAKEN tasks back, whoever holds them: at most `limit`, from an id on. Gives the id to go on with, None if that was
+/// all. That is no attempt.
 ///
 /// # Errors
 /// Those of the spaces.
-pub(super) fn release_all(work: &mut Work<'_, '_>) -> Result<()> {
-    taken::remove_all(work)?;
-    release_orphans(work).map(|_| ())
+pub(super) fn release_held(
+    work: &mut Work<'_, '_>,
+    from: u64,
+    limit: usize,
+) -> Result<Option<u64>> {
+    let held = taken::from(work, from, limit)?;
+    for row in &held {
+        taken::remove_row(work.txn, work.services.taken, row)?;
+        let task = find_task(work.space()?, row.field(1))?.cloned();
+        if let Some(task) = task.filter(|task| State::of(task) == Some(State::Taken)) {
+            give_back(work, &task, None)?;
+        }
+    }
+    let last = held.last().filter(|_| held.len() == limit);
+    Ok(last.map(|row| row::uint(row, 1).saturating_add(1)))
 }
 
-/// Gives every TAKEN task back that nobody holds; tells how many there were. That is no attempt.
+/// What [`release_orphans`] has done.
+#[derive(Debug, Default)]
+pub(super) struct Orphans {
+    /// So many tasks were given back.
+    pub(super) count: usize,
+    /// The key in the status index of the last task that was looked at; None if that was all.
+    pub(super) next: Option<Vec<u8>>,
+}
+
+/// Gives TAKEN tasks back that nobody holds, of at most `limit` that are TAKEN and come behind a key of the status index.
+/// That is no attempt.
 ///
 /// # Errors
 /// Those of the spaces.
-pub(super) fn release_orphans(work: &mut Work<'_, '_>) -> Result<u64> {
+pub(super) fn release_orphans(
+    work: &mut Work<'_, '_>,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Orphans> {
+    let status = work.space()?.index(STATUS_INDEX)?;
+    let key = State::Taken.key();
+    let tasks = match after {
+        Some(after) => status.select(Kind::Gt, Key::from_array(after)),
+        None => status.select(Kind::Ge, Key::from_array(&key)),
+    };
+    let is_taken = |task: &&Tuple| row::bytes(task, 1) == [State::Taken.char()];
+    let tasks: Vec<Tuple> = tasks.take_while(is_taken).take(limit).cloned().collect();
+    let next = tasks.last().filter(|_| tasks.len() == limit).map(|last| {
+        let mut key = Vec::new();
+        status.def.key_def.extract(last, &mut key);
+        key
+    });
     let mut count = 0;
-    for task in &work.all(State::Taken)? {
+    for task in &tasks {
         if !taken::is_held(work, task)? {
             give_back(work, task, None)?;
             count += 1;
         }
     }
-    Ok(count)
+    Ok(Orphans { count, next })
 }
 
 /// Drops the tube: its space and its row of `_queue`.

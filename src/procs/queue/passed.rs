@@ -33,6 +33,9 @@ use crate::db::{Key, Tuple};
 /// Tasks that one look passes before it asks whether few are left.
 const PASSED_MAX: usize = 32;
 
+/// Lines that are kept. What is forgotten is passed once more.
+pub(super) const LINES_MAX: usize = 10_000;
+
 /// As many are few.
 const FEW_MAX: usize = 32;
 
@@ -45,8 +48,9 @@ pub(super) struct Passed {
     pub(super) freshness: Freshness,
 }
 
+/// What is known of a line.
 #[derive(Debug, Default)]
-struct Line {
+pub(super) struct Line {
     floor: Option<Rank>,
     before: BTreeSet<Rank>,
 }
@@ -55,6 +59,12 @@ impl Passed {
     /// Forgets everything, since no task is there whose life has ended, or since it may be wrong.
     pub(super) fn clear(&mut self) {
         self.lines.clear();
+    }
+
+    /// How many lines are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
     }
 
     /// How far a line was passed; None if it was not.
@@ -74,13 +84,16 @@ impl Passed {
     }
 
     /// What is known of a line of a tube with so many rows, after so many rollbacks of the journal.
-    fn line(&mut self, name: &[u8], row_count: usize, rollbacks: u64) -> &mut Line {
+    pub(super) fn line(&mut self, name: &[u8], row_count: usize, rollbacks: u64) -> &mut Line {
         if !self.freshness.is_current(row_count, rollbacks) {
             self.clear();
             self.freshness = Freshness::new(row_count, rollbacks);
         }
         // What is taken out of it comes back if the transaction fails.
         self.freshness.change();
+        if self.lines.len() >= LINES_MAX && !self.lines.contains_key(name) {
+            self.clear();
+        }
         self.lines.entry(name.into()).or_default()
     }
 }
@@ -184,6 +197,8 @@ pub(super) fn few_alive(work: &Work<'_, '_>) -> Result<Option<Vec<Tuple>>> {
     if few.len() > FEW_MAX {
         return Ok(None);
     }
+    // A row that was changed by hand may say otherwise.
+    few.retain(|task| timed::death(task) > work.now_us);
     few.sort_by_key(rank_of);
     Ok(Some(few))
 }

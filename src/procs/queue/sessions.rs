@@ -14,6 +14,8 @@
 //!
 //! Source: queue/abstract/queue_session.lua.
 
+use std::sync::Arc;
+
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
@@ -27,6 +29,7 @@ use super::row;
 use super::taken;
 use super::timer::Due;
 use super::times;
+use super::tube::Tube;
 use super::tubes::{Services, Tubes};
 use super::work::{Work, find_task};
 use crate::db::{Database, Key, Tuple, Txn};
@@ -223,7 +226,8 @@ pub(super) fn expire(
     Ok(())
 }
 
-/// Ends a session: its tasks are released, at most `left`, which are taken off. If there are more, the timer goes on.
+/// Ends a session: its tasks are released, at most `left`, which are taken off. If there are more, the timer goes on; if one
+/// cannot be released, the others are, and the timer tries it again.
 fn end(
     txn: &mut Txn<'_>,
     tubes: &Tubes,
@@ -231,6 +235,8 @@ fn end(
     session: &SessionId,
     left: &mut usize,
 ) -> Result<()> {
+    /// A row that is in the way may be gone after this.
+    const PAUSE_US: u64 = 1_000_000;
     let key = row::str_key(session);
     let held = txn.db().space(services.taken)?.index(taken::UUID_INDEX)?;
     let mut held = held.select(Kind::Eq, Key::from_array(&key));
@@ -238,27 +244,53 @@ fn end(
     let is_last = held.next().is_none();
     drop(held);
     *left -= portion.len();
-    if is_last {
+    let mut touched: Vec<Arc<Tube>> = Vec::new();
+    let mut failed = None;
+    for row in &portion {
+        let tube = tubes.find_by_id(txn.db(), row::uint(row, 0));
+        if let Some(tube) = &tube
+            && touched.iter().all(|known| !Arc::ptr_eq(known, tube))
+        {
+            touched.push(tube.clone());
+        }
+        if let Err(error) = release(txn, tubes, services, row, tube.as_ref()) {
+            failed = Some(error);
+        }
+    }
+    let (now_us, uuid) = (tubes.timer.clock.now_us(), Uuid::from_bytes_le(*session));
+    if is_last && failed.is_none() {
         txn.delete(services.shared_sessions, 0, &key)?;
     } else {
-        let now_us = tubes.timer.clock.now_us();
         write_session(txn, services, session, Some(now_us))?;
-        tubes.timer.schedule(Due::Session(*session), now_us);
+        let pause_us = if failed.is_some() { PAUSE_US } else { 0 };
+        tubes.timer.schedule(Due::Session(*session), now_us.saturating_add(pause_us));
     }
-    for row in &portion {
-        taken::remove_row(txn, services.taken, row)?;
-        let Some(tube) = tubes.find_by_id(txn.db(), row::uint(row, 0)) else { continue };
-        let space = txn.db().space(tube.space_id)?;
-        let Some(task) = find_task(space, row.field(1))?.cloned() else { continue };
-        let mut work = Work::new(txn, tubes, &tube, services);
-        operations::fail(&mut work, &task, None, Reason::Session)?;
-    }
-    if !portion.is_empty() {
-        // One line: the lock is held while it is written.
-        let (uuid, count) = (Uuid::from_bytes_le(*session), portion.len());
-        tracing::info!("Session {uuid} closed, release {count} tasks");
+    // Nothing fails after this.
+    touched.iter().flat_map(|tube| tubes.reach(tube)).for_each(|tube| tube.trust());
+    // One line: the lock is held while it is written.
+    if let Some(error) = failed {
+        tracing::error!("queue: can't release all tasks of session {uuid}: {error}");
+    } else if !portion.is_empty() {
+        tracing::info!("Session {uuid} closed, release {} tasks", portion.len());
     }
     Ok(())
+}
+
+/// Releases a task for a session that ends; `row` says that it holds it. If that fails nothing has changed.
+fn release(
+    txn: &mut Txn<'_>,
+    tubes: &Tubes,
+    services: &Services,
+    row: &Tuple,
+    tube: Option<&Arc<Tube>>,
+) -> Result<()> {
+    let Some(tube) = tube else { return taken::remove_row(txn, services.taken, row) };
+    let mut work = Work::new(txn, tubes, tube, services);
+    work.attempt(|work| {
+        taken::remove_row(work.txn, services.taken, row)?;
+        let Some(task) = find_task(work.space()?, row.field(1))?.cloned() else { return Ok(()) };
+        operations::fail(work, &task, None, Reason::Session).map(|_| ())
+    })
 }
 
 /// What becomes of the sessions of the last process, whose connections are gone: each is inactive from now on for its time,

@@ -5,7 +5,7 @@
 //! Source: queue/abstract.lua `method.start`, queue/abstract/queue_session.lua `on_session_start`, `disconnect`.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lycosa_proto::error::Result;
@@ -21,6 +21,7 @@ use super::row;
 use super::sessions;
 use super::state::State;
 use super::taken;
+use super::timed;
 use super::tube::Tube;
 use super::tubes::{Services, Tubes};
 use super::work::{Work, find_task};
@@ -61,8 +62,11 @@ pub(super) fn start(txn: &mut Txn<'_>, tubes: &Tubes) -> Result<()> {
     count_attempts(txn, tubes)?;
     for tube in tubes.all(txn.db()) {
         let mut work = Work::new(txn, tubes, &tube, services);
-        let released = operations::release_orphans(&mut work)?;
+        let released = operations::release_orphans(&mut work, None, usize::MAX)?.count;
         dead_letter::sweep(&mut work)?;
+        if tube.driver.has_times() {
+            timed::mend(&mut work)?;
+        }
         tube.driver.start(&mut work)?;
         tube.look_soon();
         if released > 0 {
@@ -180,59 +184,70 @@ pub(super) fn follow(instance: &Arc<Instance>, tubes: &Arc<Tubes>, is_read_only:
 /// beyond the first portion a little later, see [`sessions`].
 ///
 /// This happens before it returns, under the write lock and without a wait. Nobody is told of the result, so nobody waits
-/// until it is durable either, except for a task in the background that tries again if the journal refused.
+/// until it is durable either, except for a task in the background that tries again if it failed or the journal refused.
 pub(super) fn on_disconnect(instance: &Arc<Instance>, tubes: &Arc<Tubes>, connection_id: u64) {
     let Some(services) = tubes.services() else { return };
     // Most connections never had a queue session.
     if matches!(sessions::of(&instance.read(), services, connection_id), Ok(None)) {
         return;
     }
-    {
-        let mut gone = tubes.gone.lock();
-        if !tubes.phase.is_running() {
-            gone.push(connection_id);
-            return;
-        }
+    if is_put_off(tubes, connection_id) {
+        return;
     }
-    let Some(ticket) = leave(instance, tubes, connection_id) else { return };
+    let left = leave(instance, tubes, connection_id);
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         instance.journal().flush();
         return;
     };
-    let (instance, tubes) = (instance.clone(), tubes.clone());
-    runtime.spawn(async move { settle(&instance, &tubes, connection_id, ticket).await });
+    runtime.spawn(settle(Arc::downgrade(instance), tubes.clone(), connection_id, left));
 }
 
-/// Leaves the session in one transaction, on which nobody waits; gives its ticket. None if that failed.
-fn leave(instance: &Instance, tubes: &Tubes, connection_id: u64) -> Option<Ticket> {
-    let services = tubes.services()?;
+/// Puts the end of a connection off until the instance is writable; false if it is.
+fn is_put_off(tubes: &Tubes, connection_id: u64) -> bool {
+    let mut gone = tubes.gone.lock();
+    let is_put_off = !tubes.phase.is_running();
+    if is_put_off {
+        gone.push(connection_id);
+    }
+    is_put_off
+}
+
+/// Leaves the session in one transaction, on which nobody waits; gives its ticket.
+fn leave(instance: &Instance, tubes: &Tubes, connection_id: u64) -> Result<Ticket> {
+    let Some(services) = tubes.services() else { return Ok(Ticket::SETTLED) };
     let left = instance.write().transaction(ADMIN, instance::now(), |txn| {
         let left = sessions::leave(txn, tubes, services, connection_id);
-        left.inspect(|()| tubes.trust()).inspect_err(|_| tubes.doubt())
+        left.inspect_err(|_| tubes.doubt())
     });
-    match left {
-        Ok(((), ticket)) => Some(ticket),
-        Err(error) => {
-            // The instance may have become read-only at this moment.
-            tubes.gone.lock().push(connection_id);
-            tracing::error!("queue: can't release tasks of connection {connection_id}: {error}");
-            None
-        }
-    }
+    left.map(|((), ticket)| ticket)
 }
 
-/// Waits until a session's end is durable. When the journal refuses it, the rows are back and it is tried again.
-async fn settle(instance: &Instance, tubes: &Tubes, connection_id: u64, mut ticket: Ticket) {
+/// Waits until a session's end is durable. When it has failed, since the instance has become read-only at this moment or for
+/// another reason, or when the journal refuses it, the rows are what they were and it is tried again.
+async fn settle(
+    instance: Weak<Instance>,
+    tubes: Arc<Tubes>,
+    connection_id: u64,
+    mut left: Result<Ticket>,
+) {
     /// A disk that was full may have room again after this.
     const PAUSE: Duration = Duration::from_secs(1);
-    while let Err(error) = instance.journal().wait(ticket).await {
+    loop {
+        let done = match left {
+            Ok(ticket) => {
+                let Some(instance) = instance.upgrade() else { return };
+                // What the session took last may be rolled back too.
+                instance.journal().wait(ticket).await.inspect_err(|_| tubes.call_all())
+            }
+            Err(error) => Err(error),
+        };
+        let Err(error) = done else { return };
         tracing::error!("queue: can't release tasks of connection {connection_id}: {error}");
-        // What the session took last may be rolled back too.
-        tubes.call_all();
         tokio::time::sleep(PAUSE).await;
-        match leave(instance, tubes, connection_id) {
-            Some(next) => ticket = next,
-            None => return,
+        if is_put_off(&tubes, connection_id) {
+            return;
         }
+        let Some(instance) = instance.upgrade() else { return };
+        left = leave(&instance, &tubes, connection_id);
     }
 }

@@ -116,15 +116,18 @@ pub(super) fn is_any(work: &Work<'_, '_>) -> Result<bool> {
     Ok(taken.select(Kind::Eq, Key::from_array(&key)).next().is_some())
 }
 
-/// Takes the notes of all tasks of the tube away.
+/// The rows of tasks of the tube from an id on, at most `limit`.
 ///
 /// # Errors
 /// Those of the space.
-pub(super) fn remove_all(work: &mut Work<'_, '_>) -> Result<()> {
-    let key = row::uint_key(work.tube.id);
+pub(super) fn from(work: &Work<'_, '_>, task_id: u64, limit: usize) -> Result<Vec<Tuple>> {
+    let mut key = Vec::with_capacity(20);
+    write_array(&mut key, 2);
+    write_uint(&mut key, work.tube.id);
+    write_uint(&mut key, task_id);
     let taken = work.txn.db().space(work.services.taken)?.primary()?;
-    let rows: Vec<Tuple> = taken.select(Kind::Eq, Key::from_array(&key)).cloned().collect();
-    rows.iter().try_for_each(|row| remove_row(work.txn, work.services.taken, row))
+    let rows = taken.select(Kind::Ge, Key::from_array(&key));
+    Ok(rows.take_while(|row| row::uint(row, 0) == work.tube.id).take(limit).cloned().collect())
 }
 
 /// Removes a row of `_queue_taken_2`.

@@ -1,5 +1,6 @@
 //! The queue on an instance with files in a directory of its own, called as the server calls it.
 
+mod bad_rows;
 mod clock;
 mod dead_letter;
 mod failures;

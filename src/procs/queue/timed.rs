@@ -120,23 +120,35 @@ pub(super) fn touch(work: &mut Work<'_, '_>, task: &Tuple, delta_sec: f64) -> Re
     work.change(task, None, &[longer(NEXT_EVENT), longer(TTL), longer(TTR)])
 }
 
-/// The task of a state to which something happens first.
-pub(super) fn first_event(work: &Work<'_, '_>, state: State) -> Result<Option<Tuple>> {
-    let watch = work.space()?.index(WATCH_INDEX)?;
-    Ok(watch.select(Kind::Eq, Key::from_array(&state.key())).next().cloned())
-}
-
-/// The moment of the first event of a tube; None if it has no task.
+/// The task of a state to which something happens first, of those that are not left out.
 ///
 /// # Errors
 /// Those of the space.
-pub(super) fn earliest(work: &Work<'_, '_>) -> Result<Option<u64>> {
-    let mut earliest = None;
-    for state in STATES {
-        let moment = first_event(work, state)?.map(|task| row::uint(&task, NEXT_EVENT));
-        earliest = earliest.into_iter().chain(moment).min();
-    }
-    Ok(earliest)
+pub(super) fn first_event(
+    work: &Work<'_, '_>,
+    state: State,
+    is_left_out: impl Fn(u64) -> bool,
+) -> Result<Option<Tuple>> {
+    let (watch, key) = (work.space()?.index(WATCH_INDEX)?, state.key());
+    let mut tasks = watch.select(Kind::Eq, Key::from_array(&key));
+    Ok(tasks.find(|task| !is_left_out(row::uint(task, 0))).cloned())
+}
+
+/// Settles READY tasks whose next event is beyond all times although their life is not: the rock writes such rows when it
+/// releases a task of a utubettl (queue.md §16, 3).
+///
+/// # Errors
+/// Those of the space.
+pub(super) fn mend(work: &mut Work<'_, '_>) -> Result<()> {
+    let never = work.now_us.saturating_add(times::TIMEOUT_MAX_US);
+    let (watch, key) = (work.space()?.index(WATCH_INDEX)?, State::Ready.key());
+    let latest = watch.select(Kind::Le, Key::from_array(&key));
+    let latest = latest.take_while(|task| {
+        row::bytes(task, 1) == [State::Ready.char()] && row::uint(task, NEXT_EVENT) > never
+    });
+    let is_wrong = |task: &&Tuple| row::uint(task, TTL) <= times::TIMEOUT_MAX_US;
+    let wrong: Vec<Tuple> = latest.filter(is_wrong).cloned().collect();
+    wrong.iter().try_for_each(|task| settle(work, task, State::Ready).map(|_| ()))
 }
 
 /// When the oldest READY task was put, in the status index of a type with times: the first of each priority, of the first

@@ -28,7 +28,6 @@ use tokio::sync::Notify;
 use super::clock::Clock;
 use super::expiry;
 use super::sessions::{self, SessionId};
-use super::timed;
 use super::tubes::Tubes;
 use super::work::Work;
 use crate::db::Txn;
@@ -204,9 +203,7 @@ fn look_after(txn: &mut Txn<'_>, tubes: &Tubes, looked_after: &mut Vec<Due>) {
         let savepoint = txn.savepoint();
         let done = match due {
             Due::Tube(tube_id) => look_after_tube(txn, tubes, tube_id, &mut left),
-            Due::Session(session) => {
-                sessions::expire(txn, tubes, &session, now, &mut left).inspect(|()| tubes.trust())
-            }
+            Due::Session(session) => sessions::expire(txn, tubes, &session, now, &mut left),
         };
         if let Err(error) = done {
             tracing::error!("queue: {due:?} is not looked after: {error}");
@@ -230,7 +227,7 @@ fn look_after_tube(txn: &mut Txn<'_>, tubes: &Tubes, tube_id: u64, left: &mut us
         tube.passed.lock().clear();
     }
     *left -= done.count;
-    if let Some(moment) = timed::earliest(&work)? {
+    if let Some(moment) = expiry::earliest(&work)? {
         let has_time = !done.is_all && done.is_idle;
         let moment = if has_time { moment.max(work.now_us + LEISURE_US) } else { moment };
         tubes.timer.schedule(Due::Tube(tube_id), moment);

@@ -17,7 +17,7 @@ use super::settings::Settings;
 pub(super) const TIMEOUT_MAX_SEC: f64 = 3_153_600_000.0;
 
 /// The same in microseconds.
-const TIMEOUT_MAX_US: u64 = 3_153_600_000_000_000;
+pub(super) const TIMEOUT_MAX_US: u64 = 3_153_600_000_000_000;
 
 /// Microseconds in a second.
 const MICROSECONDS: f64 = 1e6;

@@ -11,12 +11,14 @@ use parking_lot::Mutex;
 use super::ages::Ages;
 use super::counts::Counts;
 use super::driver::Driver;
+use super::expiry::Failing;
 use super::lanes::Lanes;
 use super::passed::Passed;
 use super::row;
 use super::settings::Settings;
 use super::state::State;
 use super::statistics::Counters;
+use super::timed;
 use super::timer::{Due, Timer};
 use super::waiters::Waiters;
 use crate::db::Tuple;
@@ -65,6 +67,8 @@ pub(super) struct Tube {
     pub(super) lanes: Mutex<Lanes>,
     /// Tasks whose life has ended, of types with times.
     pub(super) passed: Mutex<Passed>,
+    /// Tasks for which what was due could not be done.
+    pub(super) failing: Mutex<Failing>,
     /// How often what was done.
     pub(super) counters: Counters,
     /// Tasks by state.
@@ -100,6 +104,7 @@ impl Tube {
             producers: Waiters::default(),
             lanes: Mutex::default(),
             passed: Mutex::default(),
+            failing: Mutex::default(),
             counters: Counters::default(),
             row: place.row.clone(),
             checked_at: AtomicU64::new(0),
@@ -124,6 +129,13 @@ impl Tube {
     /// How many tasks it holds; None = any number.
     pub(super) fn capacity(&self) -> Option<u64> {
         self.driver.capacity(&self.settings)
+    }
+
+    /// True if the life of a task that nobody holds has ended: it is not there any more, whether or not it has been removed.
+    pub(super) fn has_ended(&self, task: &Tuple, now_us: u64) -> bool {
+        self.driver.has_times()
+            && matches!(State::of(task), Some(State::Ready | State::Buried))
+            && timed::death(task) <= now_us
     }
 
     /// Its spaces.

@@ -25,7 +25,7 @@ use super::buffer;
 use super::cfg::Cfg;
 use super::clock::Clock;
 use super::ddl::{self, NewSpace};
-use super::dead_letter;
+use super::dead_letter::{self, Rule};
 use super::driver;
 use super::layout::Layout;
 use super::phase::CurrentPhase;
@@ -65,7 +65,7 @@ pub(super) struct Tubes {
     pub(super) cfg: Cfg,
     /// What it can do now.
     pub(super) phase: CurrentPhase,
-    /// Connections whose end could not be written.
+    /// Connections that have ended while the instance was read-only.
     pub(super) gone: Mutex<Vec<u64>>,
 }
 
@@ -235,9 +235,10 @@ impl Tubes {
         self.by_name.read().values().for_each(|tube| tube.appear());
     }
 
-    /// A transaction that may have been at work on any tube is about to be committed.
-    pub(super) fn trust(&self) {
-        self.by_name.read().values().for_each(|tube| tube.trust());
+    /// The tubes that work on one may be at work on: itself, and the one to which its dead letters go.
+    pub(super) fn reach(&self, tube: &Arc<Tube>) -> impl Iterator<Item = Arc<Tube>> + use<> {
+        let name = tube.settings.rule.as_ref().and_then(Rule::dead_letter);
+        std::iter::once(tube.clone()).chain(name.and_then(|name| self.known(name)))
     }
 
     /// A transaction has failed that may have been at work on any tube.

@@ -312,11 +312,9 @@ impl Driver for Utube {
         Ok(buried)
     }
 
-    fn kick(&self, work: &mut Work<'_, '_>) -> Result<Option<Tuple>> {
-        let kicked = work.move_first(State::Buried, State::Ready)?;
-        if let Some(task) = &kicked {
-            self.follow(work, task)?;
-        }
+    fn kick(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<Tuple> {
+        let kicked = work.set_state(task, State::Ready)?;
+        self.follow(work, &kicked)?;
         Ok(kicked)
     }
 

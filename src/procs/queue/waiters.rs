@@ -83,12 +83,26 @@ impl Waiters {
         self.line.lock().call_one();
     }
 
+    /// Calls so many, the first in line.
+    pub(super) fn call(&self, count: usize) {
+        let mut line = self.line.lock();
+        for _ in 0..count.min(line.standing.len()) {
+            line.call_one();
+        }
+    }
+
     /// Calls everybody: the tube is not what it was.
     pub(super) fn call_all(&self) {
         let mut line = self.line.lock();
         while !line.standing.is_empty() {
             line.call_one();
         }
+    }
+
+    /// How many wait and were not called.
+    #[cfg(test)]
+    pub(super) fn standing(&self) -> usize {
+        self.line.lock().standing.len()
     }
 
     /// How many wait or are about to try.

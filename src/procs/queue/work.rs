@@ -1,5 +1,7 @@
 //! A piece of work on the tasks of one tube, inside of a transaction: what drivers and operations are made of.
 
+use std::sync::Arc;
+
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{write_array, write_str, write_uint};
@@ -22,7 +24,7 @@ pub(super) struct Work<'a, 'db> {
     /// The transaction.
     pub(super) txn: &'a mut Txn<'db>,
     /// The tube.
-    pub(super) tube: &'a Tube,
+    pub(super) tube: &'a Arc<Tube>,
     /// All tubes.
     pub(super) tubes: &'a Tubes,
     /// Where the queue keeps its own rows.
@@ -36,10 +38,24 @@ impl<'a, 'db> Work<'a, 'db> {
     pub(super) fn new(
         txn: &'a mut Txn<'db>,
         tubes: &'a Tubes,
-        tube: &'a Tube,
+        tube: &'a Arc<Tube>,
         services: &'a Services,
     ) -> Self {
         Self { txn, tube, tubes, services, now_us: tube.timer.clock.now_us() }
+    }
+
+    /// Does a part of the work: if it fails nothing of it has happened, and the rest can go on.
+    ///
+    /// # Errors
+    /// Those of the part.
+    pub(super) fn attempt<T>(&mut self, part: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let savepoint = self.txn.savepoint();
+        let done = part(self);
+        if done.is_err() {
+            self.txn.roll_back_to_savepoint(savepoint);
+            self.tubes.reach(self.tube).for_each(|tube| tube.doubt());
+        }
+        done
     }
 
     /// The tube's space.
@@ -72,12 +88,6 @@ impl<'a, 'db> Work<'a, 'db> {
     pub(super) fn first(&self, state: State) -> Result<Option<Tuple>> {
         let status = self.space()?.index(STATUS_INDEX)?;
         Ok(status.select(Kind::Eq, Key::from_array(&state.key())).next().cloned())
-    }
-
-    /// Every task in a state.
-    pub(super) fn all(&self, state: State) -> Result<Vec<Tuple>> {
-        let status = self.space()?.index(STATUS_INDEX)?;
-        Ok(status.select(Kind::Eq, Key::from_array(&state.key())).cloned().collect())
     }
 
     /// Stores a new task.

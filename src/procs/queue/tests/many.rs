@@ -112,3 +112,40 @@ async fn who_needs_less_room_does_not_wait_for_who_needs_more() {
     server.ok("queue.tube.t:truncate", "[]").await;
     assert_eq!(text(&two.await.expect("room for two")), r#"[[[0, "r", "x"], [1, "r", "y"]]]"#);
 }
+
+#[tokio::test]
+async fn tasks_that_are_refused_are_not_counted() {
+    let (_dir, server) = with("utubettl", "{}").await;
+    server.ok("queue.tube.t:put", r#"["a"]"#).await;
+    server.ok("queue.tube.t:take", "[0]").await;
+    let tube = server.queue.tubes.known("t").expect("the tube");
+    let is_current = || {
+        let db = server.instance.read();
+        tube.lanes.lock().freshness.is_current(1, db.rollbacks())
+    };
+    assert!(is_current());
+    let mut waiting = server.running(2, "queue.tube.t:take", "[]");
+    must_wait(&mut waiting).await;
+    let ttl = r#"[[["a"],["b",{"ttl":"x"}]]]"#;
+    let bad = server.fails("queue.tube.t:put_many", ttl).await;
+    assert_eq!(bad, lua("attempt to compare ttl with number"));
+    // Nothing had been done, so nothing is forgotten.
+    assert!(is_current());
+    let pri = r#"[[["a"],["b",{"pri":-1}]]]"#;
+    assert_eq!(server.fails("queue.tube.t:put_many", pri).await.0, 23);
+    let counted = server.ok("queue.statistics", r#"["t"]"#).await;
+    assert!(counted.contains(r#""put": 1,"#), "{counted}");
+    assert_eq!(tube.waiters.standing(), 1);
+}
+
+#[tokio::test]
+async fn many_that_are_large_are_taken_in_parts() {
+    let (_dir, server) = with("fifo", "{}").await;
+    let task = "x".repeat(1_000_000);
+    for _ in 0..20 {
+        server.ok("queue.tube.t:put", &format!(r#"["{task}"]"#)).await;
+    }
+    let taken = server.running(1, "queue.tube.t:take_many", "[1000,0]").await.expect("tasks");
+    assert!((16 << 20..17 << 20).contains(&taken.bytes().len()));
+    assert_eq!(server.rows("_queue_taken_2").len(), 17);
+}

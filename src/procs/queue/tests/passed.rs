@@ -5,6 +5,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
 use super::super::expiry::IDLE_MAX;
+use super::super::passed::LINES_MAX;
 use super::*;
 
 /// A task that can be taken unless its life has ended.
@@ -144,4 +145,80 @@ async fn take_passes_what_has_ended_once() {
         server.do_what_is_due().await;
     }
     assert_eq!(floor(), None);
+}
+
+#[tokio::test]
+async fn a_task_that_has_ended_is_not_there_for_anybody() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let time = Arc::new(VirtualTime::default());
+    let server = Server::open_at(&time, dir.path()).await;
+    server.ok("queue.create_tube", r#"["t","fifottl"]"#).await;
+    for (data, ttl) in [("a", 1), ("b", 1), ("c", 100)] {
+        server.ok("queue.tube.t:put", &format!(r#"["{data}",{{"ttl":{ttl}}}]"#)).await;
+    }
+    server.ok("queue.tube.t:bury", "[1]").await;
+    server.ok("queue.tube.t:bury", "[2]").await;
+    time.pass(1_000_000);
+    for id in [0, 1] {
+        let wanted = lua(&format!("Task {id} not found"));
+        for method in ["peek", "bury"] {
+            let name = format!("queue.tube.t:{method}");
+            assert_eq!(server.fails(&name, &format!("[{id}]")).await, wanted, "{method}");
+        }
+    }
+    assert_eq!(server.rows("t").len(), 3, "the timer has been here");
+    assert_eq!(server.ok("queue.tube.t:kick", "[5]").await, "[1]");
+    assert_eq!(server.ok("queue.tube.t:take", "[0]").await, r#"[[2, "t", "c"]]"#);
+}
+
+#[tokio::test]
+async fn what_is_kept_of_lines_is_bounded() {
+    let mut passed = super::super::passed::Passed::default();
+    for no in 0..3 * LINES_MAX {
+        passed.line(no.to_string().as_bytes(), 0, 0);
+        assert!(passed.len() <= LINES_MAX);
+    }
+}
+
+#[tokio::test]
+async fn a_tube_that_is_dropped_is_in_the_schedule_no_more() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let time = Arc::new(VirtualTime::default());
+    let server = Server::open_at(&time, dir.path()).await;
+    server.ok("queue.create_tube", r#"["t","fifottl"]"#).await;
+    server.ok("queue.tube.t:put", r#"["a",{"ttl":1000}]"#).await;
+    server.do_what_is_due().await;
+    assert!(server.queue.tubes.timer.earliest().is_some());
+    server.ok("queue.tube.t:drop", "[]").await;
+    assert_eq!(server.queue.tubes.timer.earliest(), None);
+}
+
+#[tokio::test]
+async fn a_row_without_an_end_is_mended_at_start() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let time = Arc::new(VirtualTime::default());
+    let server = Server::open_at(&time, dir.path()).await;
+    server.ok("queue.create_tube", r#"["t","fifottl"]"#).await;
+    let space_id = server.instance.read().space_id("t").expect("a space");
+    // As the rock writes it: a moment modulo 2^64, and the same beside 40 tasks whose life has ended.
+    let created = time.wall_us() - 2_000_000;
+    let far = 12_000_000_000_000_000_000_u64;
+    let written = server.instance.transaction(ADMIN, |txn| {
+        for id in 0..40 {
+            let row = format!(r#"[{id},"r",{created},1000000,9,0,{created},"x"]"#);
+            txn.insert(space_id, &mp(&row))?;
+        }
+        let row = format!(r#"[40,"r",{far},1000000,9,0,{created},"dead"]"#);
+        txn.insert(space_id, &mp(&row)).map(|_| ())
+    });
+    written.await.expect("rows");
+    assert_eq!(server.ok("queue.tube.t:take", "[0]").await, "[]");
+    server.close();
+    let server = Server::open_at(&time, dir.path()).await;
+    let rows = server.rows("t");
+    let end = created + 1_000_000;
+    let wanted = format!(r#"[40, "r", {end}, 1000000, 9, 0, {created}, "dead"]"#);
+    assert!(rows.contains(&wanted), "{rows:?}");
+    server.do_all_that_is_due().await;
+    assert_eq!(server.rows("t"), [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! A session that holds many tasks ends in several transactions.
+//! What is long is done in several transactions: the end of a session that holds many tasks, methods for all tasks.
 
 use lycosa_proto::msgpack::write_array;
 
@@ -122,4 +122,45 @@ async fn a_portion_that_the_journal_refuses_is_tried_again() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     assert_eq!(server.rows("_queue_shared_sessions"), [""; 0]);
+}
+
+#[tokio::test]
+async fn methods_for_all_tasks_do_them_in_portions() {
+    let fixture = Fixture::new();
+    let (server, _) = fixture.loaded(0, false).await;
+    let lsn = || server.instance.read().vclock().signature();
+    let commits = || server.instance.read().ticket().0;
+    let before = commits();
+    server.call(2, "queue.tube.f:release_all", "[]").await.expect("no value");
+    assert_eq!(ready(&server), TASKS);
+    assert!(commits() - before >= 3);
+    for id in 0..TASKS {
+        server.ok("queue.tube.f:bury", &format!("[{id}]")).await;
+    }
+    let (before, rows) = (commits(), lsn());
+    assert_eq!(server.ok("queue.tube.f:kick", "[1e9]").await, "[2500]");
+    assert_eq!((commits() - before, lsn() - rows), (3, TASKS as u64));
+    assert_eq!(server.ok("queue.tube.f:kick", "[1e9]").await, "[0]");
+    for _ in 0..TASKS / 500 {
+        server.ok("queue.tube.f:take_many", "[500,0]").await;
+    }
+    let before = commits();
+    assert_eq!(server.ok("queue.tube.f:truncate", "[]").await, "[]");
+    assert_eq!(commits() - before, 3);
+    assert_eq!(server.rows("f"), [""; 0]);
+    assert_eq!(server.rows("_queue_taken_2"), [""; 0]);
+    server.check_counts("f");
+}
+
+#[tokio::test]
+async fn what_may_be_long_is_not_begun_by_who_holds_the_database() {
+    let (_dir, server) = with_fifo().await;
+    let is_short = |method: &str| server.queue.is_short(&format!("queue.tube.f:{method}"));
+    for method in ["put", "take", "ack", "release", "touch", "bury", "delete", "peek"] {
+        assert!(is_short(method), "{method}");
+    }
+    for method in ["put_many", "take_many", "ack_many", "kick", "truncate", "release_all", "drop"] {
+        assert!(!is_short(method), "{method}");
+    }
+    assert!(!server.queue.is_short("queue.statistics"));
 }

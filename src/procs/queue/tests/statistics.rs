@@ -110,3 +110,19 @@ async fn counts_are_right_after_whatever_happened() {
     server.ok("queue.tube.t:truncate", "[]").await;
     server.check_counts("t");
 }
+
+#[tokio::test]
+async fn a_state_that_was_changed_by_hand_does_no_harm() {
+    let (_dir, server) = with_fifo().await;
+    server.ok("queue.tube.f:put", "[1]").await;
+    server.ok("queue.statistics", r#"["f"]"#).await;
+    let space_id = server.instance.read().space_id("f").expect("a space");
+    let changed = server
+        .instance
+        .transaction(ADMIN, |txn| txn.replace(space_id, &mp(r#"[0,"t",1]"#)).map(|_| ()));
+    changed.await.expect("a row");
+    server.ok("queue.tube.f:bury", "[0]").await;
+    let counted = server.ok("queue.statistics", r#"["f"]"#).await;
+    assert!(counted.contains(r#""taken": 0, "buried": 1, "ready": 0,"#), "{counted}");
+    server.check_counts("f");
+}

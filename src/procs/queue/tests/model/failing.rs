@@ -47,7 +47,7 @@ impl Model {
         }
         let tube = &mut self.tubes[tube_no];
         tube.find(id).expect("it is there").attempts = 0;
-        tube.bury(id).expect("it is there")
+        tube.bury(id, now).expect("it is there")
     }
 
     /// Does what is due in a tube.

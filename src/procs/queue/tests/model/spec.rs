@@ -135,10 +135,10 @@ impl Model {
             },
             Method::Touch(_, 0) => Ok("[]".to_owned()),
             Method::Touch(id, delta) => tube.touch(*id, micros(*delta), session).map(one),
-            Method::Peek(id) => tube.peek(*id).map(one),
-            Method::Bury(id) => tube.bury(*id).map(one),
+            Method::Peek(id) => tube.peek(*id, now).map(one),
+            Method::Bury(id) => tube.bury(*id, now).map(one),
             Method::Delete(id) => tube.delete(*id).map(one),
-            Method::Kick(count) => Ok(format!("[{}]", tube.kick(*count))),
+            Method::Kick(count) => Ok(format!("[{}]", tube.kick(*count, now))),
             Method::ReleaseAll => {
                 tube.release_all(now, |_| true);
                 Ok("[]".to_owned())

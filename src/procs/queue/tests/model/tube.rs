@@ -77,6 +77,14 @@ impl Tube {
         found.ok_or_else(|| format!("Task {id} not found"))
     }
 
+    /// The same, but for one that nobody holds and whose life has ended.
+    fn find_alive(&mut self, id: u64, now: u64) -> Result<&mut Task, String> {
+        let is_timed = self.definition.is_timed();
+        let found = self.find(id)?;
+        let is_dead = is_timed && matches!(found.state, 'r' | '!') && found.death() <= now;
+        if is_dead { Err(format!("Task {id} not found")) } else { Ok(found) }
+    }
+
     /// A task that a session holds.
     pub(super) fn held(&mut self, id: u64, session: Option<u64>) -> Result<&mut Task, String> {
         let is_it = |task: &&mut Task| task.id == id && task.holder.is_some();
@@ -228,13 +236,13 @@ impl Tube {
         Ok(task.shown())
     }
 
-    pub(super) fn peek(&mut self, id: u64) -> Result<String, String> {
-        self.find(id).map(|task| task.shown())
+    pub(super) fn peek(&mut self, id: u64, now: u64) -> Result<String, String> {
+        self.find_alive(id, now).map(|task| task.shown())
     }
 
-    pub(super) fn bury(&mut self, id: u64) -> Result<String, String> {
+    pub(super) fn bury(&mut self, id: u64, now: u64) -> Result<String, String> {
         let is_timed = self.definition.is_timed();
-        let task = self.find(id)?;
+        let task = self.find_alive(id, now)?;
         let was_buried = task.state == '!';
         if is_timed && !was_buried {
             task.settle('!');
@@ -255,9 +263,11 @@ impl Tube {
     }
 
     /// Kicks so many; tells how many there were.
-    pub(super) fn kick(&mut self, count: u64) -> u64 {
+    pub(super) fn kick(&mut self, count: u64, now: u64) -> u64 {
+        let is_timed = self.definition.is_timed();
+        let is_buried = |task: &&mut Task| task.state == '!' && !(is_timed && task.death() <= now);
         for kicked in 0..count {
-            let buried = self.tasks.iter_mut().filter(|task| task.state == '!');
+            let buried = self.tasks.iter_mut().filter(is_buried);
             let Some(task) = buried.min_by_key(|task| task.rank()) else { return kicked };
             task.state = 'r';
             self.count("kick");
