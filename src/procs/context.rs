@@ -76,9 +76,9 @@ impl Context {
         }
     }
 
-    /// Has `action` done as soon as the open transaction has ended, however it ends, once for each `key`. Not without one:
-    /// what a closure does is there for all to see then.
-    pub fn at_end(&self, key: usize, action: impl FnOnce() + Send + 'static) {
+    /// Has `action` done as soon as the open transaction has ended, however it ends, once for each `key`; it is told whether
+    /// that was a commit. Not without one: what a closure does is there for all to see then.
+    pub fn at_end(&self, key: usize, action: impl FnOnce(bool) + Send + 'static) {
         if let Some(stream) = &self.stream {
             stream.at_end(key, action);
         }

@@ -44,11 +44,14 @@ impl BeginOptions {
 #[derive(Default)]
 pub struct StreamTransaction(Mutex<Option<Open>>);
 
+/// What is done when a transaction has ended; it is told whether that was a commit.
+type AtEnd = Box<dyn FnOnce(bool) + Send>;
+
 /// An open transaction.
 struct Open {
     id: TxnId,
     /// What is done when it has ended, by key.
-    at_end: Vec<(usize, Box<dyn FnOnce() + Send>)>,
+    at_end: Vec<(usize, AtEnd)>,
     /// Aborts it when its time is over.
     _timer: Option<Timer>,
 }
@@ -115,7 +118,7 @@ impl StreamTransaction {
             db.make_interactive_sync(open.id);
         }
         let committed = db.commit_interactive(open.id, now);
-        open.finish();
+        open.finish(committed.is_ok());
         committed
     }
 
@@ -123,12 +126,13 @@ impl StreamTransaction {
     pub fn roll_back(&self, db: &mut Database) {
         if let Some(open) = self.0.lock().take() {
             db.roll_back_interactive(open.id);
-            open.finish();
+            open.finish(false);
         }
     }
 
-    /// Has `action` done when the open transaction has ended, once for each `key`, under the database's lock.
-    pub(super) fn at_end(&self, key: usize, action: impl FnOnce() + Send + 'static) {
+    /// Has `action` done when the open transaction has ended, once for each `key`, under the database's lock. It is told
+    /// whether that was a commit.
+    pub(super) fn at_end(&self, key: usize, action: impl FnOnce(bool) + Send + 'static) {
         if let Some(open) = self.0.lock().as_mut()
             && open.at_end.iter().all(|(known, _)| *known != key)
         {
@@ -138,7 +142,7 @@ impl StreamTransaction {
 }
 
 impl Open {
-    fn finish(self) {
-        self.at_end.into_iter().for_each(|(_, action)| action());
+    fn finish(self, is_committed: bool) {
+        self.at_end.into_iter().for_each(|(_, action)| action(is_committed));
     }
 }

@@ -14,6 +14,7 @@ use super::cfg::{self, Change};
 use super::ddl::{self, NewSpace};
 use super::dead_letter;
 use super::driver::{self, Driver};
+use super::layout::TUBE_ID_INDEX;
 use super::lua_text;
 use super::options::TubeOptions;
 use super::row;
@@ -126,7 +127,6 @@ impl Call {
 
     /// `statistics(name)`: those of a tube; `statistics()`: a map of those of all.
     fn statistics(&self) -> Result<Values> {
-        let is_open = self.context.open_transaction().is_some();
         let snapshots = self.context.read(|db| {
             let tubes = match self.args.token(0) {
                 Token::Nil => self.tubes.all(db),
@@ -135,15 +135,8 @@ impl Call {
                     vec![self.tubes.find(db, name).ok_or_else(no_such_tube)?]
                 }
             };
-            if is_open {
-                self.tubes.forget();
-            }
             let snapshots = tubes.into_iter().map(|tube| Snapshot::of(db, tube));
-            let snapshots = snapshots.collect::<Result<Vec<_>>>();
-            if is_open {
-                self.tubes.forget();
-            }
-            snapshots
+            snapshots.collect::<Result<Vec<_>>>()
         })?;
         Ok(Values::one(|out| match (self.args.token(0), &snapshots[..]) {
             (Token::Nil, _) => {
@@ -180,28 +173,27 @@ impl Call {
     /// `identify(uuid)`: the 16 bytes of the session's UUID.
     async fn identify(self) -> Result<Values> {
         let connection_id = self.context.session.id;
-        let is_open = self.context.open_transaction().is_some();
-        if is_open {
+        let open = self.context.open_transaction();
+        if let Some(txn_id) = open {
             let tubes = self.tubes.clone();
-            self.context.at_end(Arc::as_ptr(&tubes).addr(), move || tubes.appear());
+            self.context.at_end(Arc::as_ptr(&tubes).addr(), move |is_committed| {
+                tubes.known_all().iter().for_each(|tube| tube.end_open(txn_id, is_committed));
+            });
             // Either may be without connections when the transaction has ended, which the timer is to find out then.
             let own = self.context.read(|db| sessions::of(db, &self.services, connection_id))?;
             let sessions = [own, sessions::id(self.args.token(0))];
             let timer = self.tubes.timer.clone();
-            self.context.at_end(Arc::as_ptr(&self.context.session).addr(), move || {
+            self.context.at_end(Arc::as_ptr(&self.context.session).addr(), move |_| {
                 sessions.into_iter().flatten().for_each(|id| timer.schedule(Due::Session(id), 0));
             });
         }
         let session = self.context.transaction(|txn| {
             let wanted = self.args.token(0);
-            if is_open {
-                self.tubes.forget();
-            }
+            let known = if open.is_some() { self.tubes.known_all() } else { Vec::new() };
+            let aside: Vec<_> = known.iter().map(|tube| tube.set_aside()).collect();
             let session =
                 sessions::identify(txn, &self.tubes, &self.services, connection_id, wanted);
-            if is_open {
-                self.tubes.forget();
-            }
+            known.iter().zip(aside).for_each(|(tube, aside)| tube.put_back(aside));
             session.inspect_err(|_| self.tubes.doubt())
         });
         let session = session.await.inspect_err(|_| {
@@ -293,8 +285,6 @@ fn check_space(space: &Space, driver: &dyn Driver) -> Result<()> {
 
 /// One more than the largest number of a tube.
 fn next_tube_id(db: &Database, services: &Services) -> Result<u64> {
-    /// The index `tube_id` of `_queue`.
-    const TUBE_ID_INDEX: u32 = 1;
     let numbers = db.space(services.queue)?.index(TUBE_ID_INDEX)?;
     let last = numbers.select(lycosa_proto::iproto::Iterator::Le, Key::EMPTY).next();
     Ok(last.map_or(0, |row| row::uint(row, 1) + 1))

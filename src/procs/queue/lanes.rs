@@ -5,7 +5,7 @@
 //!
 //! Used under the database's write lock; the lock around it is a formality.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::freshness::Freshness;
 
@@ -19,11 +19,43 @@ pub(super) struct Lanes {
     by_rank: BTreeMap<Rank, Box<[u8]>>,
     /// The ranks in `by_rank`.
     of_name: HashMap<Box<[u8]>, Rank>,
-    /// Whether this says what rows say.
+    /// Sub-queues that are to be looked at again.
+    stale: HashSet<Box<[u8]>>,
+    /// Whether this says what rows say, but for those.
     pub(super) freshness: Freshness,
 }
 
 impl Lanes {
+    /// A transaction is committed that was at work on these rows alone: what it did to them is not known here, but where.
+    pub(super) fn change_many(&mut self, put: usize, removed: usize, names: HashSet<Box<[u8]>>) {
+        if !self.freshness.change() {
+            return;
+        }
+        (0..put).for_each(|_| self.freshness.row_put());
+        (0..removed).for_each(|_| self.freshness.row_removed());
+        self.stale.extend(names);
+        self.freshness.trust();
+    }
+
+    /// True if this says what rows say, so many of them, after so many rollbacks of the journal.
+    pub(super) fn is_current(&self, row_count: usize, rollbacks: u64) -> bool {
+        self.stale.is_empty() && self.freshness.is_current(row_count, rollbacks)
+    }
+
+    /// What is to be looked at again so that it does. None if that is everything, which is forgotten.
+    pub(super) fn take_stale(
+        &mut self,
+        row_count: usize,
+        rollbacks: u64,
+    ) -> Option<HashSet<Box<[u8]>>> {
+        if !self.freshness.is_current(row_count, rollbacks) {
+            self.clear(row_count, rollbacks);
+            return None;
+        }
+        self.freshness.change();
+        Some(std::mem::take(&mut self.stale))
+    }
+
     /// Forgets everything: what follows is all there is.
     pub(super) fn clear(&mut self, row_count: usize, rollbacks: u64) {
         *self = Self { freshness: Freshness::new(row_count, rollbacks), ..Self::default() };

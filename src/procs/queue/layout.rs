@@ -101,6 +101,9 @@ pub(super) static QUEUE: Service = Service {
     },
 };
 
+/// The index `tube_id` of `_queue`.
+pub(super) const TUBE_ID_INDEX: u32 = 1;
+
 /// Waiting consumers as the rock keeps them. Here it stays empty: consumers wait in memory, see [`super::waiters`].
 pub(super) static CONSUMERS: Service = Service {
     name: "_queue_consumers",

@@ -1,7 +1,8 @@
 //! The methods of a tube: `queue.tube.NAME:method`, arguments in, values out.
 //!
-//! Each is one transaction; `take` is one for each look at the tube, with waits between them; what may be long is done in
-//! [`super::portions`]. A tube that is dropped while a call waits answers what a later call will get: the procedure is not defined.
+//! Each is one transaction; `take` is one for each look at the tube, with waits between them; what may be long is in
+//! [`super::portions`]. A tube that is dropped while a call waits answers what a later call will get: the procedure is not
+//! defined.
 //!
 //! The first look is taken at once if the caller holds the database already, see [`begin_held`]: most calls end with it,
 //! and a batch of them costs one hold of the lock.
@@ -32,6 +33,7 @@ use super::waiters::{Patience, Place, Waiters};
 use super::work::Work;
 use crate::db::access::ADMIN;
 use crate::db::journal::Ticket;
+use crate::db::mvcc::TxnId;
 use crate::db::{Database, Txn};
 use crate::instance::now;
 use crate::procs::{Args, Begun, Context, Running, Values};
@@ -185,27 +187,13 @@ impl Call {
         }
     }
 
-    /// True if the method may be at work on other tubes too: dead letters go there.
-    fn is_wide(&self) -> bool {
-        self.tube.settings.rule.is_some()
-    }
-
-    /// When the open transaction ends, whatever it did is there for all to see.
-    fn appear_at_end(&self) {
-        if self.is_wide() {
-            let tubes = self.tubes.clone();
-            self.context.at_end(Arc::as_ptr(&tubes).addr(), move || tubes.appear());
-        } else {
-            let tube = self.tube.clone();
-            self.context.at_end(Arc::as_ptr(&tube).addr(), move || tube.appear());
-        }
-    }
-
-    /// Forgets what is kept beside the rows.
-    fn forget(&self) {
-        match self.is_wide() {
-            true => self.tubes.forget(),
-            false => self.tube.forget(),
+    /// When the open transaction ends, whatever it did to these tubes is there for all to see.
+    fn appear_at_end(&self, txn_id: TxnId, tubes: &[Arc<Tube>]) {
+        for tube in tubes {
+            let tube = tube.clone();
+            self.context.at_end(Arc::as_ptr(&tube).addr(), move |is_committed| {
+                tube.end_open(txn_id, is_committed);
+            });
         }
     }
 
@@ -219,9 +207,11 @@ impl Call {
         body: impl FnOnce(&mut Work<'_, '_>) -> Result<T> + Send,
     ) -> Result<T> {
         let mut is_committed = false;
-        let is_open = self.context.open_transaction().is_some();
-        if is_open {
-            self.appear_at_end();
+        // The tubes of which others are not to know more until the open transaction ends; there are none without one.
+        let mut private = Vec::new();
+        if let Some(txn_id) = self.context.open_transaction() {
+            private.extend(self.tubes.reach(&self.tube));
+            self.appear_at_end(txn_id, &private);
         }
         let work = self.context.transaction_as(uid, |txn| {
             if !self.tubes.is_current(txn.db(), &self.tube) {
@@ -229,14 +219,10 @@ impl Call {
                 txn.db().space(self.services.queue)?;
                 return Err(self.gone());
             }
-            if is_open {
-                self.forget();
-            }
+            let aside: Vec<_> = private.iter().map(|tube| tube.set_aside()).collect();
             let mut work = Work::new(txn, &self.tubes, &self.tube, &self.services);
             let value = body(&mut work);
-            if is_open {
-                self.forget();
-            }
+            private.iter().zip(aside).for_each(|(tube, aside)| tube.put_back(aside));
             let value = value.inspect_err(|_| self.doubt())?;
             self.tube.trust();
             is_committed = true;
@@ -263,10 +249,7 @@ impl Call {
 
     /// A transaction has failed in which the method was at work.
     fn doubt(&self) {
-        match self.is_wide() {
-            true => self.tubes.doubt(),
-            false => self.tube.doubt(),
-        }
+        self.tubes.reach(&self.tube).for_each(|tube| tube.doubt());
     }
 
     /// The tube was dropped since the call began.

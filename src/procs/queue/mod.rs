@@ -9,6 +9,7 @@
 //!                                             lanes, buffer  whose turn it is among sub-queues
 //!                                             passed     and among tasks of which many have ended
 //!                                             dead_letter  what becomes of a task that fails again and again
+//! transactions of streams end                 open       of what they did others learn
 //! connections come and go                     sessions   who holds what (taken), for how long (cfg)
 //! time passes                                 timer      expiry does what rows say is due; timed, times, clock
 //! ```
@@ -44,6 +45,7 @@ mod lua_number;
 mod lua_text;
 mod many;
 mod methods;
+mod open;
 mod operations;
 mod options;
 mod passed;

@@ -298,7 +298,10 @@ pub(super) fn truncate(work: &mut Work<'_, '_>, limit: usize) -> Result<bool> {
         for space_id in work.tube.space_ids() {
             ddl::truncate_space(work.txn, space_id)?;
         }
-        work.tube.producers.call_all();
+        match work.open {
+            Some(id) => work.tube.note(id, |done| done.room = usize::MAX / 2),
+            None => work.tube.producers.call_all(),
+        }
     }
     Ok(is_all)
 }

@@ -25,6 +25,7 @@ use uuid::Uuid;
 use super::ddl;
 use super::dead_letter::Reason;
 use super::operations;
+use super::portions::PORTION;
 use super::row;
 use super::taken;
 use super::timer::Due;
@@ -36,9 +37,6 @@ use crate::db::{Database, Key, Tuple, Txn};
 
 /// The UUID of a session in Tarantool's binary order: the first three groups are little-endian.
 pub(super) type SessionId = [u8; 16];
-
-/// The most tasks that are released in one transaction.
-const PORTION: usize = 1000;
 
 /// The index of `_queue_session_ids` over the session's UUID.
 const UUID_INDEX: u32 = 1;

@@ -147,7 +147,11 @@ impl Snapshot {
     pub(super) fn of(db: &Database, tube: Arc<Tube>) -> Result<Self> {
         let now_us = tube.timer.clock.now_us();
         let status = db.space(tube.space_id)?.index(STATUS_INDEX)?;
-        let tasks = tube.counts.lock().of(status, db.rollbacks());
+        let tasks = match db.interactive() {
+            // What is counted is what all see.
+            Some(_) => TaskCounts::of(status),
+            None => tube.counts.lock().of(status, db.rollbacks()),
+        };
         let put = match tube.driver.has_times() {
             true => timed::first_put(status),
             false => {

@@ -7,6 +7,7 @@ mod failures;
 mod fifottl;
 mod many;
 mod model;
+mod open;
 mod passed;
 mod portions;
 mod replies;

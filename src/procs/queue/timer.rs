@@ -24,18 +24,22 @@ use std::time::Duration;
 use lycosa_proto::error::Result;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use super::clock::Clock;
 use super::expiry;
 use super::sessions::{self, SessionId};
 use super::tubes::Tubes;
 use super::work::Work;
-use crate::db::Txn;
 use crate::db::access::ADMIN;
-use crate::instance::Instance;
+use crate::db::{Ticket, Txn};
+use crate::instance::{self, Instance};
 
 /// The most tasks that are looked after in one transaction. Whoever calls meanwhile waits for one such portion.
 const BATCH: usize = 32;
+
+/// Transactions that are not durable yet while the next one is begun.
+const OPEN_MAX: usize = 64;
 
 /// Between two portions of a tube if nobody waits for the second.
 const LEISURE_US: u64 = 1_000;
@@ -142,9 +146,11 @@ impl Timer {
     }
 }
 
-/// Looks after the tubes until the instance is gone.
+/// Looks after the tubes until the instance is gone. What was done need not be durable before more is: a disk that is slow
+/// makes nothing late until [`OPEN_MAX`] transactions wait for it.
 pub(super) async fn run(instance: Weak<Instance>, tubes: Arc<Tubes>) {
     let timer = &*tubes.timer;
+    let mut open = JoinSet::new();
     loop {
         let Some(moment) = timer.earliest().filter(|_| tubes.phase.is_running()) else {
             timer.nearer.notified().await;
@@ -158,36 +164,79 @@ pub(super) async fn run(instance: Weak<Instance>, tubes: Arc<Tubes>) {
             }
             continue;
         }
-        let Some(instance) = instance.upgrade() else { return };
-        let done = run_batch(&instance, &tubes).await;
-        if let Err(looked_after) = done {
-            drop(instance);
-            tokio::time::sleep(PAUSE).await;
-            looked_after.iter().for_each(|due| timer.schedule(*due, 0));
+        while open.try_join_next().is_some() {}
+        if open.len() >= OPEN_MAX {
+            open.join_next().await;
         }
-        // Without a journal nothing above waits, and there may be many batches.
+        let Some(instance) = instance.upgrade() else { return };
+        if instance.journal().is_full() {
+            instance.journal().ready().await;
+        }
+        let batch = begin_batch(&instance, &tubes);
+        if batch.is_written() {
+            open.spawn(settle(Arc::downgrade(&instance), tubes.clone(), batch));
+        }
+        drop(instance);
+        // Nothing above may wait, and there may be many batches.
         tokio::task::yield_now().await;
     }
 }
 
+/// What was done in one transaction.
+struct Batch {
+    /// When it is durable.
+    ticket: Ticket,
+    /// What was looked at.
+    looked_after: Vec<Due>,
+}
+
+impl Batch {
+    /// True if the journal has something to write.
+    fn is_written(&self) -> bool {
+        self.ticket != Ticket::SETTLED
+    }
+
+    /// Waits until what was done is durable. What the journal refuses is due again after a pause.
+    async fn settle(self, instance: &Instance, tubes: &Tubes) -> std::result::Result<(), Vec<Due>> {
+        instance.journal().wait(self.ticket).await.map_err(|error| {
+            tracing::error!("queue: what tasks are due for can't be written: {error}");
+            tubes.call_all();
+            self.looked_after
+        })
+    }
+}
+
+async fn settle(instance: Weak<Instance>, tubes: Arc<Tubes>, batch: Batch) {
+    let Some(strong) = instance.upgrade() else { return };
+    let settled = batch.settle(&strong, &tubes).await;
+    drop(strong);
+    if let Err(looked_after) = settled {
+        tokio::time::sleep(PAUSE).await;
+        looked_after.iter().for_each(|due| tubes.timer.schedule(*due, 0));
+    }
+}
+
 /// Does what is due now, as much as one transaction should.
+fn begin_batch(instance: &Instance, tubes: &Tubes) -> Batch {
+    let mut looked_after = Vec::new();
+    let done = instance.write().transaction(ADMIN, instance::now(), |txn| {
+        look_after(txn, tubes, &mut looked_after);
+        Ok(())
+    });
+    let ticket = done.map_or(Ticket::SETTLED, |((), ticket)| ticket);
+    Batch { ticket, looked_after }
+}
+
+/// The same, and waits until it is durable.
 ///
 /// # Errors
 /// What was looked after, if the journal refused it.
+#[cfg(test)]
 pub(super) async fn run_batch(
     instance: &Instance,
     tubes: &Tubes,
 ) -> std::result::Result<(), Vec<Due>> {
-    let mut looked_after = Vec::new();
-    let done = instance.transaction(ADMIN, |txn| {
-        look_after(txn, tubes, &mut looked_after);
-        Ok(())
-    });
-    done.await.map_err(|error| {
-        tracing::error!("queue: what tasks are due for can't be written: {error}");
-        tubes.call_all();
-        looked_after
-    })
+    begin_batch(instance, tubes).settle(instance, tubes).await
 }
 
 /// Does what is due now, as much as one transaction should; tells what it looked at.

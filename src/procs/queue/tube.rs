@@ -13,6 +13,7 @@ use super::counts::Counts;
 use super::driver::Driver;
 use super::expiry::Failing;
 use super::lanes::Lanes;
+use super::open::OpenWork;
 use super::passed::Passed;
 use super::row;
 use super::settings::Settings;
@@ -69,6 +70,8 @@ pub(super) struct Tube {
     pub(super) passed: Mutex<Passed>,
     /// Tasks for which what was due could not be done.
     pub(super) failing: Mutex<Failing>,
+    /// What open transactions have done to it.
+    pub(super) open: OpenWork,
     /// How often what was done.
     pub(super) counters: Counters,
     /// Tasks by state.
@@ -105,6 +108,7 @@ impl Tube {
             lanes: Mutex::default(),
             passed: Mutex::default(),
             failing: Mutex::default(),
+            open: OpenWork::default(),
             counters: Counters::default(),
             row: place.row.clone(),
             checked_at: AtomicU64::new(0),
@@ -161,20 +165,6 @@ impl Tube {
         self.lanes.lock().freshness.doubt();
         self.counts.lock().freshness.doubt();
         self.passed.lock().freshness.doubt();
-    }
-
-    /// What rows say is not known any more, or will not be.
-    pub(super) fn forget(&self) {
-        self.lanes.lock().freshness.forget();
-        self.counts.lock().freshness.forget();
-        self.passed.lock().freshness.forget();
-    }
-
-    /// An open transaction that was at work on the tube has ended: whatever it did is there for all to see now.
-    pub(super) fn appear(&self) {
-        self.forget();
-        self.call_all();
-        self.look_soon();
     }
 
     /// Has the timer look at the tube, if it has times: whatever is due, it finds it.

@@ -27,7 +27,7 @@ use super::clock::Clock;
 use super::ddl::{self, NewSpace};
 use super::dead_letter::{self, Rule};
 use super::driver;
-use super::layout::Layout;
+use super::layout::{Layout, TUBE_ID_INDEX};
 use super::phase::CurrentPhase;
 use super::row;
 use super::settings::Settings;
@@ -225,14 +225,9 @@ impl Tubes {
         self.by_name.read().values().for_each(|tube| tube.call_all());
     }
 
-    /// As [`Tube::forget`], of every tube.
-    pub(super) fn forget(&self) {
-        self.by_name.read().values().for_each(|tube| tube.forget());
-    }
-
-    /// As [`Tube::appear`], of every tube.
-    pub(super) fn appear(&self) {
-        self.by_name.read().values().for_each(|tube| tube.appear());
+    /// Every tube that is known.
+    pub(super) fn known_all(&self) -> Vec<Arc<Tube>> {
+        self.by_name.read().values().cloned().collect()
     }
 
     /// The tubes that work on one may be at work on: itself, and the one to which its dead letters go.
@@ -248,8 +243,6 @@ impl Tubes {
 
     /// Finds a tube by its number.
     pub(super) fn find_by_id(&self, db: &Database, id: u64) -> Option<Arc<Tube>> {
-        /// The index `tube_id` of `_queue`.
-        const TUBE_ID_INDEX: u32 = 1;
         let tubes = db.space(self.services.get()?.queue).ok()?;
         let key = row::uint_key(id);
         let row = tubes.index(TUBE_ID_INDEX).ok()?.get(&Key::from_array(&key))?;

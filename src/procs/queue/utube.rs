@@ -114,9 +114,13 @@ impl Utube {
             return buffer::first(work, space_id);
         }
         let (row_count, rollbacks) = (work.space()?.len(), work.txn.db().rollbacks());
-        if !work.tube.lanes.lock().freshness.is_current(row_count, rollbacks) {
-            work.tube.lanes.lock().clear(row_count, rollbacks);
-            for utube in self.ready_names(work)? {
+        if !work.tube.lanes.lock().is_current(row_count, rollbacks) {
+            let stale = work.tube.lanes.lock().take_stale(row_count, rollbacks);
+            let names = match stale {
+                Some(names) => names.into_iter().collect(),
+                None => self.ready_names(work)?,
+            };
+            for utube in names {
                 self.refresh(work, &utube)?;
             }
         }
@@ -179,7 +183,7 @@ impl Utube {
     /// Somebody may wait for a task of this sub-queue, in which none is held any more.
     fn release_lane(&self, work: &mut Work<'_, '_>, task: &Tuple) -> Result<()> {
         if self.refresh_of(work, task)? {
-            work.tube.waiters.call_one();
+            work.call_consumer();
         }
         Ok(())
     }
@@ -193,6 +197,9 @@ fn set(work: &mut Work<'_, '_>, utube: &[u8], rank: Option<Rank>) -> Result<()> 
     match work.tube.side_space_id {
         Some(space_id) => buffer::set(work, space_id, utube, rank),
         None => {
+            if let Some(id) = work.open {
+                work.tube.note(id, |done| done.note_lane(utube));
+            }
             work.tube.lanes.lock().set(utube, rank);
             Ok(())
         }

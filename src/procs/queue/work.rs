@@ -16,6 +16,7 @@ use super::timed;
 use super::timer::Due;
 use super::tube::Tube;
 use super::tubes::{Services, Tubes};
+use crate::db::mvcc::TxnId;
 use crate::db::space::Space;
 use crate::db::{Key, Tuple, Txn};
 
@@ -31,6 +32,8 @@ pub(super) struct Work<'a, 'db> {
     pub(super) services: &'a Services,
     /// The time, in microseconds since the epoch, by the queue's clock.
     pub(super) now_us: u64,
+    /// The open transaction of a stream that it is done in; None if it is done in one of its own.
+    pub(super) open: Option<TxnId>,
 }
 
 impl<'a, 'db> Work<'a, 'db> {
@@ -41,7 +44,8 @@ impl<'a, 'db> Work<'a, 'db> {
         tube: &'a Arc<Tube>,
         services: &'a Services,
     ) -> Self {
-        Self { txn, tube, tubes, services, now_us: tube.timer.clock.now_us() }
+        let open = txn.db().interactive();
+        Self { txn, tube, tubes, services, now_us: tube.timer.clock.now_us(), open }
     }
 
     /// Does a part of the work: if it fails nothing of it has happened, and the rest can go on.
@@ -170,7 +174,10 @@ impl<'a, 'db> Work<'a, 'db> {
         self.note_change(State::of(task), None);
         dead_letter::forget(self, task)?;
         if self.tube.capacity().is_some() {
-            self.tube.producers.call_one();
+            match self.open {
+                Some(id) => self.tube.note(id, |done| done.room += 1),
+                None => self.tube.producers.call_one(),
+            }
         }
         Ok(())
     }
@@ -178,6 +185,9 @@ impl<'a, 'db> Work<'a, 'db> {
     /// Notes that a task goes from one state to another; None before it is put and after it is removed.
     fn note_change(&self, from: Option<State>, task: Option<&Tuple>) {
         let to = task.and_then(State::of);
+        if let Some(id) = self.open {
+            self.tube.note(id, |done| done.note_change(from, to));
+        }
         self.tube.counts.lock().change(from, to);
         if !self.tube.driver.has_times() {
             return;
@@ -203,7 +213,15 @@ impl<'a, 'db> Work<'a, 'db> {
     pub(super) fn happened(&self, event: Event, task: &Tuple) {
         self.count(event);
         if row::bytes(task, 1) == [State::Ready.char()] {
-            self.tube.waiters.call_one();
+            self.call_consumer();
+        }
+    }
+
+    /// Calls a consumer: there is a task that can be taken. In an open transaction, when it ends.
+    pub(super) fn call_consumer(&self) {
+        match self.open {
+            Some(id) => self.tube.note(id, |done| done.ready += 1),
+            None => self.tube.waiters.call_one(),
         }
     }
 }
