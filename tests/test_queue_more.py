@@ -246,3 +246,71 @@ def test_the_queue_waits_while_the_instance_is_read_only(conn, make):
         conn.call("box.cfg", {"read_only": False})
     until(lambda: conn.call("queue.state") == ["RUNNING"])
     assert conn.call("queue.tube.held:take", 0) == [[0, "t", "a"]]
+
+
+DEAD_LETTERS = ("mail", "fifottl", {"dead_letter": "mail_dead", "max_attempts": 1})
+
+
+def test_python_finds_dead_letters_sessions_and_statistics(server, make):
+    make("mail_dead")
+    make(*DEAD_LETTERS)
+    db = tarantool.connect("127.0.0.1", server.port, encoding=None)
+    db.call("queue.tube.mail:put", ("a",))
+    db.call("queue.tube.mail:take", (0,))
+    db.call("queue.tube.mail:release", (0,))
+    (numbers,) = db.call("queue.statistics", ("mail",)).data
+    assert numbers[b"dead_letters"] == 1
+    assert db.call("queue.tube.mail_dead:take", (0,)).data == [[0, b"t", b"a"]]
+    (session,) = db.call("queue.identify").data
+    assert db.call("queue.identify", (session,)).data == [session]
+    db.close()
+
+
+def test_asyncio_finds_dead_letters_sessions_and_statistics(server, make):
+    make("mail_dead")
+    make(*DEAD_LETTERS)
+
+    async def work():
+        async with asynctnt.Connection(host="127.0.0.1", port=server.port) as db:
+            mail = asynctnt_queue.Queue(db).tube("mail")
+            await mail.put("a")
+            task = await mail.take(0)
+            await task.release()
+            numbers = await mail.statistics()
+            assert numbers["dead_letters"] == 1
+            dead = await asynctnt_queue.Queue(db).tube("mail_dead").take(0)
+            assert dead.data == "a"
+            session = (await db.call("queue.identify")).body[0]
+            assert (await db.call("queue.identify", [session])).body == [session]
+
+    asyncio.run(work())
+
+
+def test_node_finds_dead_letters_and_statistics(server, make):
+    make("mail_dead")
+    make(*DEAD_LETTERS)
+    steps = [
+        ["call", "queue.tube.mail:put", "a"],
+        ["call", "queue.tube.mail:take", 0],
+        ["call", "queue.tube.mail:release", 0],
+        ["call", "queue.tube.mail_dead:take", 0],
+        ["call", "queue.statistics", "mail"],
+    ]
+    *_, released, dead, [[numbers]] = clients.results(clients.node(server, steps))
+    assert (released, dead) == ([[0, "-", "a"]], [[0, "t", "a"]])
+    assert (numbers["dead_letters"], numbers["tasks"]["ready"]) == (1, 0)
+
+
+def test_net_box_finds_dead_letters_and_statistics(server, make):
+    make("mail_dead")
+    make(*DEAD_LETTERS)
+    steps = [
+        ["call", "queue.tube.mail:put", ["a"]],
+        ["call", "queue.tube.mail:take", [0]],
+        ["call", "queue.tube.mail:release", [0]],
+        ["call", "queue.tube.mail_dead:take", [0]],
+        ["call", "queue.statistics", ["mail"]],
+    ]
+    *_, released, dead, numbers = clients.results(clients.net_box(server, steps))
+    assert (released, dead) == ([0, "-", "a"], [0, "t", "a"])
+    assert (numbers["dead_letters"], numbers["tasks"]["ready"]) == (1, 0)
