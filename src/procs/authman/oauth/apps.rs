@@ -20,6 +20,9 @@ const TYPES: [&str; 4] = ["server", "browser", "mobile", "native"];
 /// The length of a list that is not given.
 const LIST_LIMIT: u64 = 10;
 
+/// The greatest length of a list: all of it is read under one hold of the database.
+const LIST_MAX: f64 = 1000.0;
+
 /// Makes an application with its consumer.
 ///
 /// In: user_id: str; name: str; type: one of [`TYPES`]; redirect_urls: str; is_trusted: any, false if left out. Out: the
@@ -130,14 +133,15 @@ pub(super) fn get_user_apps(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<
 
 /// Gives a page of all applications, in no particular order.
 ///
-/// In: offset, 0 unless it is a number that is not negative; limit, likewise 10. Out: map of `data`, an array of
-/// application, consumer and `user`, and of `pager`, a map of `total`, `offset`, `limit`.
+/// In: offset, 0 unless it is a number that is not negative; limit, likewise 10, and 1000 for more. Out: map of `data`, an
+/// array of application, consumer and `user`, and of `pager`, a map of `total`, `offset`, `limit`.
 pub(super) fn list_apps(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply> {
     let offset = args::number(call.args, 0);
     let limit = args::number(call.args, 1);
+    let count = limit.unwrap_or(LIST_LIMIT as f64).min(LIST_MAX);
     // As the options of Tarantool's `select`, which are cut off to whole numbers.
     let skipped = From::Offset(offset.unwrap_or(0.0) as usize);
-    let apps = accounts.page(Index::App, skipped, limit.unwrap_or(LIST_LIMIT as f64) as usize)?;
+    let apps = accounts.page(Index::App, skipped, count as usize)?;
     let shown = apps.iter().map(|app| {
         let object = app_with_consumer(accounts, app)?;
         with_user(accounts, object, app.text(app::USER_ID))
@@ -150,7 +154,7 @@ pub(super) fn list_apps(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Repl
     let pager = Object::default()
         .with("total", Field::Uint(accounts.count(Index::App)? as u64))
         .with("offset", echoed(0, offset, 0))
-        .with("limit", echoed(1, limit, LIST_LIMIT));
+        .with("limit", echoed(1, limit.filter(|limit| *limit <= LIST_MAX), count as u64));
     let reply =
         Object::default().with("data", Field::Raw(Some(&data))).with_object("pager", &pager);
     Ok(Ok(Reply::Value(reply.encoded())))

@@ -80,6 +80,10 @@ async fn what_an_application_lacks_is_left_out() {
     let pager = r#""pager": {"total": 1, "offset": 0, "limit": 10}"#;
     let page = format!(r#"[true, {{"data": [{shown}}}], {pager}}}]"#);
     bench.expect("oauth.list_apps", &[], &page).await;
+    for (limit, shown) in [("1000", "1000"), ("1001", "1000"), ("1e300", "1000"), ("7", "7")] {
+        let found = bench.try_call("oauth.list_apps", &json(&format!("[0, {limit}]"))).await;
+        assert_eq!(found.unwrap(), page.replace(r#""limit": 10"#, &format!(r#""limit": {shown}"#)));
+    }
 
     let consumer = Record::of(&[Field::Text("k1"), text, Field::Text("a1"), text]);
     bench.store.change(|rows| rows.insert_record(Index::Consumer, &consumer).unwrap());
