@@ -151,6 +151,11 @@ impl OpenidProvider {
                 return missing(key, "text that is not empty");
             }
         }
+        let is_secretless = self.client_secret.expose().is_empty();
+        if is_secretless && self.client_secret_jwt.is_none() && !self.check_state {
+            let allowed = "true, unless there is a secret: without either anybody's code is taken";
+            return Err(Refused::new(&Value::from(false), allowed.to_owned()).under("check_state"));
+        }
         let has = |key: &&str| self.endpoints.contains_key(*key);
         let is_whole = ["consent_url", "token_url", "profile_url"].iter().all(has);
         if self.ready.is_none() && self.issuer.is_none() && !is_whole {
@@ -321,6 +326,11 @@ mod tests {
                 "{{{whole}, ready: apple, client_secret_jwt: {{team_id: T, key_id: K, private_key: hush}}}}"
             ),
             ".client_secret_jwt.private_key: (hidden) is not allowed; a private key, PKCS#8 in PEM",
+        );
+        check(
+            &format!("{{{whole}, ready: vkid, check_state: false}}"),
+            ".check_state: false is not allowed; true, unless there is a secret: without either \
+             anybody's code is taken",
         );
         check(
             "hush",
