@@ -176,6 +176,9 @@ options! {
         session_lifetime: Duration = "604800" [0 to 3153600000 "seconds"], hostile "0";
         /// A login session with less than this left is renewed when it is checked.
         session_update_timedelta: Duration = "172800" [0 to 3153600000 "seconds"], hostile "0";
+        /// Login sessions that a user may have; of more than these those are removed that end first. Not in the Lua
+        /// application.
+        sessions_max: u64 = "1000" [1 to 4294967295 "sessions"], hostile "1";
         /// Time after which a social login session reads the profile from its provider again.
         social_check_time: Duration = "86400" [0 to 3153600000 "seconds"], hostile "0";
         /// Time for a whole request to a provider.
@@ -206,7 +209,8 @@ options! {
         /// Time from `auth.social_auth_url` to `auth.social_auth` after which a state is not taken any more. Not in the Lua
         /// application.
         state_lifetime: Duration = "600" [0 to 3153600000 "seconds"], hostile "0";
-        /// States that wait to come back; of more than these the oldest are forgotten. Not in the Lua application.
+        /// States that wait to come back; of more than these the oldest are forgotten. Each counts for its address, see
+        /// `attempts.per_address_max`. Not in the Lua application.
         states_max: u64 = "100000" [1 to 4294967295 "states"], hostile "1";
         /// Difference between our clock and a provider's that times in ID tokens may show. Not in the Lua application.
         clock_skew: Duration = "60" [0 to 3600 "seconds"], hostile "0";
@@ -232,15 +236,15 @@ options! {
         argon2_memory: u64 = "19922944" [8192 to 1073741824 "bytes"], hostile "8192";
         /// Passes of argon2id over its memory.
         argon2_iterations: u64 = "2" [1 to 1024 "passes"], hostile "1";
-        /// Passwords that are hashed or verified at once; further ones wait.
+        /// Passwords that are hashed or verified at once; further ones wait, 64 times as many at the most.
         hashes_max: u64 = "2" [1 to 1024 "passwords"], hostile "1";
     }
 
     /// Codes that people get by email.
     struct Codes {
         /// Codes are those of the Lua application, for a database that it opens too: a user's activation code is always the
-        /// same, restore tokens are stored as they are, and neither expires. Otherwise both are random, stored as hashes, and
-        /// expire.
+        /// same, restore tokens are stored as they are, and neither expires. Otherwise both come from a secret and random
+        /// bytes, only the latter are stored, and both expire.
         legacy: bool = "false", hostile "true";
         /// Time for which an activation code is taken.
         activation_lifetime: Duration = "86400" [1 to 3153600000 "seconds"], hostile "1";
@@ -254,7 +258,8 @@ options! {
         max: u64 = "10" [0 to 4294967295 "attempts"], hostile "1";
         /// On one account from all addresses, in a window. An address from which a login has succeeded is not held to it.
         per_account_max: u64 = "100" [0 to 4294967295 "attempts"], hostile "1";
-        /// From one address on all accounts, in a window. The address is that of the connection unless the call names one.
+        /// From one address, on all accounts and on none, in a window. The address is that of the connection unless the call
+        /// names one.
         per_address_max: u64 = "10000" [0 to 4294967295 "attempts"], hostile "1";
         /// The window.
         window: Duration = "600" [1 to 86400 "seconds"], hostile "1";
@@ -286,7 +291,8 @@ options! {
         /// Version of the provider's interface, `v2.8` or `5.62` for example; none is what the Lua application uses. Google
         /// has none. Not in the Lua application.
         api_version: Option<String> = "", hostile "";
-        /// Whether a login is taken only with the state that `auth.social_auth_url` has made. Not in the Lua application.
+        /// Whether a login is taken only with the state that `auth.social_auth_url` has made. Otherwise the application's own
+        /// state goes to the provider, and is checked if the application gives it back. Not in the Lua application.
         check_state: bool = "false", hostile "true";
         /// Addresses in place of the provider's own.
         endpoints: Endpoints;

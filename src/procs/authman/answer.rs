@@ -4,6 +4,8 @@
 //!
 //! Source: authman.md section 2.
 
+use std::fmt;
+
 use lycosa_proto::msgpack::{write_bool, write_f64, write_map, write_nil, write_str, write_uint};
 
 use super::model::{Credential, User};
@@ -67,12 +69,12 @@ impl Refusal {
 }
 
 /// What a procedure gives when it does not refuse.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Reply {
     /// Nothing but success.
     Done,
-    /// A text.
-    Text(String),
+    /// A text: an address with a state in it, a token, a secret.
+    Text(Secret),
     /// A number of rows.
     Count(u64),
     /// Any value, as its MsgPack.
@@ -98,10 +100,26 @@ pub enum Reply {
         /// The user.
         user: Box<User>,
         /// The signed session to use from now on.
-        session: String,
+        session: Secret,
         /// How a provider knows the user.
         social: Option<Social>,
     },
+}
+
+impl fmt::Debug for Reply {
+    /// Shows what kind of reply it is, and nothing of what it holds: most of it is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "Done",
+            Self::Text(_) => "Text(..)",
+            Self::Count(_) => "Count(..)",
+            Self::Value(_) => "Value(..)",
+            Self::User(_) => "User(..)",
+            Self::Stat { .. } => "Stat { .. }",
+            Self::Registered { .. } => "Registered { .. }",
+            Self::LoggedIn { .. } => "LoggedIn { .. }",
+        })
+    }
 }
 
 /// How a provider knows a user, as clients see it.
@@ -156,7 +174,7 @@ pub fn values(answer: &Answer) -> Values {
 fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
     match reply {
         Reply::Done => write_bool(out, true),
-        Reply::Text(text) => write_str(out, text),
+        Reply::Text(text) => write_str(out, text.expose()),
         Reply::Count(count) => write_uint(out, *count),
         Reply::Value(value) => out.extend_from_slice(value),
         Reply::User(user) => write_user(user, 0, out),
@@ -187,7 +205,7 @@ fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
                 write_str(out, &social.social_id);
             }
             write_str(out, "session");
-            write_str(out, session);
+            write_str(out, session.expose());
         }
     }
 }
@@ -255,7 +273,7 @@ mod tests {
             assert_eq!(lycosa_proto::msgpack::Text(&out).to_string(), expected);
         };
         check(Ok(Reply::Done), "[true, true]");
-        check(Ok(Reply::Text("x".into())), r#"[true, "x"]"#);
+        check(Ok(Reply::Text(Secret::new("x"))), r#"[true, "x"]"#);
         let user = || {
             Box::new(User {
                 id: "u".into(),
@@ -272,7 +290,8 @@ mod tests {
         let code = Secret::new("c");
         let registered = Reply::Registered { user: user(), code };
         check(Ok(registered), &format!(r#"{head}, "code": "c"}}]"#));
-        let logged_in = Reply::LoggedIn { user: user(), session: "s".into(), social: None };
+        let session = Secret::new("s");
+        let logged_in = Reply::LoggedIn { user: user(), session, social: None };
         check(Ok(logged_in), &format!(r#"{head}, "session": "s"}}]"#));
         check(Err(Refusal::InvalidParams), r#"[false, {"3": "Invalid params"}]"#);
         check(Ok(Reply::Count(7)), "[true, 7]");

@@ -8,9 +8,11 @@
 //! ```
 //!
 //! Each count is a bucket: an attempt puts one in, time takes `limit` out in every `window`, and what has no room is refused
-//! without being looked at. An attempt counts from its begin, so that many at once do not slip through; one that succeeds is
-//! taken out again and empties its pair. The address then is known to be the person's: whoever guesses from elsewhere
-//! fills the account's bucket and does not shut them out.
+//! without being looked at. An address counts from the call's first step, whoever it is for and even for nobody; pair and
+//! account count once the account is known. All that before anything is judged, so that many at once do not slip through;
+//! what succeeds is taken out again and empties its pair. The address then is known to be the person's: whoever guesses
+//! from elsewhere fills the account's bucket and does not shut them out. What a pair or an account has no room for counts
+//! nowhere, lest who guesses at one account shuts out all others behind the same address.
 //!
 //! What is remembered is bounded: two generations of entries, keyed by a hash under a random key. When the younger is full
 //! it becomes the older, and what nobody touched in the meantime is forgotten. Accounts that are not there get no entries, so
@@ -20,7 +22,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -54,12 +56,22 @@ pub enum Origin {
 impl Origin {
     /// The origin of a call from `peer` that names an address, or does not.
     pub fn new(named: Option<&str>, peer: IpAddr) -> Self {
-        match named.map(|text| text.parse().map_err(|_| text.to_owned())) {
+        match named {
             None => Self::Ip(network(peer)),
-            Some(Ok(address)) => Self::Ip(network(address)),
-            Some(Err(text)) => Self::Named(text),
+            Some(text) => match parsed(text) {
+                Some(address) => Self::Ip(network(address)),
+                None => Self::Named(text.to_owned()),
+            },
         }
     }
+}
+
+/// An address as applications have it: alone, in brackets, or with a port, which differs from connection to connection.
+fn parsed(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().map(|address| address.ip());
+    bare.parse().or_else(|_| with_port()).ok()
 }
 
 /// What stands for an address.
@@ -78,8 +90,8 @@ fn network(address: IpAddr) -> IpAddr {
 pub struct Attempt<'a> {
     /// What is attempted.
     pub kind: Kind,
-    /// The user; none if there is no such user.
-    pub account: Option<&'a str>,
+    /// The user.
+    pub account: &'a str,
     /// Where it comes from.
     pub origin: &'a Origin,
 }
@@ -150,13 +162,42 @@ impl Attempts {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Counts an attempt that begins now.
+    /// Counts a call from an address.
     ///
     /// # Errors
     /// Refuses with 22 what there is no room for.
+    pub fn arrive(&self, origin: &Origin, now: u64) -> Result<(), Refusal> {
+        let (key, limit) = (self.address(origin), self.limits.per_address_max);
+        let mut entries = self.entries.lock();
+        let bucket = self.drained(entries.get(key), limit, now);
+        if limit == 0 {
+            return Ok(());
+        }
+        if bucket.level + 1.0 > limit as f64 {
+            return self.refuse();
+        }
+        entries.put(key, Bucket { level: bucket.level + 1.0, ..bucket }, self.limits.entries_max);
+        Ok(())
+    }
+
+    /// Takes a call out of the count of its address: it was a good one, or counts for less.
+    pub fn leave(&self, origin: &Origin, now: u64) {
+        let (key, limit) = (self.address(origin), self.limits.per_address_max);
+        let mut entries = self.entries.lock();
+        let bucket = self.drained(entries.get(key), limit, now);
+        if bucket.level > 0.0 {
+            let level = (bucket.level - 1.0).max(0.0);
+            entries.put(key, Bucket { level, ..bucket }, self.limits.entries_max);
+        }
+    }
+
+    /// Counts an attempt, whose call has arrived.
+    ///
+    /// # Errors
+    /// Refuses with 22 what there is no room for; the call counts no more then.
     pub fn begin(&self, attempt: Attempt<'_>, now: u64) -> Result<(), Refusal> {
         let mut entries = self.entries.lock();
-        let mut filled = Vec::with_capacity(3);
+        let mut filled = Vec::with_capacity(2);
         let mut is_known = false;
         for (scope, key, limit) in self.scopes(attempt) {
             let bucket = self.drained(entries.get(key), limit, now);
@@ -165,8 +206,9 @@ impl Attempts {
                 continue;
             }
             if bucket.level + 1.0 > limit as f64 {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                return Err(Refusal::TooManyAttempts);
+                drop(entries);
+                self.leave(attempt.origin, now);
+                return self.refuse();
             }
             filled.push((key, Bucket { level: bucket.level + 1.0, ..bucket }));
         }
@@ -174,6 +216,11 @@ impl Attempts {
             entries.put(key, bucket, self.limits.entries_max);
         }
         Ok(())
+    }
+
+    fn refuse(&self) -> Result<(), Refusal> {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(Refusal::TooManyAttempts)
     }
 
     /// Takes out an attempt that has succeeded, and whatever its pair had failed before.
@@ -190,24 +237,19 @@ impl Attempts {
     }
 
     /// The buckets of an attempt, the pair first: what they count, their keys, their limits.
-    fn scopes(&self, attempt: Attempt<'_>) -> impl Iterator<Item = (Scope, u64, u64)> {
+    fn scopes(&self, attempt: Attempt<'_>) -> [(Scope, u64, u64); 2] {
         let Attempt { kind, account, origin } = attempt;
-        let key = |scope, kind, account, origin| {
-            self.random.hash_one::<(Scope, Option<Kind>, Option<&str>, Option<&Origin>)>((
-                scope, kind, account, origin,
-            ))
-        };
-        let (pair, of_account, address) = (
-            key(Scope::Pair, Some(kind), account, Some(origin)),
-            key(Scope::Account, Some(kind), account, None),
-            key(Scope::Address, None, None, Some(origin)),
-        );
-        let all = [
+        let pair = self.random.hash_one((Scope::Pair, kind, account, origin));
+        let of_account = self.random.hash_one((Scope::Account, kind, account));
+        [
             (Scope::Pair, pair, self.limits.max),
             (Scope::Account, of_account, self.limits.per_account_max),
-            (Scope::Address, address, self.limits.per_address_max),
-        ];
-        all.into_iter().filter(move |(scope, ..)| account.is_some() || *scope == Scope::Address)
+        ]
+    }
+
+    /// The key of an address's bucket.
+    fn address(&self, origin: &Origin) -> u64 {
+        self.random.hash_one((Scope::Address, origin))
     }
 
     /// A bucket at `now`, out of which `limit` goes in every window.
@@ -243,7 +285,7 @@ mod tests {
     }
 
     fn of<'a>(account: &'a str, origin: &'a Origin) -> Attempt<'a> {
-        Attempt { kind: Kind::Password, account: Some(account), origin }
+        Attempt { kind: Kind::Password, account, origin }
     }
 
     fn origin(address: &str) -> Origin {
@@ -296,12 +338,25 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_a_limit_over_all_accounts_and_kinds() {
+    fn an_address_has_a_limit_of_its_own() {
         let (attempts, here) = (attempts(10, 0, 15, 1000), origin("10.0.0.1"));
-        assert_eq!(passed(&attempts, of("u1", &here), 1000), 10);
-        let nobody = Attempt { account: None, kind: Kind::Restore, origin: &here };
-        assert_eq!(passed(&attempts, nobody, 1000), 5);
-        assert_eq!(passed(&attempts, of("u2", &here), 1000), 0);
+        let arrived = |now| (0..50).filter(|_| attempts.arrive(&here, now).is_ok()).count();
+        assert_eq!(arrived(1000), 15);
+        assert_eq!(attempts.refused(), 35);
+        attempts.arrive(&origin("10.0.0.2"), 1000).unwrap();
+        attempts.leave(&here, 1000);
+        assert_eq!(arrived(1000), 1);
+        assert_eq!(arrived(1100), 15);
+    }
+
+    #[test]
+    fn what_a_pair_has_no_room_for_does_not_count_for_its_address() {
+        let (attempts, here) = (attempts(3, 0, 10, 1000), origin("10.0.0.1"));
+        for n in 0..100 {
+            attempts.arrive(&here, 1000).unwrap();
+            assert_eq!(attempts.begin(of("u1", &here), 1000).is_ok(), n < 3);
+        }
+        assert_eq!((0..50).filter(|_| attempts.arrive(&here, 1000).is_ok()).count(), 7);
     }
 
     #[test]
@@ -314,8 +369,7 @@ mod tests {
         assert!(entries.younger.len() + entries.older.len() <= 100);
         drop(entries);
         assert_eq!(passed(&attempts, of("9999", &here), 1000), 1);
-        let nobody = Attempt { account: None, kind: Kind::Password, origin: &here };
-        (0..1000).for_each(|_| attempts.begin(nobody, 1000).unwrap());
+        (0..1000).for_each(|_| attempts.arrive(&here, 1000).unwrap());
         assert_eq!(passed(&attempts, of("9999", &here), 1000), 0, "nobody leaves no entry");
     }
 
@@ -331,6 +385,11 @@ mod tests {
         check(Some("10.0.0.1"), Some("::ffff:10.0.0.1"), true);
         check(Some("2001:db8::1"), Some("2001:db8::ffff:2"), true);
         check(Some("2001:db8::1"), Some("2001:db8:0:1::1"), false);
+        check(Some("10.0.0.1"), Some("10.0.0.1:4000"), true);
+        check(Some("10.0.0.1:4000"), Some("10.0.0.2:4000"), false);
+        check(Some("2001:db8::1"), Some("[2001:db8::1]"), true);
+        check(Some("2001:db8::1"), Some("[2001:db8::2]:4000"), true);
+        check(Some("[2001:db8::1]:4000"), Some("[2001:db8:0:1::1]:4000"), false);
         check(Some("somebody"), Some("somebody"), true);
         check(Some("somebody"), None, false);
     }

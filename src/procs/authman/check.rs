@@ -14,10 +14,12 @@ use lycosa_proto::error::Result;
 
 use super::answer::{Answer, Judged, Refusal, Reply, accepted};
 use super::args;
+use super::clock::Clock;
 use super::model::{Accounts, AccountsMut, Credential, LoginSession, Store, User};
 use super::provider::Person;
 use super::session::Signed;
 use super::{Authman, Drawn};
+use crate::config::Secret;
 use crate::procs::Args;
 
 /// A session that holds, with whom it stands for.
@@ -48,16 +50,31 @@ impl Authman {
     ) -> Result<Answer> {
         let Some(text) = args::text(args, 0) else { return Ok(Err(Refusal::InvalidParams)) };
         let Some(signed) = Signed::parse(text) else { return Ok(Err(Refusal::WrongSessionSign)) };
-        let due = store.read(|accounts| self.due(accounts, &signed, text, drawn.now)).await;
-        match accepted!(due) {
+        let clock = Clock::new(drawn.now);
+        let due = |accounts: &dyn Accounts| self.due(accounts, &signed, text, drawn.now);
+        // An open transaction that had read the credential would end by a conflict when the token is replaced: so the
+        // provider is asked before it reads anything.
+        let mut confirmed = None;
+        if store.is_inside() {
+            let outside = store.outside();
+            if let Ok(Due::Recheck(credential)) = outside.read(due).await? {
+                confirmed = Some(self.confirm(&credential, &outside, clock).await?);
+            }
+        }
+        match accepted!(store.read(due).await) {
             Due::Nothing(reply) => Ok(Ok(reply)),
             Due::Renewal => {
                 store.write(|accounts| self.renew(accounts, &signed, None, drawn)).await
             }
             Due::Recheck(credential) => {
-                let Some(person) = self.confirm(&credential, store, drawn).await? else {
-                    return Ok(Err(Refusal::NotAuthenticated));
+                let person = match confirmed {
+                    Some(person) => person,
+                    None if store.is_inside() => {
+                        self.confirm_inside(&credential, store, clock).await?
+                    }
+                    None => self.confirm(&credential, store, clock).await?,
                 };
+                let Some(person) = person else { return Ok(Err(Refusal::NotAuthenticated)) };
                 store.write(|accounts| self.renew(accounts, &signed, Some(person), drawn)).await
             }
         }
@@ -124,7 +141,7 @@ impl Authman {
             None if signed.exp <= renewal => return Ok(Ok(Due::Renewal)),
             _ => {}
         }
-        reply(accounts, held.user, text.to_owned(), signed.is_social)
+        reply(accounts, held.user, Secret::new(text), signed.is_social)
             .map(|reply| Ok(Due::Nothing(reply)))
     }
 
@@ -149,7 +166,7 @@ impl Authman {
     }
 }
 
-fn reply(accounts: &dyn Accounts, user: User, session: String, is_social: bool) -> Result<Reply> {
+fn reply(accounts: &dyn Accounts, user: User, session: Secret, is_social: bool) -> Result<Reply> {
     let credential = if is_social { accounts.first_credential(&user.id)? } else { None };
     let social = credential.map(Into::into);
     Ok(Reply::LoggedIn { user: Box::new(user), session, social })

@@ -4,16 +4,17 @@
 //!                  given out                                          kept in auth_password_token
 //! activation code  hex(sha256(sha256(activation_secret), seed,        [user_id, seed, expires_at], the seed being
 //!                  user_id)[..16])                                    hex(16 random bytes)
-//! restore token    hex(16 random bytes)                               [user_id, hex(sha256(token, user_id)), expires_at]
+//! restore token    hex(sha256(sha256(restore_secret), seed, user_id,  the same
+//!                  "restore")[..16])
 //! legacy:
 //! activation code  hex(md5(activation_secret, user_id))               nothing: the same for a user at all times
 //! restore token    hex(md5(user_id, seconds, restore_secret))         [user_id, token], until it is used
 //! ```
 //!
-//! A user has one row: for an activation code while they are not active, for a restore token afterwards. Who asks for an
-//! activation code again gets the same one as long as half of its life is left, as people expect who have two emails; a
-//! newer restore token takes the place of an older one. What was used is gone. Rows of the Lua application's kind are taken
-//! with `codes.legacy` only.
+//! A user has one row: for an activation code while they are not active, for a restore token afterwards. Who asks again gets
+//! the same one as long as half of its life is left, as people expect who have two emails, and so that nobody makes worthless
+//! what somebody else has asked for; a newer one takes its place afterwards. What was used is gone. Rows of the Lua
+//! application's kind are taken with `codes.legacy` only.
 //!
 //! Source: authman.md section 5.
 
@@ -93,24 +94,22 @@ impl Codes {
     ) -> (Secret, Option<PasswordToken>) {
         let row =
             |token, expires_at| PasswordToken { user_id: user_id.to_owned(), token, expires_at };
-        let random = || Secret::new(hex(&(drawn.bytes)()[..CODE_BYTES]));
         match (self.is_legacy, code_use) {
             (true, Use::Activation) => (activation_code(&self.activation_secret, user_id), None),
             (true, Use::Restore) => {
                 let token = restore_token(&self.restore_secret, user_id, drawn.now);
                 (token.clone(), Some(row(token, None)))
             }
-            (false, Use::Activation) => {
-                let lifetime = self.activation_lifetime;
-                let young = end(drawn.now, lifetime / 2);
+            (false, _) => {
+                let lifetime = match code_use {
+                    Use::Activation => self.activation_lifetime,
+                    Use::Restore => self.restore_lifetime,
+                };
+                let young = ends_at(drawn.now, lifetime / 2);
                 let kept = kept.filter(|kept| kept.expires_at.is_some_and(|time| time >= young));
-                let kept = kept.unwrap_or_else(|| row(random(), Some(end(drawn.now, lifetime))));
-                (self.grown(user_id, &kept.token), Some(kept))
-            }
-            (false, Use::Restore) => {
-                let token = random();
-                let kept = row(hash(user_id, &token), Some(end(drawn.now, self.restore_lifetime)));
-                (token, Some(kept))
+                let seed = || Secret::new(hex(&(drawn.bytes)()[..CODE_BYTES]));
+                let kept = kept.unwrap_or_else(|| row(seed(), Some(ends_at(drawn.now, lifetime))));
+                (self.grown(code_use, user_id, &kept.token), Some(kept))
             }
         }
     }
@@ -125,36 +124,34 @@ impl Codes {
         now: u64,
     ) -> bool {
         let living = kept.filter(|kept| kept.expires_at.is_some_and(|time| now < time));
-        let (is_right, is_legacy) = match code_use {
-            Use::Activation => (
-                living.is_some_and(|kept| are_same(given, &self.grown(user_id, &kept.token))),
-                are_same(given, &activation_code(&self.activation_secret, user_id)),
-            ),
-            Use::Restore => (
-                living.is_some_and(|kept| are_same(&hash(user_id, given), &kept.token)),
-                kept.is_some_and(|kept| are_same(given, &kept.token)),
-            ),
+        let is_right =
+            living.is_some_and(|kept| are_same(given, &self.grown(code_use, user_id, &kept.token)));
+        let is_legacy = match code_use {
+            Use::Activation => are_same(given, &activation_code(&self.activation_secret, user_id)),
+            // A row with a time holds a seed, which is no token.
+            Use::Restore => {
+                kept.is_some_and(|kept| kept.expires_at.is_none() && are_same(given, &kept.token))
+            }
         };
         is_right || (self.is_legacy && is_legacy)
     }
 
-    /// The activation code that comes from a seed. Nobody can make it without the secret, however much they read.
-    fn grown(&self, user_id: &str, seed: &Secret) -> Secret {
-        let secret = Sha256::digest(self.activation_secret.expose());
+    /// The code that comes from a seed. Nobody can make it without the secret, however much they read.
+    fn grown(&self, code_use: Use, user_id: &str, seed: &Secret) -> Secret {
+        let (secret, mark) = match code_use {
+            Use::Activation => (&self.activation_secret, ""),
+            Use::Restore => (&self.restore_secret, "restore"),
+        };
+        let secret = Sha256::digest(secret.expose());
         let hash = Sha256::new().chain_update(secret).chain_update(seed.expose());
-        Secret::new(hex(&hash.chain_update(user_id).finalize()[..CODE_BYTES]))
+        let hash = hash.chain_update(user_id).chain_update(mark).finalize();
+        Secret::new(hex(&hash[..CODE_BYTES]))
     }
 }
 
-/// The time at which a code expires.
-fn end(now: u64, lifetime: Duration) -> u64 {
+/// The time at which something ends that is there for `lifetime` from `now`: a second at least.
+pub(super) fn ends_at(now: u64, lifetime: Duration) -> u64 {
     now.saturating_add(lifetime.as_secs().max(1))
-}
-
-/// What is kept of a restore token. It has 128 random bits, so a slow hash would add nothing.
-fn hash(user_id: &str, token: &Secret) -> Secret {
-    let hash = Sha256::new().chain_update(token.expose()).chain_update(user_id);
-    Secret::new(hex(&hash.finalize()))
 }
 
 /// The Lua application's code that completes a user's registration.
@@ -239,19 +236,33 @@ mod tests {
     }
 
     #[test]
-    fn an_activation_code_is_given_again_while_it_is_young() {
-        let codes = codes("activation_lifetime: 100");
-        let issue = |kept: &Option<PasswordToken>, now| {
-            let fresh = || [now as u8; 32];
-            let drawn = Drawn { bytes: &fresh, ..drawn(now) };
-            codes.issue(Use::Activation, "u1", kept.clone(), drawn)
-        };
-        let (first, kept) = issue(&None, 1000);
-        assert_eq!(issue(&kept, 1050), (first.clone(), kept.clone()));
-        let (second, newer) = issue(&kept, 1051);
-        assert_ne!(second, first);
-        assert_eq!(newer.unwrap().expires_at, Some(1151));
-        assert_ne!(issue(&kept, 1000 + 100).0, first);
+    fn a_code_is_given_again_while_it_is_young() {
+        let codes = codes("activation_lifetime: 100, restore_lifetime: 100");
+        for code_use in BOTH {
+            let issue = |kept: &Option<PasswordToken>, now| {
+                let fresh = || [now as u8; 32];
+                let drawn = Drawn { bytes: &fresh, ..drawn(now) };
+                codes.issue(code_use, "u1", kept.clone(), drawn)
+            };
+            let (first, kept) = issue(&None, 1000);
+            assert_eq!(issue(&kept, 1050), (first.clone(), kept.clone()));
+            let (second, newer) = issue(&kept, 1051);
+            assert_ne!(second, first);
+            assert_eq!(newer.unwrap().expires_at, Some(1151));
+            assert_ne!(issue(&kept, 1000 + 100).0, first);
+        }
+    }
+
+    /// The formulas spelt out by hand, so that a change of making and taking together cannot pass.
+    #[test]
+    fn codes_made_by_the_formula() {
+        for (code_use, mark) in [(Use::Activation, ""), (Use::Restore, "restore")] {
+            let (given, kept) = codes("").issue(code_use, "u1", None, drawn(1000));
+            let seed = "ab".repeat(16);
+            assert_eq!(kept.unwrap().token.expose(), seed);
+            let text = [&Sha256::digest("x")[..], format!("{seed}u1{mark}").as_bytes()].concat();
+            assert_eq!(given.expose(), &hex(&Sha256::digest(text))[..32]);
+        }
     }
 
     #[test]
@@ -267,6 +278,8 @@ mod tests {
             assert!(!takes(&safe, &given));
             let (newer, kept) = safe.issue(code_use, "u1", kept.clone(), drawn(1000));
             assert!(legacy.accepts(code_use, "u1", &newer, kept.as_ref(), 1000));
+            let row = kept.unwrap();
+            assert!(!legacy.accepts(code_use, "u1", &row.token, Some(&row), 1000), "a seed");
         }
     }
 }

@@ -11,7 +11,7 @@
 
 use lycosa_proto::error::Result;
 
-use super::model::{AccountsMut, Field, From, Index, Record, Store};
+use super::model::{AccountsMut, Field, From, Index, LoginSession, Record, Store};
 use super::oauth::field::grant;
 
 /// Rows that are looked at under one hold of the database.
@@ -35,7 +35,8 @@ pub struct Expiring {
 }
 
 /// Login sessions.
-pub static SESSIONS: Expiring = Expiring { index: Index::Session, end: End::At(4) };
+pub static SESSIONS: Expiring =
+    Expiring { index: Index::Session, end: End::At(LoginSession::EXPIRES_AT) };
 
 /// Activation codes and restore tokens.
 pub static PASSWORD_TOKENS: Expiring = Expiring { index: Index::PasswordToken, end: End::At(2) };

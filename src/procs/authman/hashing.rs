@@ -1,8 +1,9 @@
 //! Passwords are hashed and verified on threads that may block, a few at a time.
 //!
 //! A hash takes some ten milliseconds of a processor and `passwords.argon2_memory` bytes, by intention. So none is computed on
-//! a worker's thread nor under the lock of the database, and `passwords.hashes_max` of them run at once; further ones wait.
-//! That bounds memory to the product of the two.
+//! a worker's thread nor under the lock of the database, and `passwords.hashes_max` of them run at once; further ones wait,
+//! 64 times as many at the most. That bounds memory to the product of the two, and the time for which who comes last has to
+//! wait. Who finds no place to wait is refused before anything is counted or judged.
 //!
 //! ```text
 //! stored          verified with      right: kept as
@@ -16,10 +17,15 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::answer::Refusal;
+use super::metrics::Counter;
 use super::password::{Cost, PasswordHash};
 use crate::config;
+
+/// Hashes that may wait for each one that is computed.
+const WAITING_MAX: usize = 64;
 
 /// Hashes passwords.
 #[derive(Debug)]
@@ -30,6 +36,16 @@ pub struct Hasher {
     slots: Arc<Semaphore>,
     /// All permits.
     slots_max: usize,
+    /// One permit for each hash that is computed or waits.
+    places: Arc<Semaphore>,
+    /// How often there was none.
+    refused: Counter,
+}
+
+/// A place in the queue, good for one hash after another.
+#[derive(Debug)]
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
 }
 
 /// What became of a password that was given.
@@ -49,12 +65,40 @@ impl Hasher {
     pub fn new(config: &config::Passwords) -> Self {
         let cost =
             (!config.legacy).then(|| Cost::new(config.argon2_memory, config.argon2_iterations));
-        let slots_max = usize::try_from(config.hashes_max).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { cost, slots: Arc::new(Semaphore::new(slots_max)), slots_max }
+        let most = Semaphore::MAX_PERMITS;
+        let slots_max = usize::try_from(config.hashes_max).map_or(most, |slots| slots.min(most));
+        let places_max = slots_max.saturating_mul(WAITING_MAX + 1).min(most);
+        let [slots, places] = [slots_max, places_max].map(|max| Arc::new(Semaphore::new(max)));
+        Self { cost, slots, slots_max, places, refused: Counter::default() }
+    }
+
+    /// A place to wait in.
+    ///
+    /// # Errors
+    /// Refuses with 22 if too many wait already.
+    pub fn place(&self) -> Result<Place, Refusal> {
+        match self.places.clone().try_acquire_owned() {
+            Ok(permit) => Ok(Place { _permit: permit }),
+            Err(_) => {
+                self.refused.add(1);
+                Err(Refusal::TooManyAttempts)
+            }
+        }
+    }
+
+    /// How often there was no place to wait in.
+    pub fn refused(&self) -> &Counter {
+        &self.refused
     }
 
     /// The hash to keep of a password that was chosen now; `salt` is random.
-    pub async fn hash(&self, user_id: &str, password: &[u8], salt: [u8; 16]) -> PasswordHash {
+    pub async fn hash(
+        &self,
+        _place: &Place,
+        user_id: &str,
+        password: &[u8],
+        salt: [u8; 16],
+    ) -> PasswordHash {
         match self.cost {
             None => PasswordHash::legacy(user_id, password),
             Some(cost) => {
@@ -67,6 +111,7 @@ impl Hasher {
     /// Compares a password that was given, if any, with what is kept, if anything.
     pub async fn verify(
         &self,
+        _place: &Place,
         user_id: &str,
         given: Option<&[u8]>,
         kept: Option<&PasswordHash>,
@@ -129,13 +174,15 @@ mod tests {
 
     /// Whether a password of a hash made under some settings is right under others, and is kept anew.
     async fn check(made: &str, verified: &str, given: Option<&[u8]>, expected: (bool, bool)) {
-        let kept = hasher(made).hash("u1", b"Passw0rd", [1; 16]).await;
+        let maker = hasher(made);
+        let place = maker.place().unwrap();
+        let kept = maker.hash(&place, "u1", b"Passw0rd", [1; 16]).await;
         let hasher = hasher(verified);
-        let found = match hasher.verify("u1", given, Some(&kept), [2; 16]).await {
+        let found = match hasher.verify(&place, "u1", given, Some(&kept), [2; 16]).await {
             Verified::Wrong => (false, false),
             Verified::Right { replacement: None } => (true, false),
             Verified::Right { replacement: Some(newer) } => {
-                let again = hasher.verify("u1", given, Some(&newer), [3; 16]).await;
+                let again = hasher.verify(&place, "u1", given, Some(&newer), [3; 16]).await;
                 assert_eq!(again, Verified::Right { replacement: None }, "it is up to date");
                 (true, true)
             }
@@ -158,18 +205,19 @@ mod tests {
             check(made, verified, None, (false, false)).await;
         }
         for settings in [CHEAP, LEGACY] {
-            let found = hasher(settings).verify("u1", Some(b"x"), None, [0; 16]).await;
+            let hasher = hasher(settings);
+            let place = hasher.place().unwrap();
+            let found = hasher.verify(&place, "u1", Some(b"x"), None, [0; 16]).await;
             assert_eq!(found, Verified::Wrong);
         }
     }
 
     #[tokio::test]
     async fn a_hash_that_nobody_waits_for_keeps_its_slot() {
-        let hasher = hasher(&format!("{CHEAP}, hashes_max: 1"));
+        let hasher = Arc::new(hasher(&format!("{CHEAP}, hashes_max: 1")));
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let waiting = tokio::spawn({
-            let slots = hasher.slots.clone();
-            let busy = Hasher { cost: hasher.cost, slots, slots_max: 1 };
+            let busy = hasher.clone();
             async move { busy.blocking(move || ended.recv()).await }
         });
         while hasher.running() == 0 {
@@ -179,7 +227,18 @@ mod tests {
         waiting.await.unwrap_err();
         assert_eq!(hasher.running(), 1);
         end.send(()).unwrap();
-        hasher.hash("u1", b"x", [0; 16]).await;
+        hasher.hash(&hasher.place().unwrap(), "u1", b"x", [0; 16]).await;
         assert_eq!(hasher.running(), 0);
+    }
+
+    #[test]
+    fn few_may_wait() {
+        let hasher = hasher(&format!("{CHEAP}, hashes_max: 2"));
+        let mut places: Vec<_> = (0..500).map_while(|_| hasher.place().ok()).collect();
+        assert_eq!(places.len(), 2 * 65);
+        assert_eq!(hasher.place().unwrap_err(), Refusal::TooManyAttempts);
+        places.pop();
+        hasher.place().unwrap();
+        assert_eq!(hasher.refused().get(), 2);
     }
 }

@@ -1,9 +1,9 @@
 //! Login with a password, and a new password for who has forgotten it.
 //!
 //! ```text
-//! read: user, kept hash --> attempt counted --> verified, off the database --> write: the hash is still the one
-//!                                                                                     --> session, newer hash
-//!                           again, if somebody else has changed the hash meanwhile <--|
+//! call counted --> read: user, kept hash --> attempt counted --> verified, off the database
+//!                                                            --> write: the hash is still the one --> session, newer hash
+//!                                       again, if somebody else has changed the hash meanwhile <--|
 //! ```
 //!
 //! Source: authman.md section 7, `auth`, `restore_password`, `complete_restore_password`.
@@ -35,10 +35,13 @@ impl Authman {
     /// Logs a person in.
     ///
     /// In: email: str; password: str; address of the person: str, optional. Out: the user with `session`.
-    /// Refuses: 1 no such user; 4 not active; 23 password too long; 22 tried too often; 5 another password, or there is none.
+    /// Refuses: 22 tried too often, or too many wait; 1 no such user; 4 not active; 23 password too long; 5 another password,
+    /// or there is none.
     pub async fn auth(&self, args: &Args, store: &impl Store, drawn: Drawn<'_>) -> Result<Answer> {
         let (email, password) = (args::lower(args, 0), args::password(args, 1));
         let origin = Origin::new(args::text(args, 2), drawn.address);
+        let mut place = accepted!(Ok(self.hasher.place()));
+        accepted!(Ok(self.attempts.arrive(&origin, drawn.now)));
         let find = |accounts: &dyn Accounts| {
             let user = accepted!(active_user(accounts, email.as_deref()));
             let kept = accounts.password(&user.id)?;
@@ -51,18 +54,18 @@ impl Authman {
         let (user_id, mut kept) = match found {
             Ok(found) => found,
             Err(refusal) => {
-                accepted!(Ok(self.begin(Kind::Password, None, &origin, drawn)));
                 // As long as for a user who is there.
-                self.hasher.verify("", password.as_deref(), None, drawn.salt()).await;
+                self.hasher.verify(&place, "", password.as_deref(), None, drawn.salt()).await;
                 return Ok(Err(refusal));
             }
         };
-        let attempt = Attempt { kind: Kind::Password, account: Some(&user_id), origin: &origin };
+        let attempt = Attempt { kind: Kind::Password, account: &user_id, origin: &origin };
         accepted!(Ok(self.attempts.begin(attempt, drawn.now)));
         for _ in 0..ROUNDS_MAX {
             let hash = kept.as_ref().map(|kept| &kept.hash);
-            let verified =
-                self.hasher.verify(&user_id, password.as_deref(), hash, drawn.salt()).await;
+            let given = password.as_deref();
+            let verified = self.hasher.verify(&place, &user_id, given, hash, drawn.salt()).await;
+            drop(place);
             let Verified::Right { replacement } = verified else { break };
             let entered = store
                 .write(|accounts| self.enter(accounts, &user_id, kept.as_ref(), replacement, drawn))
@@ -70,10 +73,12 @@ impl Authman {
             match accepted!(entered) {
                 Entered::Yes(reply) => {
                     self.attempts.succeed(attempt, drawn.now);
+                    self.attempts.leave(&origin, drawn.now);
                     return Ok(Ok(reply));
                 }
                 Entered::Changed(newer) => kept = newer,
             }
+            place = accepted!(Ok(self.hasher.place()));
         }
         Ok(Err(Refusal::WrongPassword))
     }
@@ -106,10 +111,10 @@ impl Authman {
         Ok(Ok(Entered::Yes(Reply::LoggedIn { user: Box::new(user), session, social: None })))
     }
 
-    /// Gives a token to choose a new password with, in place of an older one.
+    /// Gives a token to choose a new password with: the same one as long as it is young, else one in place of an older one.
     ///
     /// In: email: str; address of the person: str, optional. Out: str.
-    /// Refuses: 1 no such user; 4 not active; 22 tokens were asked for too often.
+    /// Refuses: 22 tokens were asked for too often; 1 no such user; 4 not active.
     pub async fn restore_password(
         &self,
         args: &Args,
@@ -118,14 +123,16 @@ impl Authman {
     ) -> Result<Answer> {
         let email = args::lower(args, 0);
         let origin = Origin::new(args::text(args, 1), drawn.address);
+        accepted!(Ok(self.attempts.arrive(&origin, drawn.now)));
         let give = |accounts: &mut dyn AccountsMut| {
             let user = accepted!(active_user(accounts, email.as_deref()));
-            accepted!(Ok(self.begin(Kind::Issue, Some(&user.id), &origin, drawn)));
-            let (token, kept) = self.codes.issue(Use::Restore, &user.id, None, drawn);
+            accepted!(Ok(self.begin(Kind::Issue, &user.id, &origin, drawn)));
+            let kept = accounts.password_token(&user.id)?;
+            let (token, kept) = self.codes.issue(Use::Restore, &user.id, kept, drawn);
             if let Some(kept) = kept {
                 accounts.put_password_token(&kept)?;
             }
-            Ok(Ok(Reply::Text(token.expose().to_owned())))
+            Ok(Ok(Reply::Text(token)))
         };
         store.write(give).await
     }
@@ -141,9 +148,11 @@ impl Authman {
         store: &impl Store,
         drawn: Drawn<'_>,
     ) -> Result<Answer> {
+        let origin = Origin::new(args::text(args, 3), drawn.address);
+        let place = accepted!(Ok(self.hasher.place()));
+        accepted!(Ok(self.attempts.arrive(&origin, drawn.now)));
         let Some(token) = args::text(args, 1) else { return Ok(Err(Refusal::InvalidParams)) };
         let (email, password) = (args::lower(args, 0), self.chosen_password(args, 2));
-        let origin = Origin::new(args::text(args, 3), drawn.address);
         let forgetful = |accounts: &dyn Accounts, counted: Option<&Origin>| {
             let user = accepted!(active_user(accounts, email.as_deref()));
             if let Err(refusal) = &password {
@@ -154,7 +163,8 @@ impl Authman {
         };
         let user = accepted!(store.read(|accounts| forgetful(accounts, Some(&origin))).await);
         let chosen = password.as_deref().unwrap_or_default();
-        let hash = self.hasher.hash(&user.id, chosen, drawn.salt()).await;
+        let hash = self.hasher.hash(&place, &user.id, chosen, drawn.salt()).await;
+        drop(place);
         let complete = |accounts: &mut dyn AccountsMut| {
             let mut user = accepted!(forgetful(accounts, None));
             keep_password(accounts, &user.id, hash, drawn)?;
@@ -167,8 +177,7 @@ impl Authman {
         let answer = store.write(complete).await?;
         if answer.is_ok() {
             // Whoever guessed the password of before has not shut the person out.
-            let account = Some(user.id.as_str());
-            let attempt = Attempt { kind: Kind::Password, account, origin: &origin };
+            let attempt = Attempt { kind: Kind::Password, account: &user.id, origin: &origin };
             self.attempts.succeed(attempt, drawn.now);
         }
         Ok(answer)

@@ -1,6 +1,7 @@
 //! A database of nothing but the application's rows, for tests.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lycosa_proto::err;
 use lycosa_proto::error::Result;
@@ -17,8 +18,8 @@ use super::spaces::SpaceDef;
 pub(super) struct Rows(BTreeMap<&'static str, Vec<Record>>);
 
 /// Rows behind a lock.
-#[derive(Default)]
-pub(super) struct Memory(Mutex<Rows>);
+#[derive(Clone, Default)]
+pub(super) struct Memory(Arc<Mutex<Rows>>);
 
 impl Memory {
     /// Changes rows outside any procedure.
@@ -57,6 +58,15 @@ impl Rows {
         let mut user = User::read(all[0].data()).unwrap();
         work(&mut user);
         self.put_user(&user).unwrap();
+    }
+
+    /// Changes the only credential.
+    pub(super) fn change_credential(&mut self, work: impl FnOnce(&mut Credential)) {
+        let all = self.all(Index::Credential);
+        assert_eq!(all.len(), 1);
+        let mut credential = Credential::read(all[0].data()).unwrap();
+        work(&mut credential);
+        self.put_credential(&credential).unwrap();
     }
 
     fn all(&self, index: Index) -> &[Record] {
@@ -159,6 +169,10 @@ impl Accounts for Rows {
 
     fn count(&self, index: Index) -> Result<usize> {
         Ok(self.all(index).len())
+    }
+
+    fn count_under(&self, index: Index, key: &[&str]) -> Result<usize> {
+        Ok(self.records(index, key)?.len())
     }
 }
 
@@ -269,5 +283,13 @@ impl Store for Memory {
             *rows = before;
         }
         result
+    }
+
+    fn is_inside(&self) -> bool {
+        false
+    }
+
+    fn outside(&self) -> Self {
+        self.clone()
     }
 }

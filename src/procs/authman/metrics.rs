@@ -16,7 +16,8 @@ impl Counter {
         self.0.fetch_add(number, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    /// The number.
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -28,7 +29,7 @@ pub struct Metrics {
     pub replaced_hashes: Counter,
     /// Passes over rows that expire.
     pub passes: Counter,
-    /// Passes that ended early, because of the database.
+    /// Passes that met an error of the database.
     pub failed_passes: Counter,
     /// Times that the database was held to look at rows.
     pub portions: Counter,
@@ -71,7 +72,8 @@ impl Authman {
         ];
         let accounts = Object::default()
             .with("refused_attempts", Field::Uint(self.attempts.refused()))
-            .with("running_hashes", Field::Uint(self.hasher.running()));
+            .with("running_hashes", Field::Uint(self.hasher.running()))
+            .with("refused_hashes", Field::Uint(self.hasher.refused().get()));
         let accounts = counters.iter().fold(accounts, |object, (name, counter)| {
             object.with(name, Field::Uint(counter.get()))
         });

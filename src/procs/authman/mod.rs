@@ -12,7 +12,7 @@
 //! - [`args`], [`answer`]: what comes in, what goes out, the refusals.
 //! - [`password`], [`hashing`], [`codes`], [`session`]: hashes, when they are computed, codes sent by email, signed login
 //!   sessions.
-//! - [`attempts`]: guesses are limited. [`metrics`]: what is counted.
+//! - [`attempts`]: guesses are limited. [`metrics`]: what is counted. [`clock`]: the time of a call.
 //! - [`provider`]: the providers of social login.
 //! - [`state`], [`recheck`]: what is kept from the consent page to the callback; asking a provider again.
 //! - [`registration`], [`login`], [`profile`], [`social`], [`check`]: the procedures.
@@ -26,6 +26,7 @@ pub mod answer;
 pub mod args;
 pub mod attempts;
 pub mod check;
+pub mod clock;
 pub mod codes;
 pub mod expiry;
 pub mod hashing;
@@ -50,6 +51,7 @@ pub mod store;
 pub mod sweeper;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lycosa_proto::error::Result;
@@ -62,7 +64,7 @@ use attempts::Attempts;
 use codes::Codes;
 use hashing::Hasher;
 use metrics::Metrics;
-use model::{AccountsMut, LoginSession, Store};
+use model::{AccountsMut, Index, LoginSession, Record, Store};
 use provider::Provider;
 use recheck::Rechecks;
 
@@ -178,10 +180,12 @@ pub struct Authman {
     password_strength: PasswordStrength,
     /// The greatest length of a password, in bytes.
     password_bytes_max: u64,
+    /// The most login sessions of a user.
+    sessions_max: u64,
     /// The most applications of a user.
     oauth_max_apps: u64,
     /// Every provider that there is.
-    providers: Vec<Provider>,
+    providers: Vec<Arc<Provider>>,
     /// Time for which a login may be under way.
     state_lifetime: Duration,
     /// Logins that may be under way.
@@ -204,8 +208,9 @@ impl Authman {
             session_update_timedelta: config.session_update_timedelta,
             social_check_time: config.social_check_time,
             password_strength: config.password_strength,
+            sessions_max: config.sessions_max,
             oauth_max_apps: config.oauth_max_apps,
-            providers: Provider::all(config, http),
+            providers: Provider::all(config, http).into_iter().map(Arc::new).collect(),
             state_lifetime: config.state_lifetime,
             states_max: config.states_max,
             rechecks: Rechecks::default(),
@@ -243,18 +248,19 @@ impl Authman {
         }
     }
 
-    fn provider(&self, name: &str) -> Option<&Provider> {
+    fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
         self.providers.iter().find(|provider| provider.name() == name)
     }
 
-    /// Stores a new login session and signs it: social with a credential, else common.
+    /// Stores a new login session and signs it: social with a credential, else common. Of too many of one user those go that
+    /// end first.
     fn open_session(
         &self,
         accounts: &mut dyn AccountsMut,
         user_id: &str,
         credential_id: Option<&str>,
         drawn: Drawn<'_>,
-    ) -> Result<String> {
+    ) -> Result<Secret> {
         let exp = session::instant(drawn.now, self.session_lifetime);
         let row = LoginSession {
             sid: (drawn.uuid)(),
@@ -263,9 +269,24 @@ impl Authman {
             credential_id: credential_id.map(str::to_owned),
             expires_at: exp.as_f64().map(|time| time.ceil() as u64),
         };
+        self.make_room(accounts, user_id)?;
         accounts.put_session(&row)?;
         let update = credential_id.map(|_| session::instant(drawn.now, self.social_check_time));
         Ok(session::sign(&row.sid, row.code.expose(), &exp, update.as_ref(), &self.session_secret))
+    }
+
+    /// Removes login sessions of a user, those that end first, until there is room for one more.
+    fn make_room(&self, accounts: &mut dyn AccountsMut, user_id: &str) -> Result<()> {
+        let count = accounts.count_under(Index::SessionByUser, &[user_id])?;
+        let max = usize::try_from(self.sessions_max).unwrap_or(usize::MAX);
+        if count < max {
+            return Ok(());
+        }
+        let mut held = accounts.records(Index::SessionByUser, &[user_id])?;
+        // Rows of the Lua application do not say when they end, and are the oldest.
+        let end = |row: &Record| row.number(LoginSession::EXPIRES_AT).unwrap_or(0.0);
+        held.sort_by(|left, right| end(left).total_cmp(&end(right)));
+        held.iter().take(count + 1 - max).try_for_each(|row| accounts.delete_session(row.text(0)))
     }
 }
 

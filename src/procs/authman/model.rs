@@ -59,6 +59,9 @@ pub trait Accounts {
 
     /// The number of records of an index's space.
     fn count(&self, index: Index) -> Result<usize>;
+
+    /// The number of records under a key, as [`Self::records`] would give them.
+    fn count_under(&self, index: Index, key: &[&str]) -> Result<usize>;
 }
 
 /// The rows, inside one transaction that may change them. What a row has beyond the fields that we know stays.
@@ -109,8 +112,8 @@ pub trait AccountsMut: Accounts {
     fn delete_records(&mut self, index: Index, key: &[&str]) -> Result<Vec<Record>>;
 }
 
-/// The database: runs one closure as one transaction.
-pub trait Store: Sync {
+/// The database: runs one closure as one transaction, or in the one that is open. Clones are the same database.
+pub trait Store: Clone + Send + Sync + 'static {
     /// Runs `work`, which only reads.
     fn read<T: Send>(
         &self,
@@ -122,6 +125,13 @@ pub trait Store: Sync {
         &self,
         work: impl FnOnce(&mut dyn AccountsMut) -> Result<T> + Send,
     ) -> impl Future<Output = Result<T>> + Send;
+
+    /// Whether closures run in an open transaction, which may yet be rolled back.
+    fn is_inside(&self) -> bool;
+
+    /// The same outside of the open transaction: what is written there stays, however that one ends.
+    #[must_use]
+    fn outside(&self) -> Self;
 }
 
 #[cfg(test)]

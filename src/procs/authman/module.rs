@@ -54,14 +54,14 @@ impl Drop for AuthmanModule {
 }
 
 impl Started {
-    async fn run(&self, procedure: Procedure, args: &Args, context: &Context) -> Result<Values> {
-        let store = Engine { context, ids: &self.ids };
+    async fn run(&self, procedure: Procedure, args: &Args, context: Context) -> Result<Values> {
         let drawn = Drawn {
             now: instance::now() as u64,
             uuid: &|| Uuid::new_v4().to_string(),
             bytes: &rand::random,
             address: context.session.peer.ip(),
         };
+        let store = Engine { context, ids: self.ids };
         let answer = self.authman.call(procedure, args, &store, drawn).await?;
         Ok(answer::values(&answer))
     }
@@ -93,7 +93,7 @@ impl Module for AuthmanModule {
     fn call(&self, context: &Context, name: &str, args: Args) -> Option<Running> {
         let procedure = Procedure::find(name)?;
         let (started, context) = (self.started.get()?.clone(), context.clone());
-        Some(Box::pin(async move { started.run(procedure, &args, &context).await }))
+        Some(Box::pin(async move { started.run(procedure, &args, context).await }))
     }
 
     fn on_disconnect(&self, _instance: &Arc<Instance>, _session: &Arc<Session>) {}

@@ -25,9 +25,10 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::clock::Clock;
 use super::model::{Kept, Profile};
 use crate::config::{self, Secret};
-use crate::http::{Channel, Counted, Http, HttpError, Limits};
+use crate::http::{self, Channel, Counted, Http, HttpError, Limits};
 use listed::Listed;
 use openid::{Openid, Times};
 use table::PROVIDERS;
@@ -108,13 +109,22 @@ pub struct Person {
     pub profile: Profile,
 }
 
-/// What came of asking about a person again.
+/// What a kept token was turned into, to ask about the person again.
 #[derive(Debug)]
-pub struct Confirmed {
-    /// The token to keep in place of the old one, which may not be good any more, whatever else failed.
+pub struct Refreshed {
+    /// The token to keep in place of the old one, which may not be good any more.
     pub kept: Option<Kept>,
-    /// The person.
-    pub person: Result<Person, ProviderError>,
+    /// The token to ask for the profile with.
+    pub access_token: Secret,
+    /// The ID token, not verified.
+    pub id_token: Option<Secret>,
+}
+
+impl Refreshed {
+    /// For a token that needs nothing done.
+    fn unchanged(kept: &Kept) -> Self {
+        Self { kept: None, access_token: kept.token.clone(), id_token: None }
+    }
 }
 
 /// What goes with a person to the consent page.
@@ -141,8 +151,8 @@ pub struct Login<'a> {
     pub verifier: Option<&'a str>,
     /// As in [`Consent`].
     pub nonce: Option<&'a str>,
-    /// The time, in seconds since the epoch.
-    pub now: u64,
+    /// The time.
+    pub clock: Clock,
 }
 
 /// A provider with an application registered there.
@@ -201,6 +211,16 @@ impl Provider {
         self.checks_state
     }
 
+    /// Whether `found`, which a callback has as `iss`, may be this provider: nobody knows where it has no issuer.
+    ///
+    /// Source: RFC 9207 section 2.4.
+    pub fn may_be(&self, found: &str) -> bool {
+        match &self.kind {
+            Kind::Listed(_) => true,
+            Kind::Openid(openid) => openid.may_be(found),
+        }
+    }
+
     /// What was counted of the requests to it.
     pub fn counted(&self) -> Counted {
         self.channel.metrics().counted()
@@ -211,10 +231,18 @@ impl Provider {
     /// # Errors
     /// The provider does not say where that is.
     pub async fn consent_url(&self, consent: &Consent<'_>) -> Result<String, ProviderError> {
-        match &self.kind {
+        let url = match &self.kind {
             Kind::Listed(listed) => Ok(listed.consent_url(consent.state)),
-            Kind::Openid(openid) => self.counting(openid.consent_url(&self.channel, consent).await),
-        }
+            Kind::Openid(openid) => openid.consent_url(&self.channel, consent).await,
+        };
+        // What goes there with the person must not be read on the way.
+        self.counting(url.and_then(|url| match http::check(&url) {
+            Ok(()) => Ok(url),
+            Err(error) => {
+                self.channel.metrics().count_error(error.kind());
+                Err(ProviderError::Http(error))
+            }
+        }))
     }
 
     /// Exchanges the code that the person came back with for tokens.
@@ -265,15 +293,30 @@ impl Provider {
         }
     }
 
-    /// Asks about a person again, with the token that was kept at login.
-    pub async fn confirm(&self, kept: &Kept, now: u64) -> Confirmed {
-        let Confirmed { kept, person } = match &self.kind {
-            Kind::Listed(listed) => {
-                Confirmed { kept: None, person: listed.profile(&self.channel, &kept.token).await }
-            }
-            Kind::Openid(openid) => openid.confirm(&self.channel, kept, now).await,
-        };
-        Confirmed { kept, person: self.counting(person) }
+    /// Turns the token that was kept at login into one to ask for the profile with.
+    ///
+    /// # Errors
+    /// The provider does not give one.
+    pub async fn refresh(&self, kept: &Kept, clock: Clock) -> Result<Refreshed, ProviderError> {
+        self.counting(match &self.kind {
+            Kind::Listed(_) => Ok(Refreshed::unchanged(kept)),
+            Kind::Openid(openid) => openid.refresh(&self.channel, kept, clock).await,
+        })
+    }
+
+    /// Finds out again who a token belongs to.
+    ///
+    /// # Errors
+    /// The provider does not say, or what it has signed is not as expected.
+    pub async fn profile_again(
+        &self,
+        refreshed: &Refreshed,
+        clock: Clock,
+    ) -> Result<Person, ProviderError> {
+        self.counting(match &self.kind {
+            Kind::Listed(listed) => listed.profile(&self.channel, &refreshed.access_token).await,
+            Kind::Openid(openid) => openid.profile_again(&self.channel, refreshed, clock).await,
+        })
     }
 
     /// Counts failures that are not of the request, which counts its own.

@@ -1,87 +1,107 @@
 //! Asking a provider again whether a credential stands for the same person.
 //!
+//! ```text
+//! who checks a session --+
+//! who else does ---------+--> a task: token refreshed --> its replacement kept --> profile --> the answer, to all of them
+//! ```
+//!
 //! However many sessions of a credential are due at once, the provider is asked once: a refresh token may be good for one
-//! use, and using it twice may end the whole consent. A token that is given in its place is kept at once, whatever comes of
-//! the rest.
+//! use, and using it twice may end the whole consent. A token that comes in its place is the only good one from then on.
+//! So the question is a task of its own, which goes on when nobody waits for it any more, and works outside of any open
+//! transaction, whose end must not take the token back; and the token is kept before anything else is asked for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use lycosa_proto::error::Result;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
+use tokio::sync::watch;
 
-use super::model::{Accounts, AccountsMut, Credential, Store};
-use super::provider::{Confirmed, Person};
-use super::{Authman, Drawn};
+use super::Authman;
+use super::clock::Clock;
+use super::model::{Accounts, AccountsMut, Credential, Kept, Store};
+use super::provider::{Person, Provider};
 
 /// What becomes of one question; None if the provider does not confirm the person.
-type Answered = OnceCell<Option<Person>>;
+type Answered = Result<Option<Person>>;
 
 /// Questions that are under way, by the id of the credential.
-#[derive(Debug, Default)]
-pub struct Rechecks(Mutex<HashMap<String, Arc<Answered>>>);
-
-/// A part in a question; the last one who has one forgets it.
-struct Part<'a> {
-    rechecks: &'a Rechecks,
-    credential_id: &'a str,
-    question: Arc<Answered>,
-}
+#[derive(Clone, Debug, Default)]
+pub struct Rechecks(Arc<Mutex<HashMap<String, watch::Receiver<Option<Answered>>>>>);
 
 impl Rechecks {
-    fn join<'a>(&'a self, credential_id: &'a str) -> Part<'a> {
-        let question = self.0.lock().entry(credential_id.to_owned()).or_default().clone();
-        Part { rechecks: self, credential_id, question }
-    }
-}
-
-impl Drop for Part<'_> {
-    fn drop(&mut self) {
-        let mut questions = self.rechecks.0.lock();
-        let is_this =
-            questions.get(self.credential_id).is_some_and(|at| Arc::ptr_eq(at, &self.question));
-        // The map and this part have it. One that is answered is old news for who comes from now on.
-        if is_this && (self.question.initialized() || Arc::strong_count(&self.question) <= 2) {
-            questions.remove(self.credential_id);
-        }
-    }
-}
-
-impl Authman {
-    /// Asks the provider whether the credential still stands for the same person.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub(super) async fn confirm(
-        &self,
-        credential: &Credential,
-        store: &impl Store,
-        drawn: Drawn<'_>,
-    ) -> Result<Option<Person>> {
-        let part = self.rechecks.join(&credential.id);
-        let question = part.question.clone();
-        question.get_or_try_init(|| self.ask(&credential.id, store, drawn)).await.cloned()
+    /// The answer to the question about a credential. `ask` is begun as a task unless it is under way.
+    async fn answer<F>(&self, credential_id: &str, ask: impl FnOnce() -> F) -> Answered
+    where
+        F: Future<Output = Answered> + Send + 'static,
+    {
+        let mut answer = self.join(credential_id, ask);
+        // A task that ends without an answer has confirmed nobody.
+        let found = answer.wait_for(Option::is_some).await.ok();
+        found.and_then(|found| found.clone()).unwrap_or(Ok(None))
     }
 
-    async fn ask(
+    fn join<F>(
         &self,
         credential_id: &str,
-        store: &impl Store,
-        drawn: Drawn<'_>,
-    ) -> Result<Option<Person>> {
-        // Another question may have had the token replaced since the credential was read.
-        let read = |accounts: &dyn Accounts| accounts.credential(credential_id);
-        let Some(credential) = store.read(read).await? else { return Ok(None) };
-        let Some(provider) = self.provider(&credential.provider) else { return Ok(None) };
-        let Confirmed { kept, person } = provider.confirm(&credential.kept, drawn.now).await;
-        if let Some(kept) = kept {
-            let keep = |accounts: &mut dyn AccountsMut| match accounts.credential(credential_id)? {
-                Some(credential) => accounts.put_credential(&Credential { kept, ..credential }),
-                None => Ok(()),
-            };
-            store.write(keep).await?;
+        ask: impl FnOnce() -> F,
+    ) -> watch::Receiver<Option<Answered>>
+    where
+        F: Future<Output = Answered> + Send + 'static,
+    {
+        let mut questions = self.0.lock();
+        if let Some(answer) = questions.get(credential_id) {
+            return answer.clone();
         }
+        let (sender, answer) = watch::channel(None);
+        questions.insert(credential_id.to_owned(), answer.clone());
+        let asked = Asked { rechecks: self.clone(), credential_id: credential_id.to_owned() };
+        let asking = ask();
+        tokio::spawn(async move {
+            let found = asking.await;
+            // Who comes from now on asks anew: this is old news.
+            drop(asked);
+            sender.send_replace(Some(found));
+        });
+        answer
+    }
+}
+
+/// A question that is under way; forgotten at its end.
+struct Asked {
+    rechecks: Rechecks,
+    credential_id: String,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.rechecks.0.lock().remove(&self.credential_id);
+    }
+}
+
+/// A question.
+struct Question<S> {
+    provider: Arc<Provider>,
+    credential_id: String,
+    store: S,
+    clock: Clock,
+}
+
+impl<S: Store> Question<S> {
+    async fn ask(self) -> Answered {
+        let provider = &self.provider;
+        // Another question may have had the token replaced since the credential was read.
+        let read = |accounts: &dyn Accounts| accounts.credential(&self.credential_id);
+        let Some(credential) = self.store.read(read).await? else { return Ok(None) };
+        let person = match provider.refresh(&credential.kept, self.clock).await {
+            Ok(refreshed) => {
+                if let Some(newer) = &refreshed.kept {
+                    self.keep(&credential.kept, newer).await?;
+                }
+                provider.profile_again(&refreshed, self.clock).await
+            }
+            Err(error) => Err(error),
+        };
         match person {
             Ok(person) if person.id == credential.social_id => Ok(Some(person)),
             Ok(_) => {
@@ -93,5 +113,62 @@ impl Authman {
                 Ok(None)
             }
         }
+    }
+
+    /// Keeps a token in place of the one that was sent, unless a login has brought another meanwhile.
+    async fn keep(&self, sent: &Kept, newer: &Kept) -> Result<()> {
+        let keep =
+            |accounts: &mut dyn AccountsMut| match accounts.credential(&self.credential_id)? {
+                Some(found) if found.kept == *sent => {
+                    accounts.put_credential(&Credential { kept: newer.clone(), ..found })
+                }
+                _ => Ok(()),
+            };
+        self.store.write(keep).await
+    }
+}
+
+impl Authman {
+    /// Asks the provider whether a credential still stands for the same person, outside of any open transaction.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(super) async fn confirm(
+        &self,
+        credential: &Credential,
+        store: &impl Store,
+        clock: Clock,
+    ) -> Result<Option<Person>> {
+        let Some(question) = self.question(credential, store.outside(), clock) else {
+            return Ok(None);
+        };
+        self.rechecks.answer(&credential.id, || question.ask()).await
+    }
+
+    /// The same for a credential that nobody but the open transaction knows, with which it comes or goes.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(super) async fn confirm_inside(
+        &self,
+        credential: &Credential,
+        store: &impl Store,
+        clock: Clock,
+    ) -> Result<Option<Person>> {
+        match self.question(credential, store.clone(), clock) {
+            Some(question) => question.ask().await,
+            None => Ok(None),
+        }
+    }
+
+    /// None if the provider is not configured any more.
+    fn question<S: Store>(
+        &self,
+        credential: &Credential,
+        store: S,
+        clock: Clock,
+    ) -> Option<Question<S>> {
+        let provider = self.provider(&credential.provider)?.clone();
+        Some(Question { provider, credential_id: credential.id.clone(), store, clock })
     }
 }

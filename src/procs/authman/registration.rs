@@ -28,7 +28,8 @@ impl Authman {
     ///
     /// In: email: str; user_id: str, optional, a UUID is drawn without it; address of the person: str, optional. Out: the
     /// user with `code`, which completes the registration. A user who is there and not active is given again.
-    /// Refuses: 3 not an email; 2 an active user has it; 22 codes were asked for too often.
+    /// Refuses: 22 there were too many from this address, or codes were asked for too often; 3 not an email; 2 an active
+    /// user has it.
     /// Errors: ER_TUPLE_FOUND if the id is taken.
     pub async fn registration(
         &self,
@@ -36,13 +37,14 @@ impl Authman {
         store: &impl Store,
         drawn: Drawn<'_>,
     ) -> Result<Answer> {
-        let Some(email) = args::email(args, 0) else { return Ok(Err(Refusal::InvalidParams)) };
         let origin = Origin::new(args::text(args, 2), drawn.address);
+        accepted!(Ok(self.attempts.arrive(&origin, drawn.now)));
+        let Some(email) = args::email(args, 0) else { return Ok(Err(Refusal::InvalidParams)) };
         let register = |accounts: &mut dyn AccountsMut| {
             let user = match accounts.common_user(&email)? {
                 Some(user) if user.is_active => return Ok(Err(Refusal::UserAlreadyExists)),
                 Some(user) => {
-                    accepted!(Ok(self.begin(Kind::Issue, Some(&user.id), &origin, drawn)));
+                    accepted!(Ok(self.begin(Kind::Issue, &user.id, &origin, drawn)));
                     user
                 }
                 None => {
@@ -73,11 +75,13 @@ impl Authman {
         store: &impl Store,
         drawn: Drawn<'_>,
     ) -> Result<Answer> {
+        let origin = Origin::new(args::text(args, 3), drawn.address);
+        let place = accepted!(Ok(self.hasher.place()));
+        accepted!(Ok(self.attempts.arrive(&origin, drawn.now)));
         let (Some(email), Some(code)) = (args::email(args, 0), args::text(args, 1)) else {
             return Ok(Err(Refusal::InvalidParams));
         };
         let password = accepted!(Ok(self.chosen_password(args, 2)));
-        let origin = Origin::new(args::text(args, 3), drawn.address);
         let registrant = |accounts: &dyn Accounts, counted: Option<&Origin>| {
             let user = match accounts.common_user(&email)? {
                 None => return Ok(Err(Refusal::UserNotFound)),
@@ -88,7 +92,8 @@ impl Authman {
             Ok(Ok(user))
         };
         let user = accepted!(store.read(|accounts| registrant(accounts, Some(&origin))).await);
-        let hash = self.hasher.hash(&user.id, &password, drawn.salt()).await;
+        let hash = self.hasher.hash(&place, &user.id, &password, drawn.salt()).await;
+        drop(place);
         let complete = |accounts: &mut dyn AccountsMut| {
             let mut user = accepted!(registrant(accounts, None));
             keep_password(accounts, &user.id, hash, drawn)?;
@@ -129,8 +134,8 @@ impl Authman {
         counted: Option<&Origin>,
         drawn: Drawn<'_>,
     ) -> Judged<()> {
-        let account = Some(user_id);
-        let attempt = counted.map(|origin| Attempt { kind: code_use.attempt(), account, origin });
+        let (kind, account) = (code_use.attempt(), user_id);
+        let attempt = counted.map(|origin| Attempt { kind, account, origin });
         if let Some(attempt) = attempt {
             accepted!(Ok(self.attempts.begin(attempt, drawn.now)));
         }
@@ -140,6 +145,7 @@ impl Authman {
         }
         if let Some(attempt) = attempt {
             self.attempts.succeed(attempt, drawn.now);
+            self.attempts.leave(attempt.origin, drawn.now);
         }
         Ok(Ok(()))
     }
@@ -150,7 +156,7 @@ impl Authman {
     pub(super) fn begin(
         &self,
         kind: Kind,
-        account: Option<&str>,
+        account: &str,
         origin: &Origin,
         drawn: Drawn<'_>,
     ) -> std::result::Result<(), Refusal> {

@@ -11,6 +11,7 @@
 //!
 //! Source: authman.md section 6.
 
+use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -23,7 +24,6 @@ use super::codes::hex;
 use crate::config::Secret;
 
 /// A session as a client sent it.
-#[derive(Debug)]
 pub struct Signed<'a> {
     payload: &'a str,
     signature: &'a str,
@@ -59,6 +59,13 @@ impl<'a> Signed<'a> {
     }
 }
 
+impl fmt::Debug for Signed<'_> {
+    /// Shows whose it is; with the rest anybody could use it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signed").field("sid", &self.sid).finish_non_exhaustive()
+    }
+}
+
 /// Makes a session: social if it has a time of `update`, else common.
 pub fn sign(
     sid: &str,
@@ -66,7 +73,7 @@ pub fn sign(
     exp: &Number,
     update: Option<&Number>,
     secret: &Secret,
-) -> String {
+) -> Secret {
     let mut json = Map::new();
     json.insert("sid".into(), sid.into());
     json.insert("type".into(), if update.is_some() { "social" } else { "common" }.into());
@@ -76,7 +83,7 @@ pub fn sign(
     }
     let payload = STANDARD.encode(Value::Object(json).to_string());
     let signature = signature(code, &payload, secret);
-    format!("{payload}.{signature}")
+    Secret::new(format!("{payload}.{signature}"))
 }
 
 fn signature(code: &str, payload: &str, secret: &Secret) -> String {
@@ -105,7 +112,9 @@ mod tests {
         let check = |update: Option<u64>| {
             let update_at = update.map(Number::from);
             let text = sign("sid-1", "code", &1000.into(), update_at.as_ref(), &secret());
-            let signed = Signed::parse(&text).unwrap();
+            let signed = Signed::parse(text.expose()).unwrap();
+            let shown = format!("{signed:?} {text:?}");
+            assert!(!shown.contains(text.expose().split_once('.').unwrap().1), "{shown}");
             assert_eq!((signed.sid.as_str(), signed.exp), ("sid-1", 1000.0));
             assert_eq!(signed.is_social, update.is_some());
             assert_eq!(signed.update, update.map_or(f64::MIN, |time| time as f64));
@@ -131,8 +140,9 @@ mod tests {
     #[test]
     fn every_changed_character_is_noticed() {
         let text = sign("s", "code", &1000.into(), None, &secret());
+        let text = text.expose();
         for place in 0..text.len() {
-            let mut bytes = text.clone().into_bytes();
+            let mut bytes = text.to_owned().into_bytes();
             bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(bytes).unwrap();
             let genuine = Signed::parse(&changed).is_some_and(|s| s.is_genuine("code", &secret()));

@@ -2,23 +2,29 @@
 //!
 //! Source: authman.md section 8, `social_auth_url`, `social_auth`.
 
+use std::sync::Arc;
+
 use lycosa_proto::error::Result;
 
-use super::answer::{Answer, Refusal, Reply};
+use super::answer::{Answer, Refusal, Reply, accepted};
 use super::args;
+use super::attempts::Origin;
+use super::clock::Clock;
+use super::codes::ends_at;
 use super::model::{AccountsMut, Credential, Profile, SocialState, Store, User, user_type};
 use super::provider::{Consent, Exchanged, Login, Person, Provider};
 use super::state::{self, Drawing, OWN_STATE_BYTES_MAX, Returned};
 use super::{Authman, Drawn};
+use crate::config::Secret;
 use crate::procs::Args;
 
 impl Authman {
     /// The address of a provider's consent page.
     ///
     /// In: provider: str; state: str, optional, comes back with the code: as it is, or after a dot behind a state of ours
-    /// where logins are taken with one only. Out: str.
-    /// Refuses: 13 for an unknown provider; 3 for a state that is too long; 15 if the provider does not say where the page
-    /// is.
+    /// where logins are taken with one only; address of the person: str, optional. Out: str.
+    /// Refuses: 13 for an unknown provider; 3 for a state that is too long; 22 there were too many from this address; 15 if
+    /// the provider does not say where the page is.
     pub async fn social_auth_url(
         &self,
         args: &Args,
@@ -29,25 +35,29 @@ impl Authman {
             return Ok(Err(Refusal::WrongProvider));
         };
         let own_state = args::text(args, 1);
-        let drawing = match provider.checks_state() {
-            false => None,
-            true => {
+        let expires_at = ends_at(drawn.now, self.state_lifetime);
+        let drawing = match (provider.checks_state(), own_state) {
+            (true, _) => {
                 let own_state = own_state.unwrap_or_default();
                 if own_state.len() > OWN_STATE_BYTES_MAX {
                     return Ok(Err(Refusal::InvalidParams));
                 }
-                let expires_at = drawn.now.saturating_add(self.state_lifetime.as_secs());
-                Some(Drawing::new(provider.name(), own_state, expires_at))
+                Some(Drawing::ours(provider.name(), own_state, expires_at))
             }
+            (false, Some(own_state)) => {
+                Some(Drawing::theirs(provider.name(), own_state, expires_at))
+            }
+            (false, None) => None,
         };
-        let consent = match &drawing {
-            Some(Drawing { text, state }) => Consent {
-                state: Some(text),
-                verifier: Some(state.verifier.expose()),
-                nonce: Some(&state.nonce),
-            },
-            None => Consent { state: own_state, ..Consent::default() },
-        };
+        if drawing.is_some() {
+            let origin = Origin::new(args::text(args, 2), drawn.address);
+            accepted!(Ok(self.attempts.arrive(&origin, drawn.now)));
+        }
+        let consent = drawing.as_ref().map_or(Consent::default(), |drawing| Consent {
+            state: Some(&drawing.text),
+            verifier: drawing.state.verifier(),
+            nonce: drawing.state.nonce(),
+        });
         let url = match provider.consent_url(&consent).await {
             Ok(url) => url,
             Err(error) => {
@@ -59,36 +69,47 @@ impl Authman {
             let keep = |accounts: &mut dyn AccountsMut| {
                 accounts.put_social_state(state, drawn.now, self.states_max)
             };
-            store.write(keep).await?;
+            // Nobody takes back a person who has gone there.
+            store.outside().write(keep).await?;
         }
-        Ok(Ok(Reply::Text(url)))
+        Ok(Ok(Reply::Text(Secret::new(url))))
     }
 
     /// Logs a person in with the code that the provider sent back.
     ///
-    /// In: provider: str; code: str; state: str, as it came back, where logins are taken with one only; further parameters
-    /// of the callback: map of `device_id`, and `own_state`, what the application knows of its visitor; all optional.
+    /// In: provider: str; code: str; state: str, as it came back, which is checked if it is given, and must be where logins
+    /// are taken with one only; further parameters of the callback: map of `device_id`, `iss`, and `own_state`, what the
+    /// application knows of its visitor, `address`, where they are; all optional.
     /// Out: the user with `session` and `social`. The user is made if the provider's id is new, else brought up to date.
-    /// Refuses: 13 provider unknown or code empty; 11 no login was begun with this state, or no token for the code; 15 no
-    /// profile for the token, or the ID token is not as it must be.
+    /// Refuses: 22 too many from this address have failed; 13 provider unknown or code empty; 11 it comes from another
+    /// issuer, no login was begun with this state, or no token for the code; 15 no profile for the token, or the ID token
+    /// is not as it must be.
     pub async fn social_auth(
         &self,
         args: &Args,
         store: &impl Store,
         drawn: Drawn<'_>,
     ) -> Result<Answer> {
+        let params = args::table(args, 3);
+        let param = |key: &str| params.and_then(|params| args::text_field(params, key));
+        let origin = Origin::new(param("address"), drawn.address);
+        accepted!(Ok(self.attempts.arrive(&origin, drawn.now)));
+        let clock = Clock::new(drawn.now);
         let provider = args::text(args, 0).and_then(|name| self.provider(name));
         let (Some(provider), Some(code)) = (provider, args::text(args, 1)) else {
             return Ok(Err(Refusal::WrongProvider));
         };
-        let params = args::table(args, 3);
-        let param = |key: &str| params.and_then(|params| args::text_field(params, key));
-        let begun = match provider.checks_state() {
-            false => None,
-            true => {
-                let (name, own_state) = (provider.name(), param("own_state"));
-                let text = args::text(args, 2).unwrap_or_default();
-                let returned = Returned { provider: name, text, own_state };
+        let name = provider.name();
+        if param("iss").is_some_and(|found| !provider.may_be(found)) {
+            tracing::warn!("{name}: a callback is of another issuer");
+            return Ok(Err(Refusal::WrongAuthCode));
+        }
+        let begun = match (args::text(args, 2), provider.checks_state()) {
+            // The application looks for itself.
+            (None, false) => None,
+            (text, is_ours) => {
+                let (text, own_state) = (text.unwrap_or_default(), param("own_state"));
+                let returned = Returned { provider: name, text, is_ours, own_state };
                 let Some(begun) = state::take(store, returned, drawn.now).await? else {
                     tracing::warn!("{name}: a callback belongs to no login that was begun here");
                     return Ok(Err(Refusal::WrongAuthCode));
@@ -100,9 +121,9 @@ impl Authman {
             code,
             state: args::text(args, 2),
             device_id: param("device_id"),
-            verifier: begun.as_ref().map(|begun: &SocialState| begun.verifier.expose()),
-            nonce: begun.as_ref().map(|begun| begun.nonce.as_str()),
-            now: drawn.now,
+            verifier: begun.as_ref().and_then(SocialState::verifier),
+            nonce: begun.as_ref().and_then(SocialState::nonce),
+            clock,
         };
         let (exchanged, person) = match recognize(provider, &login).await {
             Ok(found) => found,
@@ -114,12 +135,17 @@ impl Authman {
             let social = Some(credential.into());
             Ok(Reply::LoggedIn { user: Box::new(user), session, social })
         };
-        store.write(enter).await.map(Ok)
+        let reply = store.write(enter).await?;
+        // The call itself, and the one to which the person owes the state.
+        for _ in 0..1 + usize::from(begun.is_some()) {
+            self.attempts.leave(&origin, drawn.now);
+        }
+        Ok(Ok(reply))
     }
 
     /// What was counted of the requests to providers. Out: map of `providers`, by name.
     pub fn stat(&self) -> Answer {
-        let counted = |provider: &Provider| (provider.name().to_owned(), provider.counted());
+        let counted = |provider: &Arc<Provider>| (provider.name().to_owned(), provider.counted());
         let providers = self.providers.iter().map(counted).collect();
         Ok(Reply::Stat { accounts: self.counted(), providers })
     }

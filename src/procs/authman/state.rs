@@ -3,8 +3,12 @@
 //! ```text
 //! social_auth_url --> state: 43 random characters, or these, a dot and the application's own state
 //!                     kept with it: provider, verifier (PKCE), nonce, own state, time
+//!                 --> where logins are taken without one: the application's own state as it is, if there is one
+//!                     kept with it: provider, time
 //! social_auth     --> taken out, so that it counts once; refused if unknown, too old, or of another provider
 //! ```
+//!
+//! A state is kept and taken out outside of any open transaction: what a rollback brings back would count twice.
 //!
 //! That the person who comes back is the one who went is for the application to see: it gives what its visitor's cookie
 //! holds as its own state, and again with the callback.
@@ -37,7 +41,7 @@ pub struct Drawing {
 
 impl Drawing {
     /// Draws a state for a login with `provider` that is taken until `expires_at`.
-    pub fn new(provider: &str, own_state: &str, expires_at: u64) -> Self {
+    pub fn ours(provider: &str, own_state: &str, expires_at: u64) -> Self {
         let random = random_text();
         let text = match own_state {
             "" => random.clone(),
@@ -53,6 +57,19 @@ impl Drawing {
         };
         Self { text, state }
     }
+
+    /// Takes the application's own state as it is; how hard it is to guess is the application's care.
+    pub fn theirs(provider: &str, own_state: &str, expires_at: u64) -> Self {
+        let state = SocialState {
+            key: key(own_state),
+            provider: provider.to_owned(),
+            verifier: Secret::default(),
+            nonce: String::new(),
+            own_state: String::new(),
+            expires_at,
+        };
+        Self { text: own_state.to_owned(), state }
+    }
 }
 
 /// What a callback brings back.
@@ -62,6 +79,8 @@ pub struct Returned<'a> {
     pub provider: &'a str,
     /// The state.
     pub text: &'a str,
+    /// Whether it has to be one that was drawn here, else the application's own.
+    pub is_ours: bool,
     /// What the application knows of its visitor; None if it looks for itself.
     pub own_state: Option<&'a str>,
 }
@@ -75,18 +94,29 @@ pub async fn take(
     returned: Returned<'_>,
     now: u64,
 ) -> Result<Option<SocialState>> {
-    let (random, own_state) = returned.text.split_once(DOT).unwrap_or((returned.text, ""));
+    let whole = (returned.text, "");
+    let (random, own_state) = match returned.is_ours {
+        true => returned.text.split_once(DOT).unwrap_or(whole),
+        false => whole,
+    };
     let key = key(random);
     let take = |accounts: &mut dyn AccountsMut| accounts.take_social_state(&key);
-    let found = store.write(take).await?;
+    let found = store.outside().write(take).await?;
+    // What the visitor's cookie has to hold.
+    let visitors = if returned.is_ours { own_state } else { returned.text };
     let is_good = |state: &SocialState| {
-        let is_own = |own: &str| bool::from(own.as_bytes().ct_eq(state.own_state.as_bytes()));
         state.provider == returned.provider
             && now < state.expires_at
-            && is_own(own_state)
-            && returned.own_state.is_none_or(is_own)
+            && state.verifier().is_some() == returned.is_ours
+            && are_same(own_state, &state.own_state)
+            && returned.own_state.is_none_or(|own| are_same(own, visitors))
     };
     Ok(found.filter(is_good))
+}
+
+/// Whether two texts are the same. Takes the same time wherever they differ.
+fn are_same(left: &str, right: &str) -> bool {
+    left.as_bytes().ct_eq(right.as_bytes()).into()
 }
 
 /// The key that a state is kept under.

@@ -28,26 +28,36 @@ pub use places::Ids;
 const STATES_LOOKED_AT: u32 = 3;
 
 /// The database of one call.
-pub struct Engine<'a> {
+#[derive(Clone)]
+pub struct Engine {
     /// What the procedure got.
-    pub context: &'a Context,
+    pub context: Context,
     /// Where the rows are.
-    pub ids: &'a Ids,
+    pub ids: Ids,
 }
 
-impl Store for Engine<'_> {
+impl Store for Engine {
     async fn read<T: Send>(
         &self,
         work: impl FnOnce(&dyn Accounts) -> Result<T> + Send,
     ) -> Result<T> {
-        self.context.read(|db| work(&Reading { db, ids: self.ids }))
+        self.context.read(|db| work(&Reading { db, ids: &self.ids }))
     }
 
     async fn write<T: Send>(
         &self,
         work: impl FnOnce(&mut dyn AccountsMut) -> Result<T> + Send,
     ) -> Result<T> {
-        self.context.transaction(|txn| work(&mut Writing { txn, ids: self.ids })).await
+        self.context.transaction(|txn| work(&mut Writing { txn, ids: &self.ids })).await
+    }
+
+    fn is_inside(&self) -> bool {
+        self.context.open_transaction().is_some()
+    }
+
+    fn outside(&self) -> Self {
+        let context = Context { stream: None, ..self.context.clone() };
+        Self { context, ids: self.ids }
     }
 }
 
@@ -185,6 +195,10 @@ impl<S: Source> Accounts for S {
 
     fn count(&self, index: Index) -> Result<usize> {
         Ok(self.space(index)?.len())
+    }
+
+    fn count_under(&self, index: Index, key: &[&str]) -> Result<usize> {
+        Ok(self.each(index, &texts(key), u32::MAX, |_| {})? as usize)
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use lycosa_proto::msgpack::{Text, write_array, write_str};
 use parking_lot::Mutex;
 
+use super::answer::Reply;
 use super::memory::{Memory, Rows};
 use super::*;
 use crate::config::Config;
@@ -268,7 +269,7 @@ async fn a_common_session_is_renewed_near_its_end() {
     let drawn = Drawn { now: START, uuid: &uuid, bytes: &|| [0; 32], address: HERE };
     let mut session = String::new();
     bench.store.change(|rows| {
-        session = bench.authman.open_session(rows, "uuid-0", None, drawn).unwrap();
+        session = bench.authman.open_session(rows, "uuid-0", None, drawn).unwrap().expose().into();
     });
     bench.now = START + 699;
     let (head, same) = bench.session("check_auth", &[&session]).await;
@@ -303,7 +304,7 @@ async fn sessions_that_are_none() {
             &format!("{session}."),
             &format!(".{session}"),
             &format!("{payload}.{}", signature.to_lowercase()),
-            &other,
+            other.expose(),
         ] {
             assert_eq!(bench.call(name, &[bad]).await, WRONG_SIGN, "{name} {bad}");
         }
@@ -318,6 +319,9 @@ fn the_secret_is_never_shown() {
     let secrets = Secrets { activation: secret(), session: secret(), restore: secret() };
     let authman = Authman::new(&config, &Http::new().unwrap(), secrets);
     assert!(!format!("{authman:?}").contains("never-shown"));
+    for reply in [Reply::Text(secret()), Reply::Value(b"never-shown".to_vec())] {
+        assert!(!format!("{reply:?}").contains("never-shown"));
+    }
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub struct Password {
 pub struct PasswordToken {
     /// The user, who has one at most.
     pub user_id: String,
-    /// The token as it was given out, if it never expires; else its hash.
+    /// The token as it was given out, if it never expires; else a seed of it.
     pub token: Secret,
     /// When it expires, in seconds since the epoch; none is a row of the Lua application's kind.
     pub expires_at: Option<u64>,
@@ -133,6 +133,11 @@ impl Row for Credential {
             },
         })
     }
+}
+
+impl LoginSession {
+    /// The place of the field that says when it ends.
+    pub const EXPIRES_AT: usize = 4;
 }
 
 impl Row for LoginSession {

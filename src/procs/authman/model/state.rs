@@ -12,14 +12,26 @@ pub struct SocialState {
     pub key: String,
     /// The provider's name.
     pub provider: String,
-    /// Proves, when the code is exchanged, that it was us who asked for it.
+    /// Proves, when the code is exchanged, that it was us who asked for it; empty for a state of the application's.
     pub verifier: Secret,
-    /// Comes back in the ID token.
+    /// Comes back in the ID token; likewise.
     pub nonce: String,
     /// What the application wants back; empty for nothing.
     pub own_state: String,
     /// When it is not taken any more, in seconds since the epoch.
     pub expires_at: u64,
+}
+
+impl SocialState {
+    /// The verifier, if there is one.
+    pub fn verifier(&self) -> Option<&str> {
+        Some(self.verifier.expose()).filter(|verifier| !verifier.is_empty())
+    }
+
+    /// The nonce, if there is one.
+    pub fn nonce(&self) -> Option<&str> {
+        Some(self.nonce.as_str()).filter(|nonce| !nonce.is_empty())
+    }
 }
 
 impl Row for SocialState {

@@ -95,8 +95,8 @@ pub(super) fn reset_consumer_secret(
     let Some(consumer) = accounts.record(Index::Consumer, &[key])? else {
         return Ok(Err(Refusal::OauthConsumerNotFound));
     };
-    let secret = hex(&(call.drawn.bytes)());
-    let hash = salted_hash(consumer.text(consumer::APP_ID), secret.as_bytes());
+    let secret = Secret::new(hex(&(call.drawn.bytes)()));
+    let hash = salted_hash(consumer.text(consumer::APP_ID), secret.expose().as_bytes());
     let consumer = consumer.with(consumer::SECRET_HASH, Field::Bytes(&hash));
     accounts.put_record(Index::Consumer, &consumer)?;
     Ok(Ok(Reply::Text(secret)))

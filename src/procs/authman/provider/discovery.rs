@@ -82,6 +82,17 @@ pub(super) fn is_issuer(issuer: &str, found: &str, tenant: Option<&str>) -> bool
     }
 }
 
+/// Whether `found`, which comes without a tenant, may be `issuer`.
+pub(super) fn is_some_issuer(issuer: &str, found: &str) -> bool {
+    match issuer.split_once(TENANT) {
+        None => found == issuer,
+        Some((before, after)) => {
+            let tenant = found.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            tenant.is_some_and(|tenant| is_issuer(issuer, found, Some(tenant)))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -141,5 +152,17 @@ mod tests {
         check(many, "https://m/t-1/v2.0", None, false);
         check(many, many, None, false);
         check(many, "https://m/x/../v2.0", Some("x/.."), false);
+    }
+
+    #[test]
+    fn issuers_of_callbacks() {
+        let check = |issuer: &str, found: &str, expected: bool| {
+            assert_eq!(is_some_issuer(issuer, found), expected, "{issuer} {found}");
+        };
+        check("https://a", "https://a", true);
+        check("https://a", "https://a/", false);
+        check("https://m/{tenantid}/v2.0", "https://m/t-1/v2.0", true);
+        check("https://m/{tenantid}/v2.0", "https://m/t/x/v2.0", false);
+        check("https://m/{tenantid}/v2.0", "https://n/t/v2.0", false);
     }
 }

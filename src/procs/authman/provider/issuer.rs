@@ -30,6 +30,10 @@ pub(in crate::procs::authman) struct Says {
     pub(in crate::procs::authman) token: Map<String, Value>,
     /// Whether codes are good.
     pub(in crate::procs::authman) knows_code: bool,
+    /// The path that is never answered.
+    pub(in crate::procs::authman) silent: Option<&'static str>,
+    /// What else happens, once, while a token is asked for.
+    pub(in crate::procs::authman) meanwhile: Option<Box<dyn FnOnce() + Send>>,
     /// Changes the ID token after it is signed.
     pub(in crate::procs::authman) spoil: fn(String) -> String,
 }
@@ -95,12 +99,14 @@ impl Issuer {
             }),
             token: Map::new(),
             knows_code: true,
+            silent: None,
+            meanwhile: None,
             spoil: |token| token,
         };
         says.rotate("k1");
         let says = Arc::new(Mutex::new(says));
         let said = says.clone();
-        let stub = Stub::start(move |request| answer(request, &said.lock(), now)).await;
+        let stub = Stub::start(move |request| answer(request, &mut said.lock(), now)).await;
         Self { stub, says }
     }
 
@@ -119,10 +125,18 @@ impl Issuer {
     }
 }
 
-fn answer(request: &str, says: &Says, now: u64) -> Answer {
+fn answer(request: &str, says: &mut Says, now: u64) -> Answer {
     let host = request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
     let name = format!("http://{host}");
     let path = request.split([' ', '?']).nth(1).unwrap_or_default();
+    if says.silent == Some(path) {
+        return Answer::Silence;
+    }
+    if path == "/token"
+        && let Some(event) = says.meanwhile.take()
+    {
+        event();
+    }
     let body = match path {
         "/.well-known/openid-configuration" => {
             let document = json!({

@@ -4,7 +4,7 @@
 //!
 //! Source: RFC 7517 sections 4 and 5.
 
-use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use serde_json::Value;
 
@@ -47,6 +47,8 @@ fn fits(jwk: &Jwk, key: &DecodingKey, algorithm: Algorithm) -> bool {
     let common = &jwk.common;
     let is_for_signatures =
         common.public_key_use.as_ref().is_none_or(|of| *of == PublicKeyUse::Signature);
+    let may_verify =
+        common.key_operations.as_ref().is_none_or(|of| of.contains(&KeyOperations::Verify));
     let is_of_algorithm = common.key_algorithm.is_none_or(|of| of == KeyAlgorithm::from(algorithm));
-    is_for_signatures && is_of_algorithm && key.family() == algorithm.family()
+    is_for_signatures && may_verify && is_of_algorithm && key.family() == algorithm.family()
 }

@@ -21,14 +21,15 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::cached::Cached;
-use super::discovery::Metadata;
+use super::discovery::{Metadata, is_some_issuer};
 use super::id_token::{self, Expected};
 use super::keys::Keys;
 use super::ready::ProfileWay;
 use super::settings::{ClientSecret, Settings, algorithms, claim};
-use super::{Confirmed, Consent, Exchanged, Login, Person, ProviderError, read_json, text};
+use super::{Consent, Exchanged, Login, Person, ProviderError, Refreshed, read_json, text};
 use crate::config::{OpenidProvider, Secret, TokenAuth};
-use crate::http::{Authorization, Channel, Request, Response, form_encoded, url_with};
+use crate::http::{Authorization, Channel, HttpError, Request, Response, form_encoded, url_with};
+use crate::procs::authman::clock::Clock;
 use crate::procs::authman::model::{Kept, Profile, TokenUse};
 
 /// Life of a secret that is signed.
@@ -111,7 +112,7 @@ impl Openid {
         if self.settings.has_devices {
             params.extend(login.state.map(|state| ("state", state)));
         }
-        let body = self.ask_for_token(channel, params, login.device_id, login.now).await?;
+        let body = self.ask_for_token(channel, params, login.device_id, login.clock).await?;
         self.read_exchanged(&body, login.device_id)
     }
 
@@ -144,49 +145,53 @@ impl Openid {
         exchanged: &Exchanged,
         login: &Login<'_>,
     ) -> Result<Person, ProviderError> {
-        let claims = match &exchanged.id_token {
-            Some(token) if self.settings.has_id_tokens() => {
-                Some(self.verified(channel, token.expose(), login.nonce, login.now).await?)
-            }
-            None if self.settings.has_id_tokens() => {
-                return Err(ProviderError::Missing("id_token"));
-            }
-            _ => None,
-        };
+        let id_token = exchanged.id_token.as_ref();
+        if id_token.is_none() && self.settings.has_id_tokens() {
+            return Err(ProviderError::Missing("id_token"));
+        }
+        let claims = self.claims(channel, id_token, login.nonce, login.clock).await?;
         self.person(channel, &exchanged.access_token, claims).await
     }
 
-    /// Asks again with the token that was kept.
-    pub(super) async fn confirm(&self, channel: &Channel, kept: &Kept, now: u64) -> Confirmed {
+    /// Turns the token that was kept into one to ask for the profile with.
+    pub(super) async fn refresh(
+        &self,
+        channel: &Channel,
+        kept: &Kept,
+        clock: Clock,
+    ) -> Result<Refreshed, ProviderError> {
         let lua = if self.settings.lua_keeps_refresh_token {
             TokenUse::Refresh
         } else {
             TokenUse::Access
         };
         if kept.token_use.unwrap_or(lua) == TokenUse::Access {
-            return Confirmed { kept: None, person: self.person(channel, &kept.token, None).await };
+            return Ok(Refreshed::unchanged(kept));
         }
         let params = vec![("grant_type", "refresh_token"), ("refresh_token", kept.token.expose())];
-        let answer = self.ask_for_token(channel, params, kept.device_id.as_deref(), now).await;
-        let read = |body: Vec<u8>| self.read_exchanged(&body, kept.device_id.as_deref());
-        let exchanged = match answer.and_then(read) {
-            Ok(exchanged) => exchanged,
-            Err(error) => return Confirmed { kept: None, person: Err(error) },
-        };
+        let device_id = kept.device_id.as_deref();
+        let body = self.ask_for_token(channel, params, device_id, clock).await?;
+        let Exchanged { kept: newer, access_token, id_token, .. } =
+            self.read_exchanged(&body, device_id)?;
         // One that is replaced does not come again.
-        let is_new = exchanged.kept.token_use == Some(TokenUse::Refresh)
-            && exchanged.kept.token != kept.token;
-        let person = async {
-            let claims = match &exchanged.id_token {
-                Some(token) if self.settings.has_id_tokens() => {
-                    Some(self.verified(channel, token.expose(), None, now).await?)
-                }
-                _ => None,
-            };
-            self.person(channel, &exchanged.access_token, claims).await
-        };
-        let person = person.await;
-        Confirmed { kept: Some(exchanged.kept).filter(|_| is_new), person }
+        let is_new = newer.token_use == Some(TokenUse::Refresh) && newer.token != kept.token;
+        Ok(Refreshed { kept: Some(newer).filter(|_| is_new), access_token, id_token })
+    }
+
+    /// Who a refreshed token belongs to. An ID token need not come with it, and has no nonce.
+    pub(super) async fn profile_again(
+        &self,
+        channel: &Channel,
+        refreshed: &Refreshed,
+        clock: Clock,
+    ) -> Result<Person, ProviderError> {
+        let claims = self.claims(channel, refreshed.id_token.as_ref(), None, clock).await?;
+        self.person(channel, &refreshed.access_token, claims).await
+    }
+
+    /// Whether `found` may be the issuer.
+    pub(super) fn may_be(&self, found: &str) -> bool {
+        self.settings.issuer.as_ref().is_none_or(|issuer| is_some_issuer(&issuer.name, found))
     }
 
     /// Asks for tokens, as this application.
@@ -195,7 +200,7 @@ impl Openid {
         channel: &Channel,
         params: Vec<(&str, &str)>,
         device_id: Option<&str>,
-        now: u64,
+        clock: Clock,
     ) -> Result<Vec<u8>, ProviderError> {
         let settings = &self.settings;
         let url =
@@ -204,7 +209,7 @@ impl Openid {
             Some(way) => way,
             None => self.metadata(channel).await?.token_auth,
         };
-        let secret = self.client_secret(now)?;
+        let secret = self.client_secret(clock.now())?;
         let basic = [form_encoded(&settings.client_id), form_encoded(secret.expose())];
         let mut form = Form { params, authorization: None };
         if settings.has_devices {
@@ -272,8 +277,12 @@ impl Openid {
                 is_idempotent: true,
                 ..Request::get(url)
             };
-            let answer = channel.send(&request).await.and_then(Response::ok);
-            person.email = verified_email(&read_json(&answer.map_err(ProviderError::Http)?)?);
+            person.email = match channel.send(&request).await.and_then(Response::ok) {
+                Ok(body) => verified_email(&read_json(&body)?),
+                // The person has not consented to it, or it is not for this kind of application.
+                Err(HttpError::Status(401 | 403 | 404)) => None,
+                Err(error) => return Err(ProviderError::Http(error)),
+            };
         }
         Ok(person)
     }
@@ -337,32 +346,55 @@ impl Openid {
         })
     }
 
+    /// The claims of an ID token, if there is one and it counts.
+    async fn claims(
+        &self,
+        channel: &Channel,
+        token: Option<&Secret>,
+        nonce: Option<&str>,
+        clock: Clock,
+    ) -> Result<Option<Map<String, Value>>, ProviderError> {
+        match token.filter(|_| self.settings.has_id_tokens()) {
+            Some(token) => self.verified(channel, token.expose(), nonce, clock).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The claims of an ID token that is good.
     async fn verified(
         &self,
         channel: &Channel,
         token: &str,
         nonce: Option<&str>,
-        now: u64,
+        clock: Clock,
     ) -> Result<Map<String, Value>, ProviderError> {
         let issuer = self.settings.issuer.as_ref().ok_or(ProviderError::Missing("issuer"))?;
         let header = id_token::header(token, &self.settings.algorithms)?;
         let url = self.address(channel, &self.settings.known.jwks_url, |found| &found.jwks_url);
         let url = url.await?;
         let fetch = || async { Keys::read(&self.document(channel, &url).await?) };
-        let mut keys = self.keys.get(fetch()).await?;
-        if keys.find(&header).is_none() {
-            keys = self.keys.newer(&keys, self.times.jwks_refetch_interval, fetch()).await?;
-        }
-        let key = keys.find(&header).ok_or(ProviderError::IdToken("kid"))?;
-        let expected = Expected {
-            issuer: &issuer.name,
-            client_id: &self.settings.client_id,
-            nonce,
-            now,
-            clock_skew: self.times.clock_skew,
+        let keys = self.keys.get(fetch()).await?;
+        let verify = |keys: &Keys| {
+            let key = keys.find(&header).ok_or(ProviderError::IdToken("kid"))?;
+            let expected = Expected {
+                issuer: &issuer.name,
+                client_id: &self.settings.client_id,
+                nonce,
+                // The keys may have taken a while.
+                now: clock.now(),
+                clock_skew: self.times.clock_skew,
+            };
+            id_token::verify(token, &header, key, &expected)
         };
-        id_token::verify(token, &header, key, &expected)
+        match verify(&keys) {
+            // The issuer has other keys now, perhaps one under the id of an older one.
+            Err(error @ ProviderError::IdToken("kid" | "signature")) => {
+                let pause = self.times.jwks_refetch_interval;
+                let newer = self.keys.newer(&keys, pause, fetch()).await?;
+                if Arc::ptr_eq(&newer, &keys) { Err(error) } else { verify(&newer) }
+            }
+            verified => verified,
+        }
     }
 
     /// The address that is configured, else the one that the discovery document has.

@@ -27,6 +27,21 @@ fn named(config: &Config, name: &str) -> Provider {
     all.into_iter().find(|provider| provider.name() == name).unwrap()
 }
 
+/// Asks about a person again: the token to keep, the person.
+async fn ask_again(
+    provider: &Provider,
+    kept: &Kept,
+    now: u64,
+) -> (Option<Kept>, Result<Person, ProviderError>) {
+    match provider.refresh(kept, Clock::new(now)).await {
+        Ok(refreshed) => {
+            let person = provider.profile_again(&refreshed, Clock::new(now)).await;
+            (refreshed.kept, person)
+        }
+        Err(error) => (None, Err(error)),
+    }
+}
+
 /// A server that answers on each path with a fixed body.
 async fn answering(token: &'static str, me: &'static str) -> Stub {
     let answer = move |request: &str| {
@@ -157,6 +172,13 @@ async fn the_consent_page_may_be_elsewhere() {
     let vk = named(&Config::from_yaml(yaml).unwrap(), "vk");
     let url = vk.consent_url(&Consent::default()).await.unwrap();
     assert!(url.starts_with("https://x/y?z=1&client_id=&display=page&"), "{url}");
+
+    let yaml = yaml.replace("https", "http");
+    let vk = named(&Config::from_yaml(&yaml).unwrap(), "vk");
+    let refused = vk.consent_url(&Consent { state: Some("st"), ..Consent::default() }).await;
+    let insecure = HttpError::Insecure("http://x".to_owned());
+    assert_eq!(refused, Err(ProviderError::Http(insecure)));
+    assert_eq!(vk.counted().errors.get("insecure"), Some(&1));
 }
 
 #[tokio::test]
@@ -168,7 +190,7 @@ async fn answers_that_do_not_help() {
             let provider = provider(name, &stub);
             let token = provider.exchange(&login("c")).await.unwrap_err();
             let kept = Kept { token: Secret::new("t"), token_use: None, device_id: None };
-            let profile = provider.confirm(&kept, 0).await.person.unwrap_err();
+            let profile = ask_again(&provider, &kept, 0).await.1.unwrap_err();
             assert_eq!([token, profile], expected, "{name} {status} {body}");
         };
     let status = |status| [Http(HttpError::Status(status)), Http(HttpError::Status(status))];

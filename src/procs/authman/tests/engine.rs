@@ -12,7 +12,11 @@ use crate::db::access::ADMIN;
 use crate::db::schema::space_id;
 use crate::db::{Database, Txn};
 use crate::instance::Instance;
-use crate::procs::{Context, Registry, Session};
+use crate::procs::authman::model::{Field, Index, Record, Store as _};
+use crate::procs::authman::provider::issuer::Issuer;
+use crate::procs::authman::store::{Engine, Ids};
+use crate::procs::authman::sweeper;
+use crate::procs::{BeginOptions, Context, Registry, Session, StreamTransaction};
 use crate::wal::disk::OsDisk;
 
 /// An instance in a directory, with the application started.
@@ -95,6 +99,24 @@ impl Running {
         let answer = self.call("social_auth", &["facebook", "good"]).await;
         let (_, session) = answer.split_once("\"session\": \"").expect("a session");
         session.trim_end_matches("\"}]").to_owned()
+    }
+
+    /// Begins the transaction of a stream, in which every call is done until it has ended.
+    fn begin(&mut self) {
+        let (instance, stream) = (&self.context.instance, Arc::new(StreamTransaction::default()));
+        let options = BeginOptions::defaults(instance);
+        stream.begin(instance, &mut instance.write(), options).unwrap();
+        self.context.stream = Some(stream);
+    }
+
+    /// Ends it.
+    async fn end(&mut self, is_commit: bool) {
+        let (stream, instance) = (self.context.stream.take().unwrap(), &self.context.instance);
+        if !is_commit {
+            return stream.roll_back(&mut instance.write());
+        }
+        let ticket = stream.commit(&mut instance.write(), crate::instance::now(), false).unwrap();
+        instance.journal().wait(ticket).await.unwrap();
     }
 
     async fn is_valid(&self, session: &str) -> bool {
@@ -315,4 +337,88 @@ async fn what_the_database_refuses_is_an_error() {
     check(&format!("Space '{space}' does not exist")).await;
     let failed = running.try_call("social_auth", &["facebook", "good"]).await;
     assert_eq!(failed.unwrap_err().to_string(), format!("Space '{space}' does not exist"));
+}
+
+/// The application with an issuer behind the provider `p`, whose sessions are due at once.
+async fn with_issuer(dir: &Path, more: &str) -> (Running, Issuer) {
+    let issuer = Issuer::start(instance_now()).await;
+    let settings = format!(
+        "{{social_check_time: 0, providers: {{p: {{issuer: '{}', client_id: C, client_secret: s, \
+         redirect_uri: 'http://x/cb', {more}}}}}}}",
+        issuer.name(),
+    );
+    (Running::new(dir, &settings).await, issuer)
+}
+
+/// What the provider has replaced stays replaced, however the transaction ends in which it was asked, and that ends well.
+#[tokio::test]
+async fn no_rollback_takes_a_replaced_token_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut running, issuer) = with_issuer(dir.path(), "check_state: false").await;
+    let answer = running.call("social_auth", &["p", "c"]).await;
+    let (_, session) = answer.split_once("\"session\": \"").expect("a session");
+    let session = session.trim_end_matches("\"}]");
+    for (newer, is_commit) in [("rt2", false), ("rt3", true)] {
+        issuer.says.lock().token.insert("refresh_token".into(), newer.into());
+        running.begin();
+        assert!(running.is_valid(session).await);
+        let sessions = running.rows("auth_sesssion").len();
+        running.end(is_commit).await;
+        let kept = running.only_row("auth_social_credential");
+        assert_eq!(kept[4], format!("\"{newer}\""));
+        let lost = usize::from(!is_commit);
+        assert_eq!(running.rows("auth_sesssion").len(), sessions - lost);
+    }
+    // Nobody outside knows this one's credential: it is asked about all the same.
+    issuer.says.lock().claims.insert("sub".into(), "s2".into());
+    issuer.says.lock().info = serde_json::json!({"sub": "s2"});
+    running.begin();
+    let answer = running.call("social_auth", &["p", "c"]).await;
+    let (_, session) = answer.split_once("\"session\": \"").expect("a session");
+    assert!(running.is_valid(session.trim_end_matches("\"}]")).await);
+    running.end(true).await;
+    assert_eq!(running.rows("auth_social_credential").len(), 2);
+}
+
+#[tokio::test]
+async fn no_rollback_brings_a_state_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut running, issuer) = with_issuer(dir.path(), "").await;
+    running.begin();
+    let url = running.call("social_auth_url", &["p"]).await;
+    running.end(false).await;
+    let part = |name: &str| {
+        let (_, rest) = url.split_once(&format!("&{name}=")).expect("a parameter");
+        rest.split(['&', '"']).next().unwrap().to_owned()
+    };
+    issuer.says.lock().claims.insert("nonce".into(), part("nonce").into());
+    running.begin();
+    let answer = running.call("social_auth", &["p", "c", &part("state")]).await;
+    assert!(answer.starts_with("[true"), "{answer}");
+    running.end(false).await;
+    let again = running.call("social_auth", &["p", "c", &part("state")]).await;
+    assert_eq!(again, r#"[false, {"11": "Wrong auth code"}]"#);
+}
+
+#[tokio::test]
+async fn a_space_that_is_gone_does_not_keep_others_from_being_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::new(dir.path(), "{session_secret: x}").await;
+    let config = Config::default().roles_cfg.authman;
+    let ids = running.context.read(|db| Ids::find(db, &config.spaces)).unwrap();
+    let store = Engine { context: running.context.clone(), ids };
+    let (text, nought) = (Field::Text("x"), Field::Uint(0));
+    let code = [text, text, text, text, text, nought, nought, text, text, text];
+    store.write(|rows| rows.insert_record(Index::Code, &Record::of(&code))).await.unwrap();
+    let space = running.space_id("auth_sesssion");
+    let drop_it = |txn: &mut Txn<'_>| {
+        txn.delete(space_id::INDEX, 0, &mp(&format!("[{space}, 1]")))?;
+        txn.delete(space_id::INDEX, 0, &mp(&format!("[{space}, 0]")))?;
+        txn.delete(space_id::SPACE, 0, &mp(&format!("[{space}]")))
+    };
+    running.change(drop_it).await;
+    let (settings, metrics) = (sweeper::Settings::new(&config), metrics::Metrics::default());
+    let failed = sweeper::pass(&store, &settings, crate::instance::now(), &metrics).await;
+    assert_eq!(failed.unwrap_err().to_string(), format!("Space '{space}' does not exist"));
+    assert_eq!(running.rows("auth_oauth_code").len(), 0);
 }

@@ -62,6 +62,31 @@ impl Openid {
     async fn come_back(&self, state: &str) -> String {
         self.call("social_auth", json!(["p", "c", state])).await
     }
+
+    /// Logs the person in, with a refresh token that is replaced from then on; gives the session, which is due.
+    async fn due_session(&mut self) -> String {
+        let state = self.begin("").await;
+        let session = session_of(&self.come_back(&state).await);
+        self.now += 100;
+        self.issuer.says.lock().claims.clear();
+        self.issuer.says.lock().token.insert("refresh_token".into(), json!("rt2"));
+        session
+    }
+
+    /// The token that is kept of the only person.
+    fn kept_token(&self) -> String {
+        let mut token = String::new();
+        self.store.change(|rows| {
+            rows.change_credential(|found| token = found.kept.token.expose().to_owned());
+        });
+        token
+    }
+}
+
+/// The session of an answer.
+fn session_of(answer: &str) -> String {
+    let (_, session) = answer.split_once("\"session\": \"").expect("a session");
+    session.trim_end_matches("\"}]").to_owned()
 }
 
 #[tokio::test]
@@ -165,13 +190,7 @@ async fn an_issuer_that_is_not_there_has_no_consent_page() {
 #[tokio::test]
 async fn a_refresh_token_is_used_once_at_a_time() {
     let mut openid = Openid::new("").await;
-    let state = openid.begin("").await;
-    let answer = openid.come_back(&state).await;
-    let session =
-        answer.split("\"session\": \"").nth(1).unwrap().trim_end_matches("\"}]").to_owned();
-    openid.now += 100;
-    openid.issuer.says.lock().claims.clear();
-    openid.issuer.says.lock().token.insert("refresh_token".into(), json!("rt2"));
+    let session = openid.due_session().await;
     let checks: Vec<_> = (0..8).map(|_| openid.call("check_auth", json!([session]))).collect();
     for answer in futures_util::future::join_all(checks).await {
         assert!(answer.starts_with("[true"), "{answer}");
@@ -187,4 +206,86 @@ async fn a_refresh_token_is_used_once_at_a_time() {
     openid.issuer.says.lock().token.insert("id_token".into(), json!(null));
     openid.now += 100;
     assert_eq!(openid.call("check_auth", json!([session])).await, NOT_AUTHENTICATED);
+}
+
+/// Who has asked goes away while the provider is asked for the profile: the token is replaced there, and so it is here.
+#[tokio::test]
+async fn a_replaced_token_is_kept_though_nobody_waits() {
+    let mut openid = Openid::new("request_timeout: 60,").await;
+    let session = openid.due_session().await;
+    openid.issuer.says.lock().silent = Some("/me");
+    {
+        let checking = openid.call("check_auth", json!([session]));
+        let asked = async {
+            while openid.issuer.asked("/token") < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = asked => {}
+            answer = checking => panic!("{answer}"),
+        }
+    }
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while openid.kept_token() != "rt2" {
+        assert!(std::time::Instant::now() < deadline, "the token is lost");
+        tokio::task::yield_now().await;
+    }
+    // The question goes on; who comes meanwhile waits for its answer.
+    let another = openid.call("check_auth", json!([session]));
+    let waited = tokio::time::timeout(Duration::from_millis(50), another).await;
+    assert!(waited.is_err());
+    assert_eq!(openid.issuer.asked("/token"), 2);
+}
+
+#[tokio::test]
+async fn a_login_meanwhile_counts_for_more_than_a_refresh() {
+    let mut openid = Openid::new("").await;
+    let session = openid.due_session().await;
+    let store = (*openid.store).clone();
+    let log_in = move || {
+        store.change(|rows| {
+            rows.change_credential(|found| found.kept.token = Secret::new("of-the-login"));
+        });
+    };
+    openid.issuer.says.lock().meanwhile = Some(Box::new(log_in));
+    assert!(openid.call("check_auth", json!([session])).await.starts_with("[true"));
+    assert_eq!(openid.kept_token(), "of-the-login");
+}
+
+#[tokio::test]
+async fn a_callback_of_another_issuer_is_refused() {
+    let openid = Openid::new("").await;
+    let state = openid.begin("").await;
+    let call =
+        async |iss: &str| openid.call("social_auth", json!(["p", "c", state, {"iss": iss}])).await;
+    assert_eq!(call("https://elsewhere").await, WRONG_CODE);
+    assert_eq!(openid.issuer.asked("/token"), 0);
+    assert!(call(&openid.issuer.name()).await.starts_with("[true"), "the state was not spent");
+}
+
+/// Whoever has a thousand logins begun does not make the states of others worthless.
+#[tokio::test]
+async fn states_count_for_their_address() {
+    let openid = Openid::new("states_max: 6, attempts: {per_address_max: 5},").await;
+    let state = openid.begin("").await;
+    let mut begun = 0;
+    for _ in 0..20 {
+        let answer = openid.call("social_auth_url", json!(["p", null, "10.0.0.1"])).await;
+        begun += usize::from(answer.starts_with("[true"));
+    }
+    assert_eq!(begun, 5);
+    assert!(openid.come_back(&state).await.starts_with("[true"));
+    // A login that ends well counts for nothing.
+    for _ in 0..10 {
+        let state = openid.begin("").await;
+        assert!(openid.come_back(&state).await.starts_with("[true"));
+    }
+}
+
+#[tokio::test]
+async fn a_state_lives_for_a_second_at_least() {
+    let openid = Openid::new("state_lifetime: 0.5,").await;
+    let state = openid.begin("").await;
+    assert!(openid.come_back(&state).await.starts_with("[true"));
 }

@@ -3,7 +3,7 @@
 use super::super::model::{Accounts, Field, Index, LoginSession, Password, Record};
 use super::super::password::PasswordHash;
 use super::super::sweeper::{Settings, pass, stamp};
-use super::users::{INVALID, PASSWORD, WRONG_PASSWORD, WRONG_TOKEN, u1};
+use super::users::{INVALID, PASSWORD, WRONG_PASSWORD, WRONG_TOKEN, json, u1};
 use super::*;
 
 const TOO_MANY: &str = r#"[false, {"22": "Too many attempts"}]"#;
@@ -181,6 +181,104 @@ async fn names_that_are_nobodys_are_limited_by_address() {
     bench.complete().await;
     assert_eq!(bench.guesses(10, "no@b", "10.0.0.1").await, 5);
     bench.expect("auth", &["a@b", PASSWORD, "10.0.0.1"], TOO_MANY).await;
+}
+
+/// Whatever is asked of whom, right or wrong: what comes from one address has a limit.
+#[tokio::test]
+async fn every_entrance_counts_for_its_address() {
+    let bench = Bench::with(CHEAP, "attempts: {per_address_max: 3},").await;
+    let long = "x".repeat(1025);
+    let check = async |name: &str, args: &dyn Fn(usize) -> String| {
+        let mut looked_at = 0;
+        for n in 0..10 {
+            let args = json(&args(n).replace("HERE", &format!("192.0.2.1/{name}")));
+            looked_at += usize::from(bench.try_call(name, &args).await.unwrap() != TOO_MANY);
+        }
+        assert_eq!(looked_at, 3, "{name}");
+    };
+    check("registration", &|n| format!(r#"["n{n}@b", "id{n}", "HERE"]"#)).await;
+    check("complete_registration", &|_| r#"["no@b", "x", "Passw0rd", "HERE"]"#.into()).await;
+    check("auth", &|_| format!(r#"["no@b", "{long}", "HERE"]"#)).await;
+    check("restore_password", &|_| r#"["no@b", "HERE"]"#.into()).await;
+    check("complete_restore_password", &|_| r#"["no@b", "x", "Passw0rd", "HERE"]"#.into()).await;
+    check("social_auth", &|_| r#"["facebook", "bad", null, {"address": "HERE"}]"#.into()).await;
+    check("social_auth_url", &|_| r#"["facebook", "own", "HERE"]"#.into()).await;
+    // Without a state nothing is kept and nobody asked; and logins that end well count for nothing.
+    for _ in 0..5 {
+        assert!(bench.call("social_auth_url", &["facebook"]).await.starts_with("[true"));
+        bench.session("social_auth", &["facebook", "good"]).await;
+    }
+}
+
+/// A queue that is full refuses before anything is counted, so that nobody is shut out by it.
+#[tokio::test]
+async fn too_many_hashes_are_refused() {
+    let bench = Bench::with_user().await;
+    let places: Vec<_> = (0..1000).map_while(|_| bench.authman.hasher.place().ok()).collect();
+    for _ in 0..20 {
+        bench.expect("auth", &["a@b", PASSWORD], TOO_MANY).await;
+    }
+    drop(places);
+    assert!(bench.call("stat", &[]).await.contains(r#""refused_hashes": 21"#));
+    assert_eq!(bench.guesses(15, "a@b", "127.0.0.1").await, 10);
+}
+
+#[tokio::test]
+async fn asking_for_a_token_makes_no_other_worthless() {
+    let mut bench = Bench::with_user().await;
+    let token = bench.token("a@b").await;
+    bench.now += 1800;
+    assert_eq!(bench.token("a@b").await, token);
+    bench.now += 1799;
+    let args = ["a@b", &token, PASSWORD];
+    bench.expect("complete_restore_password", &args, &u1(true, "null", "")).await;
+    assert_ne!(bench.token("a@b").await, token);
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_sessions() {
+    let mut bench = Bench::with(CHEAP, "sessions_max: 2,").await;
+    bench.complete().await;
+    let (_, first) = bench.session("auth", &["a@b", PASSWORD]).await;
+    bench.now += 700;
+    let (_, second) = bench.session("auth", &["a@b", PASSWORD]).await;
+    // A session that is due is renewed as often as it comes, and what it was renewed to goes last.
+    let (_, third) = bench.session("check_auth", &[&first]).await;
+    bench.check(&first, WRONG_SIGN).await;
+    for session in [&second, &third] {
+        assert_eq!(bench.session("check_auth", &[session]).await.1, *session);
+    }
+    assert_eq!(bench.store.counts().2, 2);
+}
+
+/// The application's own state goes to the provider as it is; given back, it counts once.
+#[tokio::test]
+async fn an_own_state_is_checked_if_it_is_given() {
+    let mut bench = Bench::new().await;
+    const WRONG: &str = r#"[false, {"11": "Wrong auth code"}]"#;
+    let begin = async |bench: &Bench| {
+        let url = bench.call("social_auth_url", &["facebook", "st&x"]).await;
+        assert!(url.ends_with(r#"&scope=email&state=st%26x"]"#), "{url}");
+    };
+    begin(&bench).await;
+    bench.expect("social_auth", &["facebook", "good", "another"], WRONG).await;
+    bench.expect("social_auth", &["facebook", "good", "st"], WRONG).await;
+    bench.session("social_auth", &["facebook", "good", "st&x"]).await;
+    bench.expect("social_auth", &["facebook", "good", "st&x"], WRONG).await;
+    begin(&bench).await;
+    bench.expect("social_auth", &["vk", "good", "st&x"], WRONG).await;
+    for (own, is_in) in [("st&x", true), ("yours", false)] {
+        begin(&bench).await;
+        let args = json(&format!(r#"["facebook", "good", "st&x", {{"own_state": "{own}"}}]"#));
+        let answer = bench.try_call("social_auth", &args).await.unwrap();
+        assert_eq!(answer.starts_with("[true"), is_in, "{answer}");
+    }
+    begin(&bench).await;
+    bench.now += 600;
+    bench.expect("social_auth", &["facebook", "good", "st&x"], WRONG).await;
+    // Who gives none looks for themselves, as with the Lua application.
+    begin(&bench).await;
+    bench.session("social_auth", &["facebook", "good"]).await;
 }
 
 #[tokio::test]

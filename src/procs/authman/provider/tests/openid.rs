@@ -26,7 +26,7 @@ async fn issuer() -> (Issuer, Provider) {
 
 fn came_back() -> Login<'static> {
     let (code, verifier, nonce) = ("c", Some("v"), Some("n"));
-    Login { code, verifier, nonce, now: NOW, ..Login::default() }
+    Login { code, verifier, nonce, clock: Clock::new(NOW), ..Login::default() }
 }
 
 async fn log_in(provider: &Provider) -> Result<Person, ProviderError> {
@@ -152,6 +152,45 @@ async fn keys_may_change() {
     assert_eq!(issuer.asked("/jwks"), 2);
 }
 
+/// An issuer may put another key under the id of an older one; the same pause holds.
+#[tokio::test]
+async fn a_key_may_change_under_its_id() {
+    let issuer = Issuer::start(NOW).await;
+    issuer.says.lock().claims.insert("nonce".into(), json!("n"));
+    let yaml = format!("issuer: '{}'", issuer.name());
+    let provider = described(&yaml, "jwks_refetch_interval: 3600,");
+    log_in(&provider).await.unwrap();
+    issuer.says.lock().rotate("k1");
+    log_in(&provider).await.unwrap();
+    assert_eq!(issuer.asked("/jwks"), 2);
+    issuer.says.lock().rotate("k1");
+    for _ in 0..2 {
+        assert_eq!(log_in(&provider).await, Err(ProviderError::IdToken("signature")));
+    }
+    assert_eq!(issuer.asked("/jwks"), 2);
+}
+
+#[tokio::test]
+async fn a_key_must_be_one_to_verify_with() {
+    let (issuer, provider) = issuer().await;
+    issuer.says.lock().jwks["keys"][2]["key_ops"] = json!(["encrypt"]);
+    assert_eq!(log_in(&provider).await, Err(ProviderError::IdToken("kid")));
+    let (issuer, provider) = self::issuer().await;
+    issuer.says.lock().jwks["keys"][2]["key_ops"] = json!(["verify"]);
+    log_in(&provider).await.unwrap();
+}
+
+/// The provider takes its time; what it signs at the end is of that moment.
+#[tokio::test]
+async fn the_clock_goes_on_while_the_provider_is_asked() {
+    let (issuer, provider) = issuer().await;
+    issuer.says.lock().claims.insert("iat".into(), json!(NOW + 70));
+    assert_eq!(log_in(&provider).await, Err(ProviderError::IdToken("iat")));
+    let login = Login { clock: came_back().clock.later(10), ..came_back() };
+    let exchanged = provider.exchange(&login).await.unwrap();
+    provider.profile(&exchanged, &login).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_person_is_asked_about_again() {
     let (issuer, provider) = issuer().await;
@@ -161,8 +200,8 @@ async fn a_person_is_asked_about_again() {
         token_use: Some(token_use),
         device_id: None,
     };
-    let same = provider.confirm(&kept("rt", TokenUse::Refresh), NOW).await;
-    assert_eq!((same.person.unwrap().id.as_str(), same.kept), ("s1", None));
+    let (newer, person) = ask_again(&provider, &kept("rt", TokenUse::Refresh), NOW).await;
+    assert_eq!((person.unwrap().id.as_str(), newer), ("s1", None));
     let asked = issuer.stub.requests();
     let token = asked.iter().find(|request| request.starts_with("POST /token")).unwrap();
     assert!(token.ends_with("grant_type=refresh_token&refresh_token=rt"), "{token}");
@@ -170,18 +209,18 @@ async fn a_person_is_asked_about_again() {
     // A token that is replaced is handed out even if the rest fails.
     issuer.says.lock().token.insert("refresh_token".into(), json!("rt2"));
     issuer.says.lock().info = json!({});
-    let rotated = provider.confirm(&kept("rt", TokenUse::Refresh), NOW).await;
-    assert!(rotated.person.is_err());
-    assert_eq!(rotated.kept, Some(kept("rt2", TokenUse::Refresh)));
+    let (newer, person) = ask_again(&provider, &kept("rt", TokenUse::Refresh), NOW).await;
+    assert!(person.is_err());
+    assert_eq!(newer, Some(kept("rt2", TokenUse::Refresh)));
 
     issuer.says.lock().info = json!({"sub": "s1"});
     let asked = issuer.asked("/token");
-    let by_access = provider.confirm(&kept("at", TokenUse::Access), NOW).await;
-    assert_eq!(by_access.person.unwrap().email, None);
+    let (_, person) = ask_again(&provider, &kept("at", TokenUse::Access), NOW).await;
+    assert_eq!(person.unwrap().email, None);
     assert_eq!(issuer.asked("/token"), asked);
     issuer.says.lock().knows_code = false;
-    let refused = provider.confirm(&kept("rt", TokenUse::Refresh), NOW).await;
-    assert_eq!(refused.person, Err(ProviderError::Http(HttpError::Status(400))));
+    let (_, person) = ask_again(&provider, &kept("rt", TokenUse::Refresh), NOW).await;
+    assert_eq!(person, Err(ProviderError::Http(HttpError::Status(400))));
 }
 
 #[tokio::test]
@@ -272,6 +311,14 @@ async fn github_has_emails_elsewhere() {
     let person = log_in(&described(&yaml, "")).await.unwrap();
     assert_eq!((person.id.as_str(), person.email.as_deref()), ("17", Some("yes@x")));
     assert_eq!(Text(person.profile.as_msgpack()).to_string(), r#"{"first_name": "A B"}"#);
+
+    // Who may not read the emails has none; a server that fails says nothing about them.
+    for (status, is_in) in [(401, true), (403, true), (404, true), (500, false)] {
+        let refusing = Stub::start(move |_| Answer::new(status, "{}")).await;
+        let yaml = yaml.replace(&stub.url("/emails"), &refusing.url("/emails"));
+        let person = log_in(&described(&yaml, "")).await;
+        assert_eq!(person.map(|person| person.email).ok(), is_in.then_some(None), "{status}");
+    }
 }
 
 #[tokio::test]
@@ -298,7 +345,7 @@ async fn vkid_wants_the_device_again() {
     assert_eq!(exchanged.kept.device_id.as_deref(), Some("d1"));
     let person = provider.profile(&exchanged, &login).await.unwrap();
     assert_eq!((person.id.as_str(), person.email.as_deref()), ("1", Some("e@x")));
-    provider.confirm(&exchanged.kept, NOW).await.person.unwrap();
+    ask_again(&provider, &exchanged.kept, NOW).await.1.unwrap();
     let asked = stub.requests();
     assert!(
         asked[0].ends_with("&code_verifier=v&state=st&device_id=d1&client_id=C"),
