@@ -6,7 +6,7 @@ import pytest
 
 from lib import schema
 from lib.iproto import Err, Key, ServerError, Type, request
-from lib.server import Lycosa
+from lib.server import Lycosa, free_port
 
 pytestmark = [pytest.mark.authman, pytest.mark.lycosa]
 
@@ -31,8 +31,8 @@ def run(tmp_path):
     """run(settings, users) starts a server of its own."""
     running = []
 
-    def start(settings=None, users=None):
-        extra = {"roles_cfg": {"authman": settings or {}}}
+    def start(settings=None, users=None, **more):
+        extra = {"roles_cfg": {"authman": settings or {}}} | more
         server = Lycosa(tmp_path, roles=("authman",), users=users, extra=extra).start()
         running.append(server)
         return server
@@ -78,7 +78,9 @@ def test_the_right_to_execute_is_enough(run):
 
 
 def test_nothing_secret_is_logged(run):
-    server = run({"session_secret": "sign-with-this"})
+    nowhere = {"token_url": f"http://127.0.0.1:{free_port()}/"}
+    facebook = {"client_secret": "client-hush", "endpoints": nowhere}
+    server = run({"session_secret": "sign-with-this", "facebook": facebook}, log={"level": "debug"})
     with server.connect() as conn:
         user_id = register(conn)
         shown = [PASSWORD, "sign-with-this"]
@@ -89,9 +91,13 @@ def test_nothing_secret_is_logged(run):
         shown += [app["consumer_key"], app["consumer_secret"]]
         conn.call("auth.auth", "a@b", "Wr0ng-one")
         conn.call("auth.complete_restore_password", "a@b", "bad", PASSWORD)
+        # Nobody listens there.
+        conn.call("auth.social_auth", "facebook", "the-code")
+        shown += ["the-code", "client-hush"]
     server.stop()
     log = server.log()
-    assert log
+    assert "restore_secret is not set: drew one" in log, "what is to be logged is"
+    assert "no token" in log, "and so are the failures of providers"
     assert not [secret for secret in [*shown, "Wr0ng-one"] if secret in log]
 
 
@@ -129,9 +135,9 @@ def test_what_has_expired_goes_by_itself(run):
 
 
 def test_hashing_delays_nobody_else(run):
-    """Logins wait for one another; a connection beside them is answered meanwhile."""
+    """Logins wait for one another; a connection beside them is answered meanwhile, by the same thread."""
     settings = {"passwords": {"argon2_memory": 64 << 20, "argon2_iterations": 4, "hashes_max": 1}}
-    server = run(settings)
+    server = run(settings, iproto={"threads": 1})
     with server.connect() as conn, server.connect() as other:
         register(conn)
         for number in range(8):

@@ -38,7 +38,8 @@ def server(openid, application, tmp_path_factory):
     authman = {
         "providers": {"local": openid.settings()},
         "social_check_time": 0,
-        "jwks_refetch_interval": 3600,
+        # A wrong signature, which other tests have on purpose, has the keys asked for again.
+        "jwks_refetch_interval": 0,
         "request_timeout": 5,
     }
     directory = tmp_path_factory.mktemp("server")
@@ -218,9 +219,18 @@ def test_stat(auth, openid):
     assert 0 < local["latency"]["p50"] <= local["latency"]["p99"] <= local["latency"]["max"]
 
 
-def test_secrets_are_not_logged(server):
+def test_secrets_are_not_logged(auth, server, openid):
+    """Of a login that ends well, of one that does not, of a re-check."""
+    code, state = consent(auth, openid, Person("ned"))
+    session = auth.social_auth("local", code, state)[1]["session"]
+    assert auth.check_auth(session)[0]
+    openid.tell(spoil=True)
+    another, fresh = consent(auth, openid, Person("ned"))
+    assert auth.social_auth("local", another, fresh) == NO_PROFILE
     log = server.log()
-    assert "hush" not in log and "eyJ" not in log
+    assert "local: no profile: the ID token has a wrong signature" in log, "failures are logged"
+    for secret in ("hush", "eyJ", code, state, another, fresh, session):
+        assert secret not in log
 
 
 def test_clicks_of_a_browser(application, server, openid):
