@@ -84,7 +84,10 @@ impl Loader {
         let Some(space) = db.spaces.get_mut(&def.id) else { return Ok(()) };
         match primary.finish() {
             Ok(primary) => space.put_index(primary),
-            Err((primary, (old, new))) => return Err(space.duplicate(&primary, &old, &new)),
+            Err(met) => {
+                let (primary, (old, new)) = *met;
+                return Err(space.duplicate(&primary, &old, &new));
+            }
         }
         Ok(())
     }
@@ -180,7 +183,10 @@ impl Unbuilt {
         }
         match filling.finish() {
             Ok(index) => Ok(Built { space_id: self.space.def.id, index }),
-            Err((index, (old, new))) => Err(self.space.duplicate(&index, &old, &new)),
+            Err(met) => {
+                let (index, (old, new)) = *met;
+                Err(self.space.duplicate(&index, &old, &new))
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ enum Pairs {
 /// Entries with their hints.
 enum Run<E> {
     /// They have come in their order.
-    Sorted(Builder<E>),
+    Sorted(Box<Builder<E>>),
     /// They have not.
     Unsorted(Vec<(u64, E)>),
 }
@@ -51,7 +51,7 @@ fn compare<E: Entry>(order: &Order, left: &(u64, E), right: &(u64, E)) -> Orderi
 
 impl<E: Entry> Run<E> {
     fn new(account: AccountId) -> Self {
-        Self::Sorted(Builder::new(account))
+        Self::Sorted(Box::new(Builder::new(account)))
     }
 
     #[inline]
@@ -65,7 +65,7 @@ impl<E: Entry> Run<E> {
                     return builder.push(hint, entry);
                 }
                 let account = builder.account();
-                let tree = std::mem::replace(builder, Builder::new(account)).build();
+                let tree = std::mem::replace(&mut **builder, Builder::new(account)).build();
                 let mut pairs = Vec::with_capacity(2 * tree.len());
                 let mut cursor = tree.first();
                 while let Some((hint, entry)) = cursor.step() {
@@ -143,7 +143,7 @@ impl Filling {
     ///
     /// # Errors
     /// Two tuples that have the same key where they must not.
-    pub fn finish(mut self) -> std::result::Result<Index, (Index, Duplicate)> {
+    pub fn finish(mut self) -> std::result::Result<Index, Box<(Index, Duplicate)>> {
         let done = match (&mut self.index.entries, self.pairs) {
             (Entries::Ordered(ordered), Pairs::Tuples(run)) => ordered.fill(run, self.account),
             (Entries::Multikey(multikey), Pairs::Items(run)) => multikey.fill(run, self.account),
@@ -151,7 +151,7 @@ impl Filling {
         };
         match done {
             Ok(()) => Ok(self.index),
-            Err(duplicate) => Err((self.index, duplicate)),
+            Err(duplicate) => Err(Box::new((self.index, duplicate))),
         }
     }
 }

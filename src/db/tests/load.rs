@@ -24,7 +24,7 @@ fn define(txn: &mut Txn<'_>) -> Result<()> {
 }
 
 fn tuple(id: u16) -> Vec<u8> {
-    let (group, some) = (id % 7, if id % 3 == 0 { "null".into() } else { id.to_string() });
+    let (group, some) = (id % 7, if id.is_multiple_of(3) { "null".into() } else { id.to_string() });
     let items = (0..id % 4).map(|no| (no * id % 5).to_string()).collect::<Vec<_>>().join(",");
     mp(&format!(r#"[{id},"n{}",{group},{some},[{items}],[{id},{group}]]"#, id.wrapping_mul(31)))
 }
