@@ -220,7 +220,8 @@ class Bench:
                     ran = subprocess.run([str(w) for w in command], capture_output=True, text=True)
                     if ran.returncode:
                         raise SystemExit(ran.stderr)
-                    self.tell(f"{name}: {ran.stdout}")
+                    table = ran.stdout.partition("\n")[2]
+                    self.tell(f"{name}, {table}")
 
 
 def machine():
