@@ -222,7 +222,7 @@ impl KeyDef {
 
     /// True if a part may be nil.
     pub fn is_nullable(&self) -> bool {
-        self.parts.iter().any(|part| part.is_nullable())
+        self.parts.iter().any(Part::is_nullable)
     }
 
     /// True if a tuple has one key for each item of an array.
