@@ -8,6 +8,7 @@
 //! Invariant: nobody is told that a transaction succeeded before the journal says that it is durable. A guard of the lock
 //! is never held across an await: guards are not `Send`, and what is spawned must be.
 
+mod backup;
 mod broadcast;
 mod checkpoint;
 mod credentials;
@@ -23,10 +24,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lycosa_proto::error::Result;
-use parking_lot::RwLockReadGuard;
+use parking_lot::{Mutex, RwLockReadGuard};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub use self::backup::{Backup, BackupFrom};
 pub use self::broadcast::SHUTDOWN;
 use self::checkpoint::{Checkpoints, ReadView};
 pub use self::define::Building;
@@ -122,6 +124,8 @@ pub struct Instance {
     checkpoints: Checkpoints,
     /// When checkpoints are due by themselves.
     schedule: Schedule,
+    /// The backup that is going on. Its lock is held by whoever removes files.
+    backup: Mutex<Option<Backup>>,
     /// Whether it is read-only, for applications.
     read_only: watch::Sender<bool>,
     /// What the network side counts.
@@ -209,6 +213,7 @@ impl Instance {
             uuid,
             checkpoints: Checkpoints::default(),
             schedule: Schedule::new(&config.snapshot.by),
+            backup: Mutex::default(),
             read_only: watch::Sender::new(false),
             stat: Stat::default(),
             listen: OnceLock::new(),

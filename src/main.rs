@@ -161,6 +161,10 @@ impl Signals {
                 _ = self.checkpoint.recv() => checkpoint(instance),
                 now = look.tick() => {
                     instance.stat().tick(now.into_std());
+                    if instance.is_backup_over() {
+                        let instance = instance.clone();
+                        tokio::task::spawn_blocking(move || instance.stop_backup());
+                    }
                     if instance.is_checkpoint_due() {
                         checkpoint(instance);
                     }

@@ -71,13 +71,7 @@ impl Instance {
         let control = &self.checkpoints.control;
         let path = in_background(|| view.save(&*self.disk, &self.snap_dir, self.uuid, control));
         let path = path.map_err(failed)?;
-        let keep = usize::try_from(self.settings.checkpoint_count()).unwrap_or(usize::MAX);
-        match checkpoint::collect_garbage(&*self.disk, &self.snap_dir, &self.wal_dir, keep) {
-            Ok(removed) => {
-                removed.iter().for_each(|path| tracing::info!("removed '{}'", path.display()));
-            }
-            Err(error) => tracing::error!("can't remove old files: {error}"),
-        }
+        self.collect_garbage();
         Ok(path)
     }
 

@@ -24,7 +24,7 @@ use self::control::Pace;
 use super::disk::Disk;
 use super::progress::Progress;
 use super::recovery::{is_within, scan};
-use super::xlog::{BLOCK_BYTES_CUT, FileType, Meta, Packer, Writer, file_name};
+use super::xlog::{BLOCK_BYTES_CUT, FileType, Meta, Packer, Writer, file_name, signature};
 use super::{Error, Result};
 use crate::db::journal::Vclock;
 
@@ -191,20 +191,26 @@ pub fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<Vclock>> {
 /// Removes snapshots but the newest `keep`, and the journals that none of those needs. Returns what was removed.
 ///
 /// Needed are the newest journal that begins at or before the oldest snapshot kept, and all after it. `keep` is
-/// Tarantool's `checkpoint_count`; 0 counts as 1.
+/// Tarantool's `checkpoint_count`; 0 counts as 1. What a backup has `pinned` stays, and so does all after it.
 pub fn collect_garbage(
     disk: &dyn Disk,
     snap_dir: &Path,
     wal_dir: &Path,
     keep: usize,
+    pinned: Option<&Vclock>,
 ) -> Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
     let snapshots = scan::paths(disk, snap_dir, FileType::Snap)?;
     // What is damaged counts for nothing: a start would pass over it.
     let is_good = |path: &PathBuf| scan::good_snapshot(disk, path).is_ok();
     let mut kept = (0..snapshots.len()).rev().filter(|place| is_good(&snapshots[*place]));
-    let Some(oldest) = kept.nth(keep.max(1) - 1) else { return Ok(removed) };
-    let needed = scan::read_meta(disk, &snapshots[oldest], FileType::Snap)?.vclock;
+    let Some(mut oldest) = kept.nth(keep.max(1) - 1) else { return Ok(removed) };
+    let mut needed = scan::read_meta(disk, &snapshots[oldest], FileType::Snap)?.vclock;
+    if let Some(pinned) = pinned.filter(|pinned| !is_within(&needed, pinned)) {
+        let is_older = |path: &PathBuf| signature_of(path) < Some(pinned.signature());
+        oldest = snapshots[..oldest].partition_point(is_older);
+        needed.clone_from(pinned);
+    }
     let xlogs = scan::paths(disk, wal_dir, FileType::Xlog)?;
     let mut begin = 0;
     for (place, path) in xlogs.iter().enumerate().rev() {
@@ -219,6 +225,11 @@ pub fn collect_garbage(
         removed.push(path.clone());
     }
     Ok(removed)
+}
+
+/// The signature in the name of a snapshot.
+fn signature_of(path: &Path) -> Option<u64> {
+    signature(path.file_name()?.to_str()?, FileType::Snap)
 }
 
 #[cfg(test)]

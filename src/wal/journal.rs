@@ -277,10 +277,11 @@ impl Journal {
         }
     }
 
-    /// Closes the current file if it has rows; the next row begins a new one. For checkpoints.
+    /// Closes the current file if it has rows; the next row begins a new one. For checkpoints and backups. Gives the vclock
+    /// that the closed files lead to.
     ///
     /// Must not be called under the database lock.
-    pub fn rotate(&self) -> Result<()> {
+    pub fn rotate(&self) -> Result<Vclock> {
         self.shared.flush();
         let file = &mut self.shared.writer.lock().file;
         file.rotate().inspect_err(|_| self.shared.repair(file))

@@ -7,6 +7,7 @@
 //! - [`journal`]: committed transactions to disk, in commit order.
 //! - [`recovery`]: files back to transactions, at start.
 //! - [`checkpoint`]: snapshots, and the removal of files that nothing needs any more.
+//! - [`backup`]: which files a backup is made of.
 //! - [`error`]: what can be wrong with files.
 //!
 //! The module knows rows as bytes with a header. What stands in them is the engine's business: of `db` it knows the
@@ -14,6 +15,7 @@
 //!
 //! Source: wal.md.
 
+pub mod backup;
 pub mod checkpoint;
 pub mod disk;
 pub mod error;

@@ -71,7 +71,7 @@ pub(super) fn info(context: &Context, _: &Args) -> Result<Values> {
 }
 
 /// A vclock as a map.
-fn components(vclock: &Vclock) -> Value {
+pub(super) fn components(vclock: &Vclock) -> Value {
     Value::Map(vclock.iter().map(|(id, lsn)| (id.into(), lsn.into())).collect())
 }
 
@@ -87,9 +87,12 @@ pub(super) fn gc(context: &Context, _: &Args) -> Result<Values> {
     };
     let oldest = kept.first().cloned().unwrap_or_default();
     let [vclock, signature] = at(&oldest);
+    let backup = instance.backup().map(|backup| backup.checkpoint);
     let checkpoints = kept.iter().map(|kept| {
         let [vclock, signature] = at(kept);
-        map([vclock, signature, ("references", Value::Array(Vec::new()))])
+        let is_pinned = backup.as_ref() == Some(kept);
+        let references = is_pinned.then(|| "backup".into()).into_iter().collect();
+        map([vclock, signature, ("references", Value::Array(references))])
     });
     Values::of(&map([
         vclock,

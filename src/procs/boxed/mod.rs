@@ -4,7 +4,7 @@
 //! table      every name, and what it stands for        path       the name of a call, cut as Tarantool cuts it
 //! methods    what methods are called on                commit     transactions of the caller
 //! read write measure frommap                           what the methods do
-//! schema     changes of the schema as rows             session info memory cfg stat transaction   the other procedures
+//! schema     changes of the schema as rows             backup session info memory cfg stat transaction   the other procedures
 //! lua params options                                   arguments as Lua would pass them on
 //! ```
 //!
@@ -15,6 +15,7 @@
 //!
 //! Source: protocol.md §9; Tarantool `src/box/lua/schema.lua`, `call.c`.
 
+mod backup;
 mod cfg;
 mod commit;
 mod frommap;

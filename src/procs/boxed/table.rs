@@ -7,7 +7,7 @@ use lycosa_proto::error::Result;
 
 use super::methods::{Change, Target};
 use super::schema::{functions, grants, indexes, sequences, spaces, users};
-use super::{cfg, frommap, info, measure, memory, read, session, stat, transaction, write};
+use super::{backup, cfg, frommap, info, measure, memory, read, session, stat, transaction, write};
 use crate::db::space::Space;
 use crate::db::{Database, Txn};
 use crate::procs::{Args, Context, Running, Session, Values};
@@ -80,6 +80,9 @@ procedures! {
         "box.info.gc" Function::Tell => info::gc, "(): one map, the snapshots that are kept";
         "box.info.replication_anon" Function::Tell => info::replication_anon, "(): an empty map";
         "box.cfg" Function::Tell => cfg::cfg, "(): one map, the options; (options): no value, once they are changed";
+        "box.backup.start" Function::Wait => backup::start, "(n), ({from_vclock, ttl}): the files to copy, which stay until the backup ends; n counts snapshots back";
+        "box.backup.stop" Function::Wait => backup::stop, "(): no value";
+        "box.backup.info" Function::Tell => backup::info, "(): one map, what the backup in progress is made of, or nil";
         "box.snapshot" Function::Wait => info::snapshot, "(): 'ok' once a snapshot is written";
         "box.stat" Function::Tell => stat::stat, "(): one map, requests by kind";
         "box.stat.net" Function::Tell => stat::net, "(): one map, bytes, connections, streams, requests";
@@ -207,6 +210,7 @@ pub(super) fn is_table(name: &str) -> bool {
     matches!(
         name,
         "box"
+            | "box.backup"
             | "box.space"
             | "box.sequence"
             | "box.session"

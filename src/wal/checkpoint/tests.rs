@@ -98,12 +98,14 @@ fn a_failure_leaves_nothing_behind() {
 
 #[test]
 fn garbage_is_what_the_snapshots_kept_do_not_need() {
-    let check = |snaps: &[u64], xlogs: &[u64], keep, expected: &[&str]| {
+    let check_pinned = |snaps: &[u64], xlogs: &[u64], keep, pinned: u64, expected: &[&str]| {
+        let pinned = (pinned != 0).then(|| vclock(pinned));
         let disk = MemoryDisk::new();
         snaps.iter().for_each(|lsn| drop(snap(&disk, *lsn, 1).expect("a snapshot")));
         xlogs.iter().for_each(|lsn| xlog(&disk, *lsn));
         let dir = Path::new("d");
-        let removed = collect_garbage(&disk, dir, dir, keep).expect("a collection");
+        let removed =
+            collect_garbage(&disk, dir, dir, keep, pinned.as_ref()).expect("a collection");
         let short = |path: &PathBuf| {
             let name = path.file_name().expect("a name").to_string_lossy();
             name.trim_start_matches('0').to_owned()
@@ -111,6 +113,9 @@ fn garbage_is_what_the_snapshots_kept_do_not_need() {
         let left: Vec<String> = disk.paths().iter().map(short).collect();
         assert_eq!(left, expected);
         assert_eq!(removed.len(), snaps.len() + xlogs.len() - left.len());
+    };
+    let check = |snaps: &[u64], xlogs: &[u64], keep, expected: &[&str]| {
+        check_pinned(snaps, xlogs, keep, 0, expected);
     };
     // wal.md section 7: one row for each snapshot.
     check(&[1, 2, 3, 4], &[1, 2, 3], 2, &["3.snap", "3.xlog", "4.snap"]);
@@ -120,6 +125,17 @@ fn garbage_is_what_the_snapshots_kept_do_not_need() {
     check(&[5], &[1, 3], 2, &["1.xlog", "3.xlog", "5.snap"]);
     check(&[], &[1, 3], 2, &["1.xlog", "3.xlog"]);
     check(&[2], &[5], 1, &["2.snap", "5.xlog"]);
+    // A backup of the second snapshot, one of journals from before any snapshot that is kept, one of the newest.
+    check_pinned(
+        &[1, 3, 5, 7],
+        &[0, 3, 5, 7],
+        1,
+        3,
+        &["3.snap", "3.xlog", "5.snap", "5.xlog", "7.snap", "7.xlog"],
+    );
+    check_pinned(&[1, 7], &[0, 3, 5, 7], 1, 4, &["3.xlog", "5.xlog", "7.snap", "7.xlog"]);
+    check_pinned(&[1, 7], &[0, 3, 5, 7], 1, 7, &["7.snap", "7.xlog"]);
+    check_pinned(&[1, 7], &[0, 3, 5, 7], 1, 9, &["7.snap", "7.xlog"]);
 }
 
 #[test]
@@ -128,7 +144,7 @@ fn a_journal_with_a_bad_meta_stops_the_collection() {
     [1, 2, 3].iter().for_each(|lsn| drop(snap(&disk, *lsn, 1).expect("a snapshot")));
     disk.put("d/00000000000000000003.xlog", Blocks::default().seal());
     let dir = Path::new("d");
-    collect_garbage(&disk, dir, dir, 1).expect_err("damage");
+    collect_garbage(&disk, dir, dir, 1, None).expect_err("damage");
     assert_eq!(disk.paths().len(), 4);
 }
 
@@ -174,11 +190,11 @@ fn a_damaged_snapshot_neither_counts_nor_stands_in_the_way() {
     let newest = disk.get(&paths[2]).expect("a file");
     disk.put(&paths[2], &newest[..newest.len() - 1]);
     let dir = Path::new("d");
-    collect_garbage(&disk, dir, dir, 2).expect("a collection");
+    collect_garbage(&disk, dir, dir, 2, None).expect("a collection");
     assert_eq!(disk.paths().len(), 4, "two good ones are kept");
     snap(&disk, 3, 1).expect("a snapshot").expect("a path");
     assert_eq!(disk.get(&paths[2]), Some(newest));
     assert!(disk.paths().contains(&PathBuf::from("d/00000000000000000003.snap.corrupted")));
-    collect_garbage(&disk, dir, dir, 1).expect("a collection");
+    collect_garbage(&disk, dir, dir, 1, None).expect("a collection");
     assert!(!disk.paths().contains(&paths[1]));
 }

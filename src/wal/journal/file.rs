@@ -78,9 +78,10 @@ impl JournalFile {
         }
     }
 
-    /// Closes the current file if it has rows.
-    pub(super) fn rotate(&mut self) -> Result<()> {
-        self.close()
+    /// Closes the current file if it has rows. Gives the vclock after the last row.
+    pub(super) fn rotate(&mut self) -> Result<Vclock> {
+        self.close()?;
+        Ok(self.vclock.clone())
     }
 
     /// Closes the current file and leaves an empty, closed one that names the vclock.
