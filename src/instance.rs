@@ -394,3 +394,15 @@ fn bootstrap_files(
     ReadView::of(db).save(disk, &config.snapshot.dir, uuid, &Control::default())?;
     Ok((uuid, Position::default()))
 }
+
+/// Builds the database that files hold, as a start does, for somebody who only looks: nothing is written.
+///
+/// # Errors
+/// What would stop a start.
+pub fn rebuild(scan: Scan) -> std::result::Result<Database, StartError> {
+    let mut db = Database::new();
+    // Whatever the server's limit is, these tuples have passed it.
+    db.tuple_bytes_max = usize::MAX;
+    recover::run(scan, false, &mut db)?;
+    Ok(db)
+}

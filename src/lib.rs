@@ -11,6 +11,7 @@
 //! - [`http`]: bounded requests to other HTTP servers.
 //! - [`procs`]: stored procedures and the applications made of them.
 //! - [`server`]: connections: requests in, replies out.
+//! - [`tools`]: subcommands that look into files without a server.
 
 pub mod config;
 pub mod db;
@@ -19,5 +20,6 @@ pub mod instance;
 pub mod procs;
 pub mod server;
 pub mod stat;
+pub mod tools;
 pub mod wal;
 pub mod watcher;

@@ -1,6 +1,6 @@
-//! The `lycosa` program: configuration, log, signals, exit codes.
+//! The `lycosa` program: configuration, log, signals, exit codes. Subcommands are in [`lycosa::tools`].
 //!
-//! Exit codes: 0 after SIGTERM or SIGINT, 1 for whatever keeps it from starting, with one line on stderr.
+//! Exit codes of a server: 0 after SIGTERM or SIGINT, 1 for whatever keeps it from starting, with one line on stderr.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,6 +23,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some(done) = lycosa::tools::run(std::env::args_os()) {
+        return done;
+    }
     let config = match Config::load(std::env::args_os(), std::env::vars_os()) {
         Ok(config) => config,
         Err(shown @ ConfigError::Shown { .. }) => {

@@ -36,6 +36,13 @@ pub fn greeting(version: &str, instance: &Uuid, salt: &[u8; SALT_BYTES]) -> [u8;
     out
 }
 
+/// The salt in a greeting. None if that is no greeting of a server.
+pub fn salt(greeting: &[u8; GREETING_BYTES]) -> Option<[u8; SALT_BYTES]> {
+    let is_ours = greeting.starts_with(b"Tarantool ") && greeting[63] == b'\n';
+    let text = greeting[64..].trim_ascii_end();
+    if is_ours { STANDARD.decode(text).ok()?.try_into().ok() } else { None }
+}
+
 fn sha1(parts: &[&[u8]]) -> Hash {
     let mut hasher = Sha1::new();
     parts.iter().for_each(|part| hasher.update(part));
@@ -96,5 +103,8 @@ mod tests {
         );
         assert_eq!((text[63], text[127]), (b'\n', b'\n'));
         assert_eq!(&text[64..108], b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+        let salted = greeting("3.9.0", &Uuid::nil(), &[7; SALT_BYTES]);
+        assert_eq!(salt(&salted), Some([7; SALT_BYTES]));
+        assert_eq!(salt(&[b'a'; GREETING_BYTES]), None);
     }
 }

@@ -183,6 +183,12 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .disable_help_subcommand(true)
         .next_line_help(true)
+        .after_help(
+            "Without a subcommand a server is started. Others, each with its own --help:\n  \
+             lycosa cat FILE...              prints the rows of .snap and .xlog files\n  \
+             lycosa check DIR                verifies a directory without opening it\n  \
+             lycosa play FILE... HOST:PORT   sends the rows of files to a server",
+        )
         .arg(config)
         .args(options)
 }

@@ -41,7 +41,7 @@ use super::{Damage, Error, Result};
 use crate::db::journal::{VCLOCK_MAX, Vclock};
 
 /// Whether every component of `a` is at most that of `b`.
-pub(super) fn is_within(a: &Vclock, b: &Vclock) -> bool {
+pub fn is_within(a: &Vclock, b: &Vclock) -> bool {
     a.iter().all(|(id, lsn)| lsn <= b.get(id))
 }
 

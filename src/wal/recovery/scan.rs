@@ -58,7 +58,15 @@ impl Scan {
         wal_dir: &Path,
         instance: Option<Uuid>,
     ) -> Result<Self> {
+        remove_inprogress(&*disk, [snap_dir, wal_dir])?;
         Self::of(disk, snap_dir, wal_dir, instance, None)
+    }
+
+    /// The same for somebody who only looks: nothing is removed, and the directories need not be locked.
+    ///
+    /// Errors: those of [`Scan::new`].
+    pub fn look(disk: Arc<dyn Disk>, snap_dir: &Path, wal_dir: &Path) -> Result<Self> {
+        Self::of(disk, snap_dir, wal_dir, None, None)
     }
 
     /// The same for a recovery that is forced: journals that would be an error are passed over, and damaged snapshots if there
@@ -73,6 +81,7 @@ impl Scan {
         instance: Option<Uuid>,
         may_skip: MaySkip,
     ) -> Result<Self> {
+        remove_inprogress(&*disk, [snap_dir, wal_dir])?;
         Self::of(disk, snap_dir, wal_dir, instance, Some(may_skip))
     }
 
@@ -83,9 +92,6 @@ impl Scan {
         instance: Option<Uuid>,
         may_skip: Option<MaySkip>,
     ) -> Result<Self> {
-        for dir in [snap_dir, wal_dir] {
-            remove_inprogress(&*disk, dir)?;
-        }
         let mut newest_fault = None;
         let mut snapshot: Option<Found> = None;
         let mut cut = None;
@@ -229,17 +235,19 @@ fn same_instance(found: &Found, expected: Uuid) -> Result<()> {
     Err(Error::Instance { path: found.path.clone(), expected, found: found.instance })
 }
 
-fn remove_inprogress(disk: &dyn Disk, dir: &Path) -> Result<()> {
-    for name in disk.list(dir).map_err(Error::io("list", dir))? {
-        let Some(final_name) = name.strip_suffix(INPROGRESS) else { continue };
-        let is_ours = [FileType::Xlog, FileType::Snap]
-            .into_iter()
-            .any(|file_type| signature(final_name, file_type).is_some());
-        if is_ours {
-            let path = dir.join(&name);
-            // Such a file is in nobody's way: what would be written under its name removes it first.
-            if let Err(error) = disk.remove(&path) {
-                tracing::warn!("{}: can't remove: {error}", path.display());
+fn remove_inprogress(disk: &dyn Disk, dirs: [&Path; 2]) -> Result<()> {
+    for dir in dirs {
+        for name in disk.list(dir).map_err(Error::io("list", dir))? {
+            let Some(final_name) = name.strip_suffix(INPROGRESS) else { continue };
+            let is_ours = [FileType::Xlog, FileType::Snap]
+                .into_iter()
+                .any(|file_type| signature(final_name, file_type).is_some());
+            if is_ours {
+                let path = dir.join(&name);
+                // Such a file is in nobody's way: what would be written under its name removes it first.
+                if let Err(error) = disk.remove(&path) {
+                    tracing::warn!("{}: can't remove: {error}", path.display());
+                }
             }
         }
     }
