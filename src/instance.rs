@@ -45,6 +45,7 @@ use crate::stat::Stat;
 use crate::wal::checkpoint::Control;
 use crate::wal::disk::{DirLock, Disk};
 use crate::wal::journal::{Journal, Mode, Options};
+use crate::wal::process::{OsProcess, Process};
 use crate::wal::recovery::{Position, Scan, lock_dir};
 use crate::wal::{self};
 use crate::watcher::Watchable;
@@ -151,9 +152,20 @@ impl Instance {
     /// # Errors
     /// [`StartError`]: anything that stands in the way; nothing is served then.
     pub fn open(config: &Config, disk: Arc<dyn Disk>) -> std::result::Result<Self, StartError> {
+        Self::open_in(Arc::new(OsProcess), config, disk)
+    }
+
+    /// The same in another process than that of the operating system, for simulation.
+    ///
+    /// # Errors
+    /// As [`Instance::open`].
+    pub fn open_in(
+        process: Arc<dyn Process>,
+        config: &Config,
+        disk: Arc<dyn Disk>,
+    ) -> std::result::Result<Self, StartError> {
         for dir in [&config.wal.dir, &config.snapshot.dir] {
-            std::fs::create_dir_all(dir)
-                .map_err(|error| StartError::Directory(dir.clone(), error))?;
+            disk.make_dir(dir).map_err(|error| StartError::Directory(dir.clone(), error))?;
         }
         let mut locks = vec![lock_dir(&*disk, &config.wal.dir)?];
         if std::fs::canonicalize(&config.wal.dir).ok()
@@ -194,7 +206,7 @@ impl Instance {
             },
             ..Options::new(config.wal.dir.clone(), uuid)
         };
-        let journal = Arc::new(Journal::open(disk.clone(), options, position)?);
+        let journal = Arc::new(Journal::open_in(process, disk.clone(), options, position)?);
         db.set_journal(journal.clone());
         db.trust_guest(config.guest_is_trusted());
         let watchable = Arc::new(Watchable::default());

@@ -26,7 +26,7 @@ use std::task::{Context as TaskContext, Poll};
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use lycosa_proto::chap::{SALT_BYTES, greeting};
-use lycosa_proto::iproto::{write_error, write_event};
+use lycosa_proto::iproto::write_event;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -423,31 +423,8 @@ impl<'a> Connection<'a> {
             }
             return;
         };
-        let journal = self.shared.instance.journal();
-        let _ = journal.wait(last.ticket).await;
-        if self.round.writes.iter().any(|write| journal.result(write.ticket).is_err()) {
-            self.replace_failed();
-        }
-        self.round.writes.clear();
-    }
-
-    #[cold]
-    fn replace_failed(&mut self) {
-        let journal = self.shared.instance.journal();
-        let version = self.shared.instance.read().schema_version();
-        let mut out = Vec::with_capacity(self.round.out.len());
-        let mut copied = 0;
-        for write in &self.round.writes {
-            out.extend_from_slice(&self.round.out[copied..write.start]);
-            match journal.result(write.ticket) {
-                Ok(()) => out.extend_from_slice(&self.round.out[write.start..write.end]),
-                Err(error) => write_error(&mut out, write.sync, version, &error),
-            }
-            copied = write.end;
-        }
-        out.extend_from_slice(&self.round.out[copied..]);
-        self.round.out = out;
-        self.shared.registry.on_rollback();
+        let _ = self.shared.instance.journal().wait(last.ticket).await;
+        self.round.settled(self.shared);
     }
 
     /// Sends all replies.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::config::Iproto;
 use crate::instance::{Instance, SHUTDOWN};
@@ -62,6 +62,35 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What a server shares before it has any thread; where each worker takes its jobs from, and the home its orders.
+    fn new(
+        config: &Iproto,
+        instance: Arc<Instance>,
+        registry: Registry,
+    ) -> (Arc<Self>, Vec<mpsc::UnboundedReceiver<worker::Job>>, home::Orders) {
+        let limits = Limits {
+            connections: usize::try_from(config.connections_max).unwrap_or(usize::MAX),
+            packet_bytes: config.packet_bytes_max,
+        };
+        let threads = config.threads.0.max(1);
+        let (jobs, receivers) = (0..threads).map(|_| mpsc::unbounded_channel()).unzip();
+        let (home, orders) = home::Home::new();
+        let shared = Self {
+            home,
+            counters: (0..threads).map(|_| instance.stat().join()).collect(),
+            instance,
+            registry,
+            limits,
+            session_id: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
+            balance: balance::Balance::new(threads),
+            jobs,
+            phase: watch::channel(Phase::Serving).0,
+            is_stopping: AtomicBool::new(false),
+        };
+        (Arc::new(shared), receivers, orders)
+    }
+
     /// Gives a worker a job. It is dropped if the worker has stopped.
     fn give(&self, worker: usize, job: worker::Job) {
         if matches!(job, worker::Job::Connection(_) | worker::Job::Moving(_)) {
@@ -113,27 +142,7 @@ impl Server {
         instance: Arc<Instance>,
         registry: Registry,
     ) -> std::io::Result<Self> {
-        let limits = Limits {
-            connections: usize::try_from(config.connections_max).unwrap_or(usize::MAX),
-            packet_bytes: config.packet_bytes_max,
-        };
-        let threads = config.threads.0.max(1);
-        let (jobs, receivers): (Vec<_>, Vec<_>) =
-            (0..threads).map(|_| tokio::sync::mpsc::unbounded_channel()).unzip();
-        let (home, orders) = home::Home::new();
-        let shared = Arc::new(Shared {
-            home,
-            counters: (0..threads).map(|_| instance.stat().join()).collect(),
-            instance,
-            registry,
-            limits,
-            session_id: AtomicU64::new(0),
-            connections: AtomicUsize::new(0),
-            balance: balance::Balance::new(threads),
-            jobs,
-            phase: watch::channel(Phase::Serving).0,
-            is_stopping: AtomicBool::new(false),
-        });
+        let (shared, receivers, orders) = Shared::new(config, instance, registry);
         let sockets = config
             .listen
             .iter()

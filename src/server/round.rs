@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use lycosa_proto::iproto::{Frame, frame};
+use lycosa_proto::iproto::{Frame, frame, write_error};
 
 use super::Shared;
 use super::connection::Call;
@@ -46,6 +46,35 @@ impl Round {
     pub(super) fn is_due(&self, shared: &Shared) -> bool {
         let next = frame(&self.input[self.done..], shared.limits.packet_bytes);
         self.streams.is_ready() || !matches!(next, Ok(Frame::Incomplete { .. }))
+    }
+
+    /// The journal has settled every write: those that failed get their error in place of their reply.
+    #[inline]
+    pub(super) fn settled(&mut self, shared: &Shared) {
+        let journal = shared.instance.journal();
+        if self.writes.iter().any(|write| journal.result(write.ticket).is_err()) {
+            self.replace_failed(shared);
+        }
+        self.writes.clear();
+    }
+
+    #[cold]
+    fn replace_failed(&mut self, shared: &Shared) {
+        let journal = shared.instance.journal();
+        let version = shared.instance.read().schema_version();
+        let mut out = Vec::with_capacity(self.out.len());
+        let mut copied = 0;
+        for write in &self.writes {
+            out.extend_from_slice(&self.out[copied..write.start]);
+            match journal.result(write.ticket) {
+                Ok(()) => out.extend_from_slice(&self.out[write.start..write.end]),
+                Err(error) => write_error(&mut out, write.sync, version, &error),
+            }
+            copied = write.end;
+        }
+        out.extend_from_slice(&self.out[copied..]);
+        self.out = out;
+        shared.registry.on_rollback();
     }
 
     /// Executes whole requests while no more than so many procedures of the connection run, `running` of which do.

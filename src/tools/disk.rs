@@ -23,6 +23,10 @@ fn refused<T>() -> io::Result<T> {
 }
 
 impl Disk for ReadOnlyDisk {
+    fn make_dir(&self, _: &Path) -> io::Result<()> {
+        refused()
+    }
+
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>> {
         if how != Open::Read {
             return refused();

@@ -29,6 +29,9 @@ pub enum Open {
 
 /// A directory tree with files.
 pub trait Disk: Send + Sync {
+    /// Makes a directory, and those above it, unless it is there.
+    fn make_dir(&self, dir: &Path) -> io::Result<()>;
+
     /// Opens a file.
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>>;
 
@@ -106,6 +109,10 @@ pub struct OsDisk;
 const FILE_MODE: u32 = 0o644;
 
 impl Disk for OsDisk {
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(dir)
+    }
+
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn File>> {
         let file = OpenOptions::new()
             .read(true)

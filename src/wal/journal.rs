@@ -28,7 +28,6 @@ mod wait;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lycosa_proto::error;
@@ -40,6 +39,7 @@ use self::file::JournalFile;
 pub use self::wait::Wait;
 use self::wait::Waiters;
 use super::disk::Disk;
+use super::process::{Join, OsProcess, Process};
 use super::recovery::Position;
 use super::xlog::Blocks;
 use super::{Error, Result};
@@ -84,14 +84,11 @@ impl Options {
     }
 }
 
-/// What to do when files can no longer be trusted: never returns, except in tests.
-pub type Abort = Arc<dyn Fn() + Send + Sync>;
-
 /// The journal of one instance; shared by all connections.
 pub struct Journal {
     shared: Arc<Shared>,
     /// Writes in mode fsync; None otherwise and after the end.
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<Join>>,
 }
 
 /// What connections and the thread share.
@@ -115,7 +112,7 @@ struct Shared {
     failures: Failures,
     waiters: Waiters,
     rollback: OnceLock<Weak<dyn RollBack>>,
-    abort: Abort,
+    process: Arc<dyn Process>,
 }
 
 /// Rows that wait to be written.
@@ -159,19 +156,21 @@ impl Journal {
     ///
     /// Errors: [`Error::Io`] if the thread of mode fsync cannot be started.
     pub fn open(disk: Arc<dyn Disk>, options: Options, position: Position) -> Result<Self> {
-        Self::open_with_abort(disk, options, position, Arc::new(|| std::process::abort()))
+        Self::open_in(Arc::new(OsProcess), disk, options, position)
     }
 
-    /// The same with something else instead of `std::process::abort`, for tests.
-    pub fn open_with_abort(
+    /// The same in another process than that of the operating system, for tests and simulation.
+    ///
+    /// Errors: as [`Journal::open`].
+    pub fn open_in(
+        process: Arc<dyn Process>,
         disk: Arc<dyn Disk>,
         options: Options,
         position: Position,
-        abort: Abort,
     ) -> Result<Self> {
         let Options { mode, queue_max_bytes, .. } = options;
         let dir = options.dir.clone();
-        let file = JournalFile::new(disk, options, position, abort.clone());
+        let file = JournalFile::new(process.clone(), disk, options, position);
         let shared = Arc::new(Shared {
             mode,
             queue_max_bytes: AtomicUsize::new(queue_max_bytes.max(1)),
@@ -186,17 +185,13 @@ impl Journal {
             failures: Failures::default(),
             waiters: Waiters::default(),
             rollback: OnceLock::new(),
-            abort,
+            process,
         });
         let thread = match mode {
             Mode::Fsync => {
-                let shared = shared.clone();
-                let thread = std::thread::Builder::new().name("wal".into());
-                Some(
-                    thread
-                        .spawn(move || shared.run())
-                        .map_err(Error::io("start a thread for", &dir))?,
-                )
+                let writer = shared.clone();
+                let thread = shared.process.spawn("wal", Box::new(move || writer.run()));
+                Some(thread.map_err(Error::io("start a thread for", &dir))?)
             }
             Mode::None | Mode::Write => None,
         };
@@ -301,9 +296,9 @@ impl Journal {
         let Some(thread) = self.thread.lock().take() else { return };
         self.shared.queue.lock().is_over = true;
         self.shared.has_work.notify_one();
-        if thread.join().is_err() {
+        if !thread() {
             tracing::error!("the journal's thread has panicked");
-            (self.shared.abort)();
+            self.shared.process.abort();
         }
     }
 }
@@ -427,7 +422,7 @@ impl Shared {
     fn repair(&self, file: &JournalFile) {
         if let Err(error) = file.repair() {
             tracing::error!("can't cut the journal back to its last whole block: {error}");
-            (self.abort)();
+            self.process.abort();
         }
     }
 

@@ -3,6 +3,7 @@
 //! Modules in reading order:
 //!
 //! - [`disk`]: the one seam to files; everything below goes through it, and so do the faults of tests.
+//! - [`process`]: the seam to threads, and to the end of the process.
 //! - [`xlog`]: the format of `.xlog` and `.snap` files, reader and writer.
 //! - [`journal`]: committed transactions to disk, in commit order.
 //! - [`recovery`]: files back to transactions, at start.
@@ -20,6 +21,7 @@ pub mod checkpoint;
 pub mod disk;
 pub mod error;
 pub mod journal;
+pub mod process;
 mod progress;
 pub mod recovery;
 pub mod xlog;

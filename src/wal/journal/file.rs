@@ -7,13 +7,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use super::super::disk::Disk;
+use super::super::process::{Join, Process};
 use super::super::recovery::{Position, Reusable};
 use super::super::xlog::{Blocks, FileType, Meta, Writer, file_name};
 use super::super::{Error, Result};
-use super::{Abort, Mode, Options};
+use super::{Mode, Options};
 use crate::db::journal::Vclock;
 
 /// Where the journal's rows go.
@@ -26,8 +26,8 @@ pub(super) struct JournalFile {
     /// The vclock of the newest file in the directory; None if there is none.
     newest: Option<Vclock>,
     /// Makes the file before the current one durable, in mode write.
-    closing: Option<JoinHandle<()>>,
-    abort: Abort,
+    closing: Option<Join>,
+    process: Arc<dyn Process>,
 }
 
 enum Current {
@@ -41,14 +41,14 @@ enum Current {
 
 impl JournalFile {
     pub(super) fn new(
+        process: Arc<dyn Process>,
         disk: Arc<dyn Disk>,
         options: Options,
         position: Position,
-        abort: Abort,
     ) -> Self {
         let Position { vclock, newest_xlog, reusable } = position;
         let current = reusable.map_or(Current::Closed, Current::Reusable);
-        Self { disk, options, current, vclock, newest: newest_xlog, closing: None, abort }
+        Self { disk, options, current, vclock, newest: newest_xlog, closing: None, process }
     }
 
     /// Writes a batch that leads to `vclock`. After a failure [`JournalFile::repair`] must be called.
@@ -78,10 +78,9 @@ impl JournalFile {
         }
     }
 
-    /// Closes the current file if it has rows. Gives the vclock after the last row.
-    pub(super) fn rotate(&mut self) -> Result<Vclock> {
-        self.close()?;
-        Ok(self.vclock.clone())
+    /// Closes the current file if it has rows.
+    pub(super) fn rotate(&mut self) -> Result<()> {
+        self.close()
     }
 
     /// Closes the current file and leaves an empty, closed one that names the vclock.
@@ -155,20 +154,20 @@ impl JournalFile {
 
     /// Makes a closed file durable. Writers need not wait for that unless they waited for each row.
     fn sync_in_background(&mut self, file: Writer) {
-        let (disk, abort) = (self.disk.clone(), self.abort.clone());
+        let (disk, process) = (self.disk.clone(), self.process.clone());
         let sync = move || match file.sync().and_then(|()| file.sync_name(&*disk)) {
             Ok(()) => {}
             // Whoever removed the directory has removed the file: nothing of it is left to be trusted.
             Err(error) if error.is_not_found() => {
                 tracing::error!("a closed journal is gone: {error}");
             }
-            Err(error) => fail(&error, &abort),
+            Err(error) => fail(&error, &*process),
         };
         self.join();
         if self.options.mode == Mode::Fsync {
             return sync();
         }
-        match std::thread::Builder::new().name("wal-close".into()).spawn(sync) {
+        match self.process.spawn("wal-close", Box::new(sync)) {
             Ok(thread) => self.closing = Some(thread),
             Err(error) => tracing::warn!("a closed journal was not made durable: {error}"),
         }
@@ -176,16 +175,16 @@ impl JournalFile {
 
     fn join(&mut self) {
         if let Some(thread) = self.closing.take()
-            && thread.join().is_err()
+            && !thread()
         {
             tracing::error!("the thread that closes a journal has panicked");
-            (self.abort)();
+            self.process.abort();
         }
     }
 
     /// Aborts if something that had to become durable may not have.
     fn trust(&self, result: Result<()>) -> Result<()> {
-        result.inspect_err(|error| fail(error, &self.abort))
+        result.inspect_err(|error| fail(error, &*self.process))
     }
 }
 
@@ -195,7 +194,7 @@ impl Drop for JournalFile {
     }
 }
 
-fn fail(error: &Error, abort: &Abort) {
+fn fail(error: &Error, process: &dyn Process) {
     tracing::error!("the journal can no longer be trusted: {error}");
-    abort();
+    process.abort();
 }

@@ -11,6 +11,7 @@ use crate::db::journal::Journal as _;
 use crate::wal::checkpoint;
 use crate::wal::disk::OsDisk;
 use crate::wal::disk::faults::{MemoryDisk, Op};
+use crate::wal::process::Job;
 use crate::wal::recovery::{Delivery, Scan};
 use crate::wal::xlog::{End, FileType, Reader};
 
@@ -31,6 +32,19 @@ struct State {
     committed: Vec<(u64, u64)>,
 }
 
+/// A process that counts how often it should have ended.
+struct Counting(Arc<AtomicU32>);
+
+impl Process for Counting {
+    fn spawn(&self, name: &'static str, job: Job) -> std::io::Result<Join> {
+        OsProcess.spawn(name, job)
+    }
+
+    fn abort(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl RollBack for Engine {
     fn roll_back(&self, from: Ticket, forget: &mut dyn FnMut(Ticket)) {
         let mut state = self.state.lock();
@@ -43,14 +57,9 @@ impl RollBack for Engine {
 impl Engine {
     fn new(disk: Arc<dyn Disk>, options: Options, position: Position) -> Arc<Self> {
         let aborts = Arc::new(AtomicU32::new(0));
-        let abort = {
-            let aborts = aborts.clone();
-            Arc::new(move || {
-                aborts.fetch_add(1, Ordering::Relaxed);
-            })
-        };
+        let process = Arc::new(Counting(aborts.clone()));
         let state = Mutex::new(State { lsn: position.vclock.get(1), ..State::default() });
-        let journal = Journal::open_with_abort(disk, options, position, abort).expect("a journal");
+        let journal = Journal::open_in(process, disk, options, position).expect("a journal");
         let engine = Arc::new(Self { journal, state, aborts });
         let target: Weak<Self> = Arc::downgrade(&engine);
         engine.journal.set_rollback_target(target);
