@@ -186,6 +186,9 @@ impl Instance {
         let opened = if scan.is_empty() {
             bootstrap_files(config, &*disk, &mut db)
         } else {
+            if config.wal.mode != WalMode::None {
+                scan.sync()?;
+            }
             recover::run(scan, is_forced, &mut db)
         };
         let (max, needed) = (db.memory().max(), db.memory().used());

@@ -64,6 +64,8 @@ impl<'a> Checkpoint<'a> {
         match scan::good_snapshot(disk, &path) {
             Ok(_) => {
                 disk.touch(&path).map_err(Error::io("touch", &path))?;
+                // Whoever wrote it may not have come so far.
+                disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
                 return Ok(None);
             }
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}

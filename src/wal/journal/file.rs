@@ -70,17 +70,29 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Cuts off what a failed write has left behind.
+    /// Cuts off what a failed write has left behind, durably: a power failure must not bring back what was refused.
     pub(super) fn repair(&self) -> Result<()> {
-        match &self.current {
-            Current::Open(file) => file.cut_back(),
-            Current::Closed | Current::Reusable(_) => Ok(()),
+        let Current::Open(file) = &self.current else { return Ok(()) };
+        if !file.cut_back()? {
+            return Ok(());
         }
+        let synced = file.sync();
+        match self.options.mode {
+            Mode::Fsync => self.trust(synced)?,
+            // A full disk may say so here too, and mode write promises nothing that needs power.
+            Mode::None | Mode::Write => {
+                if let Err(error) = synced {
+                    tracing::warn!("what was cut off is not durable: {error}");
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Closes the current file if it has rows.
-    pub(super) fn rotate(&mut self) -> Result<()> {
-        self.close()
+    /// Closes the current file if it has rows. Gives the vclock after the last row.
+    pub(super) fn rotate(&mut self) -> Result<Vclock> {
+        self.close()?;
+        Ok(self.vclock.clone())
     }
 
     /// Closes the current file and leaves an empty, closed one that names the vclock.
@@ -126,6 +138,10 @@ impl JournalFile {
         meta.prev_vclock.clone_from(&self.newest);
         let path: PathBuf = self.options.dir.join(file_name(&self.vclock, FileType::Xlog));
         let mut file = Writer::create(&*self.disk, &path, &meta)?;
+        if self.options.mode == Mode::Fsync {
+            // A name that is durable must not lead to a file without a meta.
+            self.trust(file.sync())?;
+        }
         if let Err(error) = file.publish(&*self.disk) {
             file.discard(&*self.disk);
             return Err(error);

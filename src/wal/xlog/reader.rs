@@ -327,7 +327,9 @@ impl Window {
         self.buf.copy_within(self.start..self.filled, 0);
         self.filled -= self.start;
         self.start = 0;
-        let capacity = wanted.max(WINDOW_BYTES);
+        // A short file needs a short window: a recovery may open many.
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let capacity = wanted.max(WINDOW_BYTES.min(left));
         if self.buf.len() < capacity {
             self.buf.resize(capacity, 0);
         }

@@ -88,9 +88,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Cuts the file to its last whole block.
-    pub fn cut_back(&self) -> Result<()> {
-        self.file.truncate(self.len).map_err(Error::io("truncate", &self.path))
+    /// Cuts the file to its last whole block. True if there was something to cut off.
+    pub fn cut_back(&self) -> Result<bool> {
+        let is_longer = self.file.len().map_err(Error::io("read", &self.path))? > self.len;
+        if is_longer {
+            self.file.truncate(self.len).map_err(Error::io("truncate", &self.path))?;
+        }
+        Ok(is_longer)
     }
 
     /// Makes the content durable.
