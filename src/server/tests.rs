@@ -1,5 +1,7 @@
 //! Batches of writes over sockets, executed at home for connections of two workers.
 
+mod simulation;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
