@@ -30,6 +30,10 @@ impl Vclock {
     /// Sets the LSN of `replica_id`. Ids of 32 and above are ignored.
     pub fn set(&mut self, replica_id: u32, lsn: u64) {
         match self.0.binary_search_by_key(&replica_id, |(id, _)| *id) {
+            // A rollback may lead back to before the first.
+            Ok(at) if lsn == 0 => {
+                self.0.remove(at);
+            }
             Ok(at) => self.0[at].1 = lsn,
             Err(at) if lsn != 0 && (replica_id as usize) < VCLOCK_MAX => {
                 self.0.insert(at, (replica_id, lsn));

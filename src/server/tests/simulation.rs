@@ -38,7 +38,7 @@ use tally::Tally;
 use crate::wal::journal::Mode;
 
 /// Seeds of each mode that are played if nothing else is said.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 40;
 
 /// The seeds to play.
 fn seeds() -> Range<u64> {

@@ -47,8 +47,7 @@ pub fn lock_dir(disk: &dyn Disk, dir: &Path) -> Result<DirLock> {
 }
 
 impl Scan {
-    /// Lists the directories, which may be the same, and reads the meta of each file. Removes leftovers: `*.inprogress`, and
-    /// a newest journal that ends inside of its meta, which a power failure has left.
+    /// Lists the directories, which may be the same, and reads the meta of each file. Removes leftovers `*.inprogress`.
     ///
     /// Errors: a journal whose meta is damaged, or whose name is not its vclock's; files of different instances; files
     /// of another instance than `instance`, if that is given; snapshots none of which is good; journals without any
@@ -132,11 +131,6 @@ impl Scan {
             && expected != newest.instance
         {
             return Err(Error::ConfiguredInstance { expected, found: newest.instance });
-        }
-        let mut xlogs = xlogs;
-        if let Some(path) = xlogs.pop_if(|path| is_without_meta(&*disk, path)) {
-            tracing::warn!("file '{}' ends inside of its meta: removed", path.display());
-            disk.remove(&path).map_err(Error::io("remove", &path))?;
         }
         let read = |path: &Path| {
             let found = read_meta(&*disk, path, FileType::Xlog)?;
@@ -230,12 +224,6 @@ pub(in super::super) fn put_aside(disk: &dyn Disk, path: &Path) -> Result<()> {
     let aside = path.with_file_name(format!("{name}{CORRUPTED}"));
     tracing::warn!("renaming '{}' to '{}'", path.display(), aside.display());
     disk.rename(path, &aside).map_err(Error::io("rename", path))
-}
-
-/// Whether a journal ends inside of its meta: it was made and nothing of it was durable, so it never had a row that was.
-fn is_without_meta(disk: &dyn Disk, path: &Path) -> bool {
-    let damage = Reader::open(disk, path, FileType::Xlog).err();
-    matches!(damage, Some(Error::Damaged { damage: Damage::MetaEnds, .. }))
 }
 
 /// The meta of a snapshot that has its end marker.

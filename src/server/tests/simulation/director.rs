@@ -14,16 +14,16 @@ use crate::wal::disk::faults::{Call, Fate, Op, Script};
 pub(super) const ERRNOS: [Errno; 12] = [
     Errno::IO,
     Errno::NOSPC,
+    Errno::INTR,
+    Errno::NOENT,
+    Errno::EXIST,
+    Errno::AGAIN,
     Errno::DQUOT,
     Errno::FBIG,
     Errno::ROFS,
     Errno::ACCESS,
     Errno::MFILE,
     Errno::NOMEM,
-    Errno::INTR,
-    Errno::NOENT,
-    Errno::EXIST,
-    Errno::AGAIN,
 ];
 
 /// Operations that change something or make it durable.
@@ -121,6 +121,11 @@ impl Director {
     pub(super) fn may_fail(&self) -> bool {
         let state = self.0.lock();
         state.is_full || !state.struck.is_empty()
+    }
+
+    /// True if the disk has no room left.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.lock().is_full
     }
 
     /// The disk has no room left, or has room again.

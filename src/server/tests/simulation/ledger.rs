@@ -110,6 +110,11 @@ impl Ledger {
         Ok(refused.is_some())
     }
 
+    /// The mode of the process.
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// True if everything that was acknowledged must survive a power failure.
     pub(super) fn owes_power(&self) -> bool {
         self.durable >= self.kept

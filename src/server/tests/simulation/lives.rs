@@ -196,7 +196,8 @@ impl World {
             false
                 if failed(Op::Sync, ".xlog")
                     && !self.disk.is_detached()
-                    && (self.settings.mode == Mode::Fsync || !failed(Op::Write, ".xlog")) =>
+                    && (self.settings.mode == Mode::Fsync
+                        || !(failed(Op::Write, ".xlog") || self.director.is_full())) =>
             {
                 Err(Stop::Violation("a journal that was not made durable is trusted".to_owned()))
             }

@@ -74,8 +74,11 @@ pub(super) enum NoNode {
 
 /// What `action` gives; None if the process has ended meanwhile.
 pub(super) fn alive<T>(disk: &MemoryDisk, action: impl FnOnce() -> T) -> Option<T> {
+    // A task in the background may have ended it, before this or by it.
+    if disk.is_detached() {
+        return None;
+    }
     match catch_unwind(AssertUnwindSafe(action)) {
-        // A task in the background may have ended it.
         Ok(value) => Some(value).filter(|_| !disk.is_detached()),
         Err(panic) if panic.is::<ProcessEnded>() => None,
         Err(panic) => resume_unwind(panic),

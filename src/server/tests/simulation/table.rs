@@ -65,7 +65,9 @@ fn every_operation_fails_as_the_table_says() {
     super::world::prepare();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     for (op, of, mode, doing, outcome) in TABLE {
-        for errno in ERRNOS {
+        // Those that the code tells apart, and two of the rest.
+        for errno in &ERRNOS[..6] {
+            let errno = *errno;
             // A write or a read that was interrupted is done again.
             let is_again = errno == Errno::INTR && matches!(op, Op::Write | Op::Read);
             // A snapshot that is not there is made. A journal that is gone when it is closed was removed by somebody.

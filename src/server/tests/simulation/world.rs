@@ -16,6 +16,7 @@ use super::tally::Tally;
 use crate::instance::StartError;
 use crate::wal::disk::faults::MemoryDisk;
 use crate::wal::journal::Mode;
+use crate::wal::{self, Damage};
 
 /// Steps of a run.
 const STEPS: usize = 40;
@@ -250,15 +251,19 @@ impl World {
     }
 
     /// Without power the end of a file may be lost and the next file not, if neither was said to be durable. Then nothing
-    /// more can be said: the server refuses to start, or goes on without the rows between, as Tarantool does.
+    /// more can be said: the server refuses to start, or goes on without the rows between, as Tarantool does. It refuses a
+    /// journal without a meta too, which mode fsync never leaves.
     pub(super) fn may_have_gap(&mut self, error: &StartError, loss: Loss) -> bool {
-        let is_gap = matches!(error, StartError::Files(_));
-        let owes = match (&self.ledger, &self.crowd) {
-            (Some(ledger), _) => ledger.owes_power(),
-            (None, Some(crowd)) => crowd.lock().ledger.owes_power(),
-            (None, None) => true,
+        let StartError::Files(error) = error else { return false };
+        let is_without_meta = matches!(error, wal::Error::Damaged { damage: Damage::MetaEnds, .. });
+        let promises = |ledger: &Ledger| (ledger.owes_power(), ledger.mode() == Mode::Fsync);
+        let (owes_rows, owes_metas) = match (&self.ledger, &self.crowd) {
+            (Some(ledger), _) => promises(ledger),
+            (None, Some(crowd)) => promises(&crowd.lock().ledger),
+            (None, None) => (true, true),
         };
-        let is_allowed = loss == Loss::Power && is_gap && !owes;
+        let is_owed = owes_rows && (owes_metas || !is_without_meta);
+        let is_allowed = loss == Loss::Power && !is_owed;
         self.tally.gaps += u64::from(is_allowed);
         is_allowed
     }
