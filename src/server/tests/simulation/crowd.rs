@@ -239,6 +239,13 @@ impl Crowd {
         Ok(())
     }
 
+    /// Takes note of what tasks in the background have come to.
+    pub(super) fn catch_up(&mut self) {
+        if let Err(violation) = self.observe("the background") {
+            self.violation.get_or_insert(violation);
+        }
+    }
+
     /// What must not have happened while nobody looked.
     pub(super) fn take_violation(&mut self) -> Result<(), String> {
         self.violation.take().map_or(Ok(()), Err)

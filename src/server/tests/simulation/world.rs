@@ -212,6 +212,9 @@ impl World {
 
     /// The disk is well and has room.
     pub(super) fn calm(&mut self) {
+        if let Some(crowd) = &self.crowd {
+            crowd.lock().catch_up();
+        }
         self.director.calm();
         self.director.set_full(false);
         self.disk.set_capacity(None);
@@ -282,7 +285,8 @@ impl World {
         self.story.add("CHECKPOINT".to_owned());
         let crowd = self.crowd.clone().expect("there is a process");
         let (instance, ticket) = {
-            let crowd = crowd.lock();
+            let mut crowd = crowd.lock();
+            crowd.catch_up();
             (crowd.node.instance().clone(), crowd.ledger.newest())
         };
         let others = Arc::downgrade(&crowd);
