@@ -11,9 +11,9 @@ use super::oauth::object::Object;
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds to it.
-    pub fn add(&self, number: u64) {
-        self.0.fetch_add(number, Ordering::Relaxed);
+    /// Adds to it; gives what it was.
+    pub fn add(&self, number: u64) -> u64 {
+        self.0.fetch_add(number, Ordering::Relaxed)
     }
 
     /// The number.
@@ -27,6 +27,8 @@ impl Counter {
 pub struct Metrics {
     /// Hashes of passwords that were replaced by newer ones at a login.
     pub replaced_hashes: Counter,
+    /// Logins through a provider that were taken without a state, which only the application can have looked at.
+    pub stateless_logins: Counter,
     /// Passes over rows that expire.
     pub passes: Counter,
     /// Passes that met an error of the database.
@@ -50,6 +52,7 @@ impl Authman {
     pub fn counted(&self) -> Vec<u8> {
         let Metrics {
             replaced_hashes,
+            stateless_logins,
             passes,
             failed_passes,
             portions,
@@ -61,6 +64,7 @@ impl Authman {
         } = &self.metrics;
         let counters = [
             ("replaced_hashes", replaced_hashes),
+            ("stateless_logins", stateless_logins),
             ("expiration_passes", passes),
             ("expiration_failed_passes", failed_passes),
             ("expiration_portions", portions),

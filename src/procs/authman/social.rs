@@ -136,6 +136,11 @@ impl Authman {
             Ok(Reply::LoggedIn { user: Box::new(user), session, social })
         };
         let reply = store.write(enter).await?;
+        if begun.is_none() && self.metrics.stateless_logins.add(1) == 0 {
+            tracing::warn!(
+                "{name}: a login without a state was taken, see check_state in docs/authman.md"
+            );
+        }
         // The call itself, and the one to which the person owes the state.
         for _ in 0..1 + usize::from(begun.is_some()) {
             self.attempts.leave(&origin, drawn.now);

@@ -378,6 +378,7 @@ async fn no_rollback_takes_a_replaced_token_back() {
     assert!(running.is_valid(session.trim_end_matches("\"}]")).await);
     running.end(true).await;
     assert_eq!(running.rows("auth_social_credential").len(), 2);
+    assert!(running.call("stat", &[]).await.contains(r#""stateless_logins": 2"#));
 }
 
 #[tokio::test]
@@ -398,6 +399,7 @@ async fn no_rollback_brings_a_state_back() {
     running.end(false).await;
     let again = running.call("social_auth", &["p", "c", &part("state")]).await;
     assert_eq!(again, r#"[false, {"11": "Wrong auth code"}]"#);
+    assert!(running.call("stat", &[]).await.contains(r#""stateless_logins": 0"#));
 }
 
 #[tokio::test]
