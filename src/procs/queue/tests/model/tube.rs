@@ -156,21 +156,13 @@ impl Tube {
         self.tasks.iter().any(|task| task.state == 't' && task.utube == utube)
     }
 
-    /// The task whose turn it is. Sub-queues offer their first task only, which is removed if its life has ended.
-    fn next(&mut self, now: u64) -> Option<u64> {
-        loop {
-            let (is_timed, has_lanes) = (self.definition.is_timed(), self.definition.has_lanes());
-            let ready = self.tasks.iter().filter(|task| task.state == 'r');
-            let ready = ready.filter(|task| !has_lanes || !self.is_lane_busy(&task.utube));
-            let is_dead = |task: &Task| is_timed && task.death() <= now;
-            let first = ready.filter(|task| has_lanes || !is_dead(task));
-            let first = first.min_by_key(|task| task.rank())?;
-            let id = first.id;
-            if !is_dead(first) {
-                return Some(id);
-            }
-            self.end(id);
-        }
+    /// The task whose turn it is.
+    fn next(&self, now: u64) -> Option<u64> {
+        let (is_timed, has_lanes) = (self.definition.is_timed(), self.definition.has_lanes());
+        let ready = self.tasks.iter().filter(|task| task.state == 'r');
+        let ready = ready.filter(|task| !is_timed || task.death() > now);
+        let ready = ready.filter(|task| !has_lanes || !self.is_lane_busy(&task.utube));
+        ready.min_by_key(|task| task.rank()).map(|task| task.id)
     }
 
     /// The life of a task has ended.
