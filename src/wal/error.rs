@@ -1,6 +1,6 @@
 //! What can be wrong with files, and how it is said.
 //!
-//! Each error names the file; damage names the offset and what was expected there.
+//! Each error names the file; damage names the offset and what was expected there. What is wrong with the meta is at offset 0.
 
 use std::fmt;
 use std::io;
@@ -54,11 +54,22 @@ pub enum Error {
     },
     /// Journals without any snapshot that they could continue.
     NoSnapshot(PathBuf),
-    /// Rows are missing between two positions.
+    /// A journal is missing between two positions.
     Gap {
         /// The journal that begins at the second.
         path: PathBuf,
         /// The positions.
+        ends: Box<[Vclock; 2]>,
+    },
+    /// The rows of a journal end before the next one begins.
+    RowsMissing {
+        /// The journal.
+        path: PathBuf,
+        /// Where its rows end.
+        offset: u64,
+        /// The next one.
+        next: PathBuf,
+        /// The vclock after the rows, and that of the next one.
         ends: Box<[Vclock; 2]>,
     },
     /// A row's LSN is not above those before it in its file.
@@ -71,15 +82,6 @@ pub enum Error {
         replica_id: u32,
         /// The LSN before, and the row's.
         lsns: [u64; 2],
-    },
-    /// The newest journal begins or ends behind what was recovered.
-    Unreached {
-        /// The journal.
-        path: PathBuf,
-        /// Where its rows end.
-        offset: u64,
-        /// The vclock it leads to, and the one recovered.
-        vclocks: Box<[Vclock; 2]>,
     },
     /// The engine refused a row.
     Refused {
@@ -160,6 +162,7 @@ impl Error {
             Self::Damaged { .. }
                 | Self::Instance { .. }
                 | Self::Gap { .. }
+                | Self::RowsMissing { .. }
                 | Self::LsnOrder { .. }
                 | Self::Refused { .. }
         )
@@ -199,7 +202,14 @@ impl fmt::Display for Error {
             Self::Gap { path, ends } => {
                 let [from, to] = &**ends;
                 let (path, start, end) = (path.display(), from.signature(), to.signature());
-                write!(f, "{path}: Missing .xlog file between LSN {start} {from} and {end} {to}")
+                write!(f, "{path}: at offset 0: Missing .xlog file between LSN {start} {from} ")?;
+                write!(f, "and {end} {to}")
+            }
+            Self::RowsMissing { path, offset, next, ends } => {
+                let [from, to] = &**ends;
+                let (start, end) = (from.signature(), to.signature());
+                write!(f, "{}: at offset {offset}: rows are missing between ", path.display())?;
+                write!(f, "LSN {start} {from} and {end} {to}, where {} begins", next.display())
             }
             Self::LsnOrder { path, offset, replica_id, lsns: [before, lsn] } => {
                 let path = path.display();
@@ -208,11 +218,6 @@ impl fmt::Display for Error {
                     "{path}: at offset {offset}: LSN for {replica_id} is used twice or COMMIT "
                 )?;
                 write!(f, "order is broken: confirmed: {before}, new: {lsn}")
-            }
-            Self::Unreached { path, offset, vclocks } => {
-                let [end, reached] = &**vclocks;
-                write!(f, "{}: at offset {offset}: Can't proceed. ", path.display())?;
-                write!(f, "Replicaset vclock {end} doesn't match recovered data {reached}")
             }
             Self::Refused { path, offset, lsn, error } => {
                 write!(f, "{}: at offset {offset}: row with LSN {lsn}: {error}", path.display())

@@ -10,7 +10,7 @@
 //!
 //! Which snapshot: the newest whose meta parses and which has its end marker; newer ones that do not are passed over
 //! with a warning. Which journals: the newest whose vclock is not above the snapshot's, and all after it. A torn tail is
-//! passed over with a warning; every other damage is an error.
+//! passed over with a warning; every other damage is an error, and so is a journal that begins where no rows lead to.
 //!
 //! A recovery that is forced ([`Scan::forced`]) passes over whatever it can, each with a line in the log: journals that cannot
 //! be opened or are of others, gaps between them, damaged blocks, what is left of transactions, transactions that the
@@ -31,6 +31,7 @@ use lycosa_proto::xrow::Header;
 use uuid::Uuid;
 
 use self::ahead::{Batch, Ended, Placed, Source};
+use self::scan::Found;
 pub use self::scan::{Scan, lock_dir};
 pub use self::transaction::Transaction;
 use self::transaction::{Piece, next_piece};
@@ -116,29 +117,29 @@ impl Scan {
             sink,
         };
         run.snapshot(&snapshot.path)?;
-        let mut reusable = None;
         let start = self.xlogs.iter().rposition(|xlog| is_within(&xlog.vclock, &snapshot.vclock));
-        if let (None, Some(first)) = (start, self.xlogs.first()) {
-            run.gap(&first.path, &first.vclock)?;
-        }
         let chosen = &self.xlogs[start.unwrap_or(0)..];
+        let mut before: Option<(&Found, Read)> = None;
         for (place, xlog) in chosen.iter().enumerate() {
-            if let (Some(before), Some(prev)) = (place.checked_sub(1), &xlog.prev_vclock)
-                && chosen[before].vclock != *prev
-            {
-                run.gap(&xlog.path, &xlog.vclock)?;
-            }
-            if !is_within(&xlog.vclock, &run.vclock) {
-                let (path, from, to) = (xlog.path.display(), &run.vclock, &xlog.vclock);
-                tracing::error!("{path}: begins at {to}, but rows end at {from}");
-                if run.is_forced() {
-                    run.reach(&xlog.vclock);
-                }
+            let has_next = match (&before, &xlog.prev_vclock) {
+                (None, _) => start.is_some(),
+                (Some((before, _)), Some(prev)) => before.vclock == *prev,
+                (Some(_), None) => true,
+            };
+            if !has_next || !is_within(&xlog.vclock, &run.vclock) {
+                let after = before.filter(|_| has_next);
+                run.gap(after.map(|(before, read)| (&*before.path, read.offset)), xlog)?;
             }
             let is_last = place + 1 == chosen.len();
-            let empty = run.journal(&xlog.path, is_last)?;
-            reusable = empty.filter(|_| is_last && xlog.vclock == run.vclock);
+            before = Some((xlog, run.journal(&xlog.path, is_last)?));
         }
+        let reusable = before
+            .filter(|(newest, read)| !read.has_rows && newest.vclock == run.vclock)
+            .map(|(newest, Read { offset, is_closed, .. })| Reusable {
+                path: newest.path.clone(),
+                len: offset,
+                is_closed,
+            });
         let (rows, rate) = (run.progress.rows(), run.progress.rate());
         tracing::info!("recovered {rows} rows up to {}, {rate:.0} rows per second", run.vclock);
         let vclock = run.vclock;
@@ -169,6 +170,16 @@ struct Run<'a, 'b> {
     sink: &'a mut Sink<'b>,
 }
 
+/// A journal that was read.
+#[derive(Clone, Copy)]
+struct Read {
+    /// Where its rows end.
+    offset: u64,
+    /// Whether there is an end marker behind them.
+    is_closed: bool,
+    has_rows: bool,
+}
+
 /// What a journal has come to.
 struct Log<'a> {
     path: &'a Path,
@@ -190,15 +201,23 @@ impl Run<'_, '_> {
         }
     }
 
-    /// There are rows missing between the position and a journal.
-    fn gap(&self, path: &Path, vclock: &Vclock) -> Result<()> {
-        let ends = Box::new([self.vclock.clone(), vclock.clone()]);
-        let error = Error::Gap { path: path.to_owned(), ends };
+    /// Rows are missing between the position and a journal: those after the offset of another, or all of some journal. The
+    /// rows of other instances may be there all the same.
+    fn gap(&mut self, after: Option<(&Path, u64)>, next: &Found) -> Result<()> {
+        let (path, ends) =
+            (next.path.clone(), Box::new([self.vclock.clone(), next.vclock.clone()]));
+        let error = match after {
+            Some((before, offset)) => {
+                Error::RowsMissing { path: before.to_owned(), offset, next: path, ends }
+            }
+            None => Error::Gap { path, ends },
+        };
         if !self.is_forced() {
             return Err(error);
         }
         tracing::error!("{error}");
         tracing::warn!("ignoring a gap in LSN");
+        self.reach(&next.vclock);
         Ok(())
     }
 
@@ -251,8 +270,8 @@ impl Run<'_, '_> {
         })
     }
 
-    /// Delivers a journal. Some if it has no rows.
-    fn journal(&mut self, path: &Path, is_last: bool) -> Result<Option<Reusable>> {
+    /// Delivers a journal.
+    fn journal(&mut self, path: &Path, is_last: bool) -> Result<Read> {
         tracing::info!("recovering from '{}'", path.display());
         let reader = Reader::open(self.disk, path, FileType::Xlog)?;
         let vclock = reader.meta().vclock.clone();
@@ -269,13 +288,7 @@ impl Run<'_, '_> {
                 "file '{path}' wasn't correctly closed, its rows end at offset {offset}"
             );
         }
-        if is_last && !is_within(&log.vclock, &self.vclock) {
-            let vclocks = Box::new([log.vclock, self.vclock.clone()]);
-            return Err(Error::Unreached { path: path.to_owned(), offset, vclocks });
-        }
-        let is_closed = end == End::Marker;
-        let reusable = || Reusable { path: path.to_owned(), len: offset, is_closed };
-        Ok((!log.has_rows).then(reusable))
+        Ok(Read { offset, is_closed: end == End::Marker, has_rows: log.has_rows })
     }
 
     /// Delivers the transactions of a batch. If the file cannot be read on, a transaction without its end is not looked at.

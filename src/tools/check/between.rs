@@ -30,17 +30,15 @@ pub(super) fn problems(files: &[FileReport]) -> Vec<String> {
         of_type(FileType::Xlog).filter_map(|file| Some((file, file.meta.as_ref()?))).collect();
     for pair in journals.windows(2) {
         let [(before, before_meta), (after, meta)] = pair else { continue };
-        // Without the line of the file before, rows tell; a torn or damaged file has lost some, which is told already.
-        let is_missing = match &meta.prev_vclock {
-            Some(prev) => *prev != before_meta.vclock,
-            None => {
-                matches!(before.state, State::Closed | State::Open)
-                    && !is_within(&meta.vclock, &before.end_vclock)
-            }
-        };
-        if is_missing {
-            let ends = Box::new([before.end_vclock.clone(), meta.vclock.clone()]);
-            problems.push(Error::Gap { path: after.path.clone(), ends }.to_string());
+        let is_next = meta.prev_vclock.as_ref().is_none_or(|prev| *prev == before_meta.vclock);
+        let ends = || Box::new([before.end_vclock.clone(), meta.vclock.clone()]);
+        if !is_next {
+            problems.push(Error::Gap { path: after.path.clone(), ends: ends() }.to_string());
+        } else if let Some(offset) = before.rows_end()
+            && !is_within(&meta.vclock, &before.end_vclock)
+        {
+            let (path, next) = (before.path.clone(), after.path.clone());
+            problems.push(Error::RowsMissing { path, offset, next, ends: ends() }.to_string());
         }
     }
     if let (Some((first, meta)), Some(newest)) =

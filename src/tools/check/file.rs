@@ -10,7 +10,7 @@ use super::size;
 use crate::db::journal::{VCLOCK_MAX, Vclock};
 use crate::wal::disk::Disk;
 use crate::wal::recovery::is_within;
-use crate::wal::xlog::{End, FileType, Meta, Reader, signature};
+use crate::wal::xlog::{END_MARKER, End, FileType, Meta, Reader, signature};
 use crate::wal::{Damage, Error};
 
 /// Looks at a file that may be growing, and the time between two of them.
@@ -100,6 +100,16 @@ impl FileReport {
     /// The instance that wrote it, if it says so.
     pub(super) fn instance(&self) -> Option<Uuid> {
         self.meta.as_ref().map(|meta| meta.instance)
+    }
+
+    /// Where the rows of a journal end; None if something in it is damaged, which is told by itself.
+    pub(super) fn rows_end(&self) -> Option<u64> {
+        match self.state {
+            State::Closed => Some(self.size - END_MARKER.len() as u64),
+            State::Open => Some(self.size),
+            State::Torn { offset } => Some(offset),
+            _ => None,
+        }
     }
 
     /// True if a start reads all of this file: the newest snapshot that is closed, and the journals that it needs.

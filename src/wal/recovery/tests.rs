@@ -238,7 +238,7 @@ fn missing_journals_are_noticed() {
     let check = |disk: &MemoryDisk, text: &str| {
         let error = recover(disk).result.expect_err("a gap");
         assert!(matches!(error, Error::Gap { .. }), "{error}");
-        assert_eq!(error.to_string(), format!("d/00000000000000000007.xlog: {text}"));
+        assert_eq!(error.to_string(), format!("d/00000000000000000007.xlog: at offset 0: {text}"));
     };
     let disk = MemoryDisk::new();
     snapshot(&disk, &vclock(&[(1, 5)]));
@@ -249,12 +249,32 @@ fn missing_journals_are_noticed() {
     xlog(&disk, 5, None, &[row(6)], &END_MARKER);
     xlog(&disk, 7, Some(6), &[row(8)], &END_MARKER);
     check(&disk, "Missing .xlog file between LSN 6 {1: 6} and 7 {1: 7}");
-    // The last file leads to where no row has led.
-    let disk = MemoryDisk::new();
-    snapshot(&disk, &vclock(&[(1, 5)]));
-    xlog(&disk, 5, None, &[row(6)], &END_MARKER);
-    xlog(&disk, 7, None, &[], &END_MARKER);
-    assert!(matches!(recover(&disk).result, Err(Error::Unreached { .. })));
+}
+
+#[test]
+fn rows_that_are_missing_at_the_end_of_a_journal_are_noticed() {
+    let mut block = Blocks::default();
+    block.push(&row(7));
+    let torn = &block.seal()[..10];
+    let tails: [&[u8]; 3] = [torn, b"", &END_MARKER];
+    // Also if no row follows, and whether or not the next file names the one before it.
+    for (tail, prev, next) in tails.into_iter().flat_map(|tail| {
+        [(tail, Some(5), vec![row(8)]), (tail, None, vec![row(8)]), (tail, Some(5), vec![])]
+    }) {
+        let disk = MemoryDisk::new();
+        snapshot(&disk, &vclock(&[(1, 5)]));
+        xlog(&disk, 5, None, &[row(6)], tail);
+        let before = "d/00000000000000000005.xlog";
+        let end = disk.get(before).expect("a file").len() - tail.len();
+        xlog(&disk, 7, prev, &next, &END_MARKER);
+        let recovered = recover(&disk);
+        assert_eq!(recovered.lsns(), [6]);
+        let error = recovered.result.expect_err("a gap");
+        assert!(error.is_skipped_by_force());
+        let between = "LSN 6 {1: 6} and 7 {1: 7}, where d/00000000000000000007.xlog begins";
+        let expected = format!("{before}: at offset {end}: rows are missing between {between}");
+        assert_eq!(error.to_string(), expected);
+    }
 }
 
 #[test]

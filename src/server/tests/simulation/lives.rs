@@ -147,12 +147,7 @@ impl World {
         let (mode, dump) = (self.settings.mode, Dump::of(&instance.read()));
         let ledger = match &mut self.ledger {
             Some(ledger) => {
-                let recovered = ledger.recovered(mode, dump, loss);
-                if recovered.is_err() && loss == Loss::Power && !ledger.owes_power() {
-                    self.tally.gaps += 1;
-                    return Err(Stop::Gap);
-                }
-                recovered?;
+                ledger.recovered(mode, dump, loss)?;
                 ledger
             }
             none => none.insert(Ledger::new(mode, dump)),

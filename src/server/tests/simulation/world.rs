@@ -245,20 +245,16 @@ impl World {
         check_indexes(&instance.read())?;
         let dump = Dump::of(&instance.read());
         let crowd = self.crowd.as_ref().expect("there is a process").lock();
-        let checked = crowd.ledger.check(&dump, loss);
-        if checked.is_err() && loss == Loss::Power && !crowd.ledger.owes_power() {
-            self.tally.gaps += 1;
-            return Ok(());
-        }
-        Ok(checked.map(|_| ())?)
+        crowd.ledger.check(&dump, loss)?;
+        Ok(())
     }
 
-    /// Without power the end of a file may be lost and the next file not, if neither was said to be durable. Then nothing
-    /// more can be said: the server refuses to start, or goes on without the rows between, as Tarantool does. It refuses a
-    /// journal without a meta too, which mode fsync never leaves.
+    /// Without power the end of a file may be lost and the next file not, if neither was said to be durable. Then the server
+    /// refuses to start, and nothing more can be said. It refuses a journal without a meta too, which mode fsync never leaves.
     pub(super) fn may_have_gap(&mut self, error: &StartError, loss: Loss) -> bool {
         let StartError::Files(error) = error else { return false };
         let is_without_meta = matches!(error, wal::Error::Damaged { damage: Damage::MetaEnds, .. });
+        let is_gap = matches!(error, wal::Error::Gap { .. } | wal::Error::RowsMissing { .. });
         let promises = |ledger: &Ledger| (ledger.owes_power(), ledger.mode() == Mode::Fsync);
         let (owes_rows, owes_metas) = match (&self.ledger, &self.crowd) {
             (Some(ledger), _) => promises(ledger),
@@ -266,7 +262,7 @@ impl World {
             (None, None) => (true, true),
         };
         let is_owed = owes_rows && (owes_metas || !is_without_meta);
-        let is_allowed = loss == Loss::Power && !is_owed;
+        let is_allowed = loss == Loss::Power && !is_owed && (is_gap || is_without_meta);
         self.tally.gaps += u64::from(is_allowed);
         is_allowed
     }

@@ -104,14 +104,20 @@ fn what_is_left_of_transactions_is_passed_over() {
 fn gaps_and_journals_that_cannot_be_read_are_passed_over() {
     let disk = disk_with(&[row(2)], &END_MARKER);
     xlog(&disk, 7, Some(5), &[row(8)], &END_MARKER);
-    let text = "d/00000000000000000007.xlog: Missing .xlog file between LSN 2 {1: 2} and 7 {1: 7}";
-    check(&disk, text, &[2, 8], 8);
+    let missing = "d/00000000000000000007.xlog: at offset 0: Missing .xlog file between LSN";
+    check(&disk, &format!("{missing} 2 {{1: 2}} and 7 {{1: 7}}"), &[2, 8], 8);
+
+    let disk = disk_with(&[row(2)], &END_MARKER);
+    xlog(&disk, 7, Some(1), &[], &END_MARKER);
+    let place = first_block() + block(&row(2)).len() as u64;
+    let text = "rows are missing between LSN 2 {1: 2} and 7 {1: 7}, where \
+                d/00000000000000000007.xlog begins";
+    check(&disk, &format!("{FIRST}: at offset {place}: {text}"), &[2], 7);
 
     let disk = MemoryDisk::new();
     snapshot(&disk, &vclock(&[(1, 5)]));
     xlog(&disk, 7, None, &[], b"");
-    let text = "d/00000000000000000007.xlog: Missing .xlog file between LSN 5 {1: 5} and 7 {1: 7}";
-    check(&disk, text, &[], 7);
+    check(&disk, &format!("{missing} 5 {{1: 5}} and 7 {{1: 7}}"), &[], 7);
 
     let disk = disk_with(&[row(2), row(3), row(3)], b"");
     let place = first_block() + 2 * block(&row(2)).len() as u64;
