@@ -77,6 +77,22 @@ fn a_second_snapshot_of_a_vclock_is_none() {
 }
 
 #[test]
+fn a_second_snapshot_makes_the_name_of_the_first_durable() {
+    let disk = MemoryDisk::new();
+    // The first has its name, but nobody knows whether the disk has it too.
+    disk.fail(Op::SyncDir, 1, Errno::IO);
+    snap(&disk, 5, 10).expect_err("a failure");
+    let paths = disk.paths();
+    assert_eq!(paths.len(), 1);
+    let lost = disk.fork();
+    lost.crash();
+    assert_eq!(lost.paths(), Vec::<PathBuf>::new());
+    assert_eq!(snap(&disk, 5, 10).expect("no failure"), None);
+    disk.crash();
+    assert_eq!(disk.paths(), paths);
+}
+
+#[test]
 fn a_failure_leaves_nothing_behind() {
     for (op, calls) in [(Op::Open, 2), (Op::Write, 3), (Op::Sync, 1), (Op::Rename, 1)] {
         for nth in 1..=calls {

@@ -15,6 +15,8 @@ use crate::wal::process::Job;
 use crate::wal::recovery::{Delivery, Scan};
 use crate::wal::xlog::{End, FileType, Reader};
 
+mod power;
+
 const INSTANCE: Uuid = Uuid::from_u128(7);
 
 /// What stands for the database: a lock, tickets, LSNs, and the rows that count as committed.
