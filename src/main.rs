@@ -161,24 +161,28 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return tracing::info!("SIGTERM: stopping"),
                 _ = self.interrupt.recv() => return tracing::info!("SIGINT: stopping"),
-                _ = self.checkpoint.recv() => checkpoint(instance),
+                _ = self.checkpoint.recv() => {
+                    instance.want_checkpoint();
+                    checkpoint_if_due(instance);
+                }
                 now = look.tick() => {
                     instance.stat().tick(now.into_std());
                     if instance.is_backup_over() {
                         let instance = instance.clone();
                         tokio::task::spawn_blocking(move || instance.stop_backup());
                     }
-                    if instance.is_checkpoint_due() {
-                        checkpoint(instance);
-                    }
+                    checkpoint_if_due(instance);
                 }
             }
         }
     }
 }
 
-/// Takes a snapshot on a thread of its own.
-fn checkpoint(instance: &Arc<Instance>) {
+/// Takes a snapshot on a thread of its own, if one is due.
+fn checkpoint_if_due(instance: &Arc<Instance>) {
+    if !instance.is_checkpoint_due() {
+        return;
+    }
     let instance = instance.clone();
     tokio::task::spawn_blocking(move || {
         if let Err(error) = instance.checkpoint() {

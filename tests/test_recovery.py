@@ -263,10 +263,10 @@ def test_progress_is_told(tmp_path):
 
 
 def begin_snapshot(server):
-    """Has one begin; while the one before is not over quite, the signal does nothing."""
+    """Has one begin; while the one before is not over quite, it begins after that."""
+    server.signal(signal.SIGUSR1)
     while not server.files("*.snap.inprogress"):
         assert server.alive()
-        server.signal(signal.SIGUSR1)
         time.sleep(0.01)
 
 
@@ -292,3 +292,27 @@ def test_a_snapshot_is_as_slow_as_it_is_told(tmp_path):
         begin_snapshot(server)
         assert server.stop() == 0
     assert not list(tmp_path.glob("*.inprogress"))
+
+
+def test_a_signal_during_a_snapshot_leads_to_another(tmp_path):
+    """What is committed when SIGUSR1 comes is in a snapshot soon, also if one without it is being written."""
+    extra = {"snapshot": {"snap_io_rate_limit": 0.01}}
+    with Lycosa(tmp_path, roles=(), extra=extra) as server, server.connect() as conn:
+        schema.create_space(conn, SPACE, "t", [("id", "unsigned"), ("v", "string")])
+        schema.create_index(conn, SPACE, 0, "pk", [(0, "unsigned")])
+        for i in range(500):
+            conn.insert(SPACE, [i, os.urandom(500).hex()])
+        before = set(server.files("*.snap"))
+        begin_snapshot(server)
+        conn.insert(SPACE, [500, "meanwhile"])
+        for _ in range(3):
+            server.signal(signal.SIGUSR1)
+            conn.ping()
+        assert set(server.files("*.snap")) == before
+        conn.call("box.cfg", {"snap_io_rate_limit": 0})
+        while len(set(server.files("*.snap")) - before) < 2:
+            assert server.alive()
+            time.sleep(0.01)
+        first, second = sorted(set(server.files("*.snap")) - before)
+        assert int(second.stem) == int(first.stem) + 1
+        assert "can't take a snapshot" not in server.log()

@@ -36,6 +36,8 @@ const NICE: i32 = 19;
 pub(super) struct Checkpoints {
     /// One is being written.
     is_running: AtomicBool,
+    /// One is to be written that holds what is committed now.
+    is_wanted: AtomicBool,
     /// How fast they are written, and that none is any more.
     pub(super) control: Control,
 }
@@ -51,6 +53,8 @@ impl Instance {
         if self.checkpoints.is_running.swap(true, Ordering::AcqRel) {
             return Err(err!(CHECKPOINT_IN_PROGRESS));
         }
+        // What was committed before somebody wanted one is in this one.
+        self.checkpoints.is_wanted.store(false, Ordering::Release);
         self.schedule.begun(self.read().vclock().signature(), self.journal.written_bytes());
         let done = self.write_checkpoint();
         self.checkpoints.is_running.store(false, Ordering::Release);
@@ -73,6 +77,11 @@ impl Instance {
         let path = path.map_err(failed)?;
         self.collect_garbage();
         Ok(path)
+    }
+
+    /// Makes a checkpoint due of what is committed now: at once, or when the one that is being written is over.
+    pub fn want_checkpoint(&self) {
+        self.checkpoints.is_wanted.store(true, Ordering::Release);
     }
 
     /// True while a checkpoint is being written.
@@ -98,9 +107,12 @@ impl Instance {
         checkpoint::list(&*self.disk, &self.snap_dir)
     }
 
-    /// True if a checkpoint should be written now, by time or by what was written since the last one.
+    /// True if a checkpoint should be written now: somebody wants it, or by time or by what was written since the last one.
     pub fn is_checkpoint_due(&self) -> bool {
-        self.schedule.is_due(self.read().vclock().signature(), self.journal.written_bytes())
+        let is_scheduled =
+            || self.schedule.is_due(self.read().vclock().signature(), self.journal.written_bytes());
+        !self.is_checkpointing()
+            && (self.checkpoints.is_wanted.load(Ordering::Acquire) || is_scheduled())
     }
 }
 
@@ -188,3 +200,6 @@ fn is_volatile(volatile: &[u32], space_id: u32, tuple: &Tuple) -> bool {
             read_uint(&mut id).is_ok_and(|id| volatile.contains(&(id as u32)))
         })
 }
+
+#[cfg(test)]
+mod tests;
