@@ -5,6 +5,7 @@ itself is the judge of its directories, and those of 3.9 with the same rows hold
 read as it is listed there is tested beside the code, `src/wal/xlog/tests.rs`.
 """
 
+import random
 import re
 import shutil
 
@@ -12,7 +13,7 @@ import pytest
 
 from lib import schema
 from lib.clients import TESTS
-from lib.iproto import data_bytes
+from lib.iproto import Key, Type, data_bytes
 from lib.server import Lycosa, Tarantool
 
 pytestmark = pytest.mark.lycosa
@@ -125,3 +126,34 @@ def test_a_directory_goes_on(tmp_path, case):
                 assert conn.call("box.snapshot") == ["ok"]
             assert len(conn.select(9000)) == number + 1
             assert server.stop() == 0
+
+
+def operations(chance):
+    """Operations on [id, 10, "text", [1, 2]], which often change a field twice or reach too far."""
+    ops = [["=", "[4][1]", 7]] if chance.random() < 0.2 else []
+    for _ in range(chance.randint(1, 5)):
+        verb = chance.choice("==!!#++-|:")
+        field = chance.choice([1, 1, 2, 2, 3, 4, 5, 6, -1, -2, -3])
+        if verb == ":":
+            ops.append([verb, field, 1, 1, "xyz"])
+        elif verb in "=!":
+            ops.append([verb, field, chance.choice([5, 6, "text", None])])
+        else:
+            ops.append([verb, field, chance.randint(1, 3)])
+    return ops
+
+
+def test_an_upsert_of_2_6_means_what_it_meant(tmp_path):
+    """A journal has the operations, of which 2.6 has skipped some that later releases apply."""
+    chance = random.Random(26)
+    with Tarantool(tmp_path) as theirs, theirs.connect() as conn:
+        schema.create_space(conn, 9000, "t")
+        schema.create_index(conn, 9000, 0, "pk", [(0, "unsigned")])
+        for i in range(2000):
+            conn.insert(9000, [i, 10, "text", [1, 2]])
+            # Few are refused, as they reach back to the key.
+            body = {Key.SPACE_ID: 9000, Key.TUPLE: [i], Key.OPS: operations(chance)}
+            conn.exchange(Type.UPSERT, body)
+        expected = contents(theirs)
+        theirs.kill()
+    assert opened(tmp_path) == expected

@@ -19,7 +19,7 @@ use super::schema::space_id::SESSION_SETTINGS;
 use super::select::{Select, give};
 use super::space::Space;
 use super::tuple::Tuple;
-use super::update::Update;
+use super::update::{Manner, Update};
 
 /// The engines that `sql_default_engine` may name.
 const ENGINES: [&str; 2] = ["memtx", "vinyl"];
@@ -139,7 +139,8 @@ fn changed(
 ) -> Result<Tuple> {
     let wrong_ops = |error| blame::operations(error, ops, index, &space.def);
     let update = Update::decode(ops, space, index_base).map_err(wrong_ops)?;
-    let updated = update.apply(old.data(), space, false, db.tuple_bytes_max).map_err(wrong_ops)?;
+    let updated =
+        update.apply(old.data(), space, Manner::Update, db.tuple_bytes_max).map_err(wrong_ops)?;
     let data = updated.data;
     (space.format.check(&data, &space.def))
         .map_err(|error| blame::in_index(error, index, &space.def))?;

@@ -34,7 +34,7 @@ use super::schema::space_id;
 use super::session_settings;
 use super::space::{Mode, Space};
 use super::tuple::Tuple;
-use super::update::Update;
+use super::update::{Manner, Release, Update};
 use rows::write_key;
 
 pub use end::Savepoint;
@@ -469,7 +469,7 @@ impl<'db> Txn<'db> {
             let wrong_ops = |error| blame::operations(error, ops, index, &space.def);
             let update = Update::decode(ops, space, index_base).map_err(wrong_ops)?;
             let updated = update
-                .apply(old.data(), space, false, self.db.tuple_bytes_max)
+                .apply(old.data(), space, Manner::Update, self.db.tuple_bytes_max)
                 .map_err(|error| wrong_ops(error.with("ops", ops).with("tuple", old.data())))?;
             is_recent = updated.is_recent;
             let tuple = self
@@ -522,6 +522,26 @@ impl<'db> Txn<'db> {
             let upsert = Statement::upsert(space_id, data, ops, index_base);
             return self.execute_privately(&upsert).map(drop);
         }
+        self.upsert_in_manner(space_id, data, ops, index_base, Manner::Upsert)
+    }
+
+    /// Does an UPSERT as a release of Tarantool has done it, for rows of its journals.
+    ///
+    /// # Errors
+    /// Those of [`Self::upsert`].
+    pub fn upsert_of(&mut self, release: Release, upsert: &Statement<'_>) -> Result<()> {
+        let Statement { space_id, tuple, ops, index_base, .. } = *upsert;
+        self.upsert_in_manner(space_id, tuple, ops, index_base, Manner::UpsertOf(release))
+    }
+
+    fn upsert_in_manner(
+        &mut self,
+        space_id: u32,
+        data: &[u8],
+        ops: &[u8],
+        index_base: u32,
+        manner: Manner,
+    ) -> Result<()> {
         let space = self.writable(space_id, "upsert()")?;
         let defaulted = self.fill_defaults(space, data)?;
         let data = defaulted.as_deref().unwrap_or(data);
@@ -540,7 +560,7 @@ impl<'db> Txn<'db> {
             Some(old) => {
                 drop(insert);
                 let updated = update
-                    .apply(old.data(), space, true, self.db.tuple_bytes_max)
+                    .apply(old.data(), space, manner, self.db.tuple_bytes_max)
                     .map_err(wrong_ops)?;
                 let new = self.check_tuple(space, &updated.data).map_err(in_space)?;
                 if primary.is_same_key(old, &new) {

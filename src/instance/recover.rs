@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::StartError;
 use crate::db::load::{Built, Loader, Unbuilt};
 use crate::db::space::Mode;
+use crate::db::update::Release;
 use crate::db::{Database, Statement, Txn, schema};
 use crate::wal::recovery::{Delivery, Position, Scan, Transaction};
 use crate::wal::xlog::Row;
@@ -54,7 +55,7 @@ pub(super) fn run(
             {
                 loader.insert(db, space_id, tuple)
             }
-            _ => apply_rows(db, std::iter::once(row)),
+            _ => apply_rows(db, std::iter::once(row), None),
         },
         Delivery::SnapshotEnd => match loader.take() {
             Some(loader) => loader.end_of_snapshot(db),
@@ -97,20 +98,24 @@ fn apply(db: &mut Database, transaction: Transaction<'_>) -> Result<()> {
     {
         return Ok(());
     }
-    apply_rows(db, transaction.rows())
+    apply_rows(db, transaction.rows(), transaction.release())
 }
 
-/// Applies the rows of one transaction of a file.
-fn apply_rows<'a>(db: &mut Database, rows: impl Iterator<Item = Row<'a>>) -> Result<()> {
+/// Applies the rows of one transaction of a file that a release of Tarantool has written, or we have.
+fn apply_rows<'a>(
+    db: &mut Database,
+    rows: impl Iterator<Item = Row<'a>>,
+    release: Option<Release>,
+) -> Result<()> {
     let mut txn = db.begin_recovery();
     for row in rows {
-        apply_row(&mut txn, &row)?;
+        apply_row(&mut txn, &row, release)?;
     }
     txn.commit();
     Ok(())
 }
 
-fn apply_row(txn: &mut Txn<'_>, row: &Row<'_>) -> Result<()> {
+fn apply_row(txn: &mut Txn<'_>, row: &Row<'_>, release: Option<Release>) -> Result<()> {
     match row.header.row_type {
         request_type::INSERT
         | request_type::REPLACE
@@ -118,7 +123,11 @@ fn apply_row(txn: &mut Txn<'_>, row: &Row<'_>) -> Result<()> {
         | request_type::DELETE
         | request_type::UPSERT => {
             let body = Body::decode(row.body)?;
-            txn.execute(&Statement::new(row.header.row_type, &body)).map(|_| ())
+            let statement = Statement::new(row.header.row_type, &body);
+            match release.filter(|_| row.header.row_type == request_type::UPSERT) {
+                Some(release) => txn.upsert_of(release, &statement),
+                None => txn.execute(&statement).map(drop),
+            }
         }
         // Rows of Tarantool's synchronous replication: with one server there is nothing to confirm.
         request_type::NOP

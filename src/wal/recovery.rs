@@ -184,6 +184,8 @@ struct Read {
 struct Log<'a> {
     path: &'a Path,
     is_last: bool,
+    /// The release of Tarantool that has written it.
+    release: Option<(u32, u32)>,
     /// The vclock after its rows so far.
     vclock: Vclock,
     has_rows: bool,
@@ -274,8 +276,8 @@ impl Run<'_, '_> {
     fn journal(&mut self, path: &Path, is_last: bool) -> Result<Read> {
         tracing::info!("recovering from '{}'", path.display());
         let reader = Reader::open(self.disk, path, FileType::Xlog)?;
-        let vclock = reader.meta().vclock.clone();
-        let mut log = Log { path, is_last, vclock, has_rows: false };
+        let (release, vclock) = (reader.meta().release(), reader.meta().vclock.clone());
+        let mut log = Log { path, is_last, release, vclock, has_rows: false };
         let mut end = None;
         Source::new(reader, self.may_skip).skipping().run(|batch| {
             end = batch.end.take();
@@ -360,7 +362,8 @@ impl Run<'_, '_> {
             }
         };
         let Some(last) = rows.last() else { return Ok(()) };
-        (self.sink)(Delivery::Transaction(Transaction::new(rows, batch))).map_err(|error| {
+        let transaction = Transaction::new(rows, batch, log.release);
+        (self.sink)(Delivery::Transaction(transaction)).map_err(|error| {
             let (path, offset, lsn) = (log.path.to_owned(), last.offset, last.header.lsn);
             Error::Refused { path, offset, lsn, error }
         })?;

@@ -9,6 +9,7 @@ mod arithmetic;
 mod bar;
 mod below;
 mod container;
+mod former;
 mod op;
 mod route;
 
@@ -19,6 +20,7 @@ use smallvec::SmallVec;
 
 use super::space::Space;
 use below::Field;
+use former::Former;
 use op::{Code, Op};
 
 /// The most operations of one request.
@@ -29,6 +31,20 @@ const OPERATIONS_USUAL: usize = 2;
 const FIELDS_USUAL: usize = 12;
 /// Fields among which operations on one and the same are looked for.
 const FIELDS_TOLD_APART: i64 = 64;
+
+/// A release of Tarantool, major and minor.
+pub type Release = (u32, u32);
+
+/// Which operations fail, and what comes of those that do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// They are an error.
+    Update,
+    /// They are skipped.
+    Upsert,
+    /// They are skipped, and so are those that this release could not apply.
+    UpsertOf(Release),
+}
 
 /// What operations have made of a tuple.
 #[derive(Debug)]
@@ -63,7 +79,7 @@ impl<'a> Update<'a> {
         msgpack::items(ops).enumerate().map(decode).collect::<Result<_>>().map(Self)
     }
 
-    /// Applies the operations to a tuple. With `is_upsert` an operation that cannot be applied is skipped.
+    /// Applies the operations to a tuple.
     ///
     /// # Errors
     /// Those of the operations: NO_SUCH_FIELD_NO, NO_SUCH_FIELD_NAME, UPDATE_FIELD, UPDATE_ARG_TYPE, UPDATE_SPLICE,
@@ -74,18 +90,32 @@ impl<'a> Update<'a> {
         &self,
         old: &[u8],
         space: &Space,
-        is_upsert: bool,
+        manner: Manner,
         bytes_max: usize,
     ) -> Result<Updated> {
         let mut fields: Fields<'_> = msgpack::items(old).map(Field::Same).collect();
         let mut is_recent = self.may_repeat_a_field();
+        let mut former = match manner {
+            Manner::UpsertOf(release) => Former::of(release, fields.len()),
+            Manner::Update | Manner::Upsert => None,
+        };
         for op in &self.0 {
             is_recent |= op.is_beyond(fields.len());
+            if former.as_ref().is_some_and(|former| former.skips(op)) {
+                continue;
+            }
             match op.apply(&mut fields, bytes_max) {
-                Err(error) if is_upsert && error.kind() != kind::MEMTX_MAX_TUPLE_SIZE => {
+                Err(error)
+                    if manner != Manner::Update && error.kind() != kind::MEMTX_MAX_TUPLE_SIZE =>
+                {
                     tracing::debug!(space = &*space.def.name, %error, "UPSERT operation skipped");
                 }
-                done => done?,
+                done => {
+                    done?;
+                    if let Some(former) = &mut former {
+                        former.note(op);
+                    }
+                }
             }
         }
         let mut out = Vec::with_capacity(old.len() + 16);

@@ -9,12 +9,18 @@ use super::ahead::{Batch, Placed};
 pub struct Transaction<'a> {
     rows: &'a [Placed],
     bodies: &'a [u8],
+    release: Option<(u32, u32)>,
 }
 
 impl<'a> Transaction<'a> {
-    /// The transaction of these rows of a batch.
-    pub(super) fn new(rows: &'a [Placed], batch: &'a Batch) -> Self {
-        Self { rows, bodies: &batch.bytes }
+    /// The transaction of these rows of a batch, written by a release of Tarantool or by us.
+    pub(super) fn new(rows: &'a [Placed], batch: &'a Batch, release: Option<(u32, u32)>) -> Self {
+        Self { rows, bodies: &batch.bytes, release }
+    }
+
+    /// The release of Tarantool that has written it, major and minor; None if we have.
+    pub fn release(&self) -> Option<(u32, u32)> {
+        self.release
     }
 
     /// The rows, in the order of the file.

@@ -28,7 +28,7 @@ const FORMAT_VERSION: &str = "0.13";
 /// The version before: as 0.13, with `Server` for `Instance`.
 const FORMAT_VERSION_OLD: &str = "0.12";
 
-/// What we write after `Version: `; nobody reads it.
+/// What we write after `Version: `; Tarantool does not read it.
 const WRITER_VERSION: &str = concat!("lycosa-", env!("CARGO_PKG_VERSION"));
 
 /// What a file holds.
@@ -83,6 +83,12 @@ impl Meta {
     pub fn new(file_type: FileType, instance: Uuid, vclock: Vclock) -> Self {
         let version = WRITER_VERSION.to_owned();
         Self { file_type, version, instance, vclock, prev_vclock: None }
+    }
+
+    /// The release of Tarantool that wrote the file, major and minor; None if it was none.
+    pub fn release(&self) -> Option<(u32, u32)> {
+        let mut numbers = self.version.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
     }
 
     /// The text of the meta, the empty line at its end included.
@@ -167,6 +173,12 @@ mod tests {
         };
         let instance = "Instance: f6f145c0-2aaf-4173-9b71-de1537a81a4f\n";
         check(&format!("XLOG\n0.13\n{instance}VClock: {{}}\n\n"));
+        let mut meta = Meta::new(FileType::Xlog, Uuid::nil(), Vclock::default());
+        assert_eq!(meta.release(), None);
+        for (version, release) in [("2.6.0-0-g47aa4e01e", (2, 6)), ("3.10.1", (3, 10))] {
+            meta.version = version.to_owned();
+            assert_eq!(meta.release(), Some(release));
+        }
         check(&format!(
             "XLOG\n0.13\nVersion: 2.6\n{instance}VClock: {{0: 1, 1: 10}}\nPrevVClock: {{}}\n\n"
         ));
