@@ -4,7 +4,7 @@
 //! else holds it, else it copies that node first, so what a clone sees never changes.
 //!
 //! ```text
-//! Inner   children c0 c1 c2 ...      keys    k1 k2 ...       every item of c[i-1]  <  k[i]  <=  every item of c[i]
+//! Inner   children c0 c1 c2 ...      keys    k1 k2 ...       every item of c[i-1]  <  k[i]  =  the first item of c[i]
 //! Leaf    keys, ascending
 //! ```
 //!
@@ -16,7 +16,7 @@
 //! whatever the order of insertions is. Each node is charged to the account of the database.
 //!
 //! Invariants: all leaves are at one depth; no node but the root and the last of its level is thinner than
-//! [`FANOUT_LOW`], none is empty but an empty root. A key may be an item that is gone: it still separates.
+//! [`FANOUT_LOW`], none is empty but an empty root. No key is an item that is gone, which would keep its memory.
 //!
 //! The tree knows no order of its own among items of one hint: every call brings a predicate or a comparison for them, and
 //! all must agree.
@@ -500,6 +500,10 @@ fn grow<T: Clone, const REPLACES: bool>(
                     Some(split) => split,
                     None => return Grown::Inserted,
                 },
+                Grown::Met(old) if REPLACES => {
+                    inner.renew_key(at, hint, |key| tie(key, &old));
+                    return Grown::Met(old);
+                }
                 done => return done,
             };
             if !inner.children.is_full() {
@@ -535,6 +539,7 @@ fn shrink<T: Clone>(node: &mut Node<T>, hint: u64, tie: &impl Fn(&T) -> Ordering
             let at = inner.keys.partition(hint, |key| tie(key).is_le());
             let inner = Arc::make_mut(inner);
             let removed = shrink(&mut inner.children[at], hint, tie)?;
+            inner.renew_key(at, hint, tie);
             if inner.children[at].width() < FANOUT_LOW {
                 inner.join(at);
             }
@@ -553,7 +558,32 @@ impl<T> Node<T> {
     }
 }
 
+impl<T: Clone> Node<T> {
+    /// A copy of the first item below with its hint; None if there is none.
+    fn first(&self) -> Option<(u64, T)> {
+        let mut node = self;
+        loop {
+            match node {
+                Self::Inner(inner) => node = inner.children.first()?,
+                Self::Leaf(leaf) => return (leaf.len() > 0).then(|| leaf.first()),
+            }
+        }
+    }
+}
+
 impl<T: Clone> Inner<T> {
+    /// Makes the first item of child `at` its key, if that was the item that has just gone from there.
+    #[inline]
+    fn renew_key(&mut self, at: usize, hint: u64, tie: impl Fn(&T) -> Ordering) {
+        if let Some(before) = at.checked_sub(1)
+            && self.keys.hints[before] == hint
+            && tie(&self.keys.items[before]).is_eq()
+            && let Some((hint, item)) = self.children[at].first()
+        {
+            (self.keys.hints[before], self.keys.items[before]) = (hint, item);
+        }
+    }
+
     /// Joins child `at`, which is thin, with a neighbour; if one node cannot hold both, evens them out.
     fn join(&mut self, at: usize) {
         let left = at.saturating_sub(1);

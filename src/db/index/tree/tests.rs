@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use proptest::prelude::*;
 
@@ -72,6 +73,26 @@ proptest! {
         }
         let pairs = model.iter().map(|item| (hint(*item), *item));
         check(&Tree::from_sorted(AccountId::NOBODY, pairs), &model);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn nothing_is_kept_that_is_gone(ops in ops()) {
+        let mut tree = Tree::new(AccountId::NOBODY);
+        for op in ops {
+            let gone = match op {
+                Op::Put(item) => tree.replace(hint(item), Rc::new(item), Ord::cmp),
+                Op::Take(item) => tree.remove(hint(item), |other| (**other).cmp(&item)),
+                Op::PutNew(item) => {
+                    tree.insert(hint(item), Rc::new(item), Ord::cmp);
+                    None
+                }
+                Op::View => None,
+            };
+            prop_assert!(gone.is_none_or(|item| Rc::strong_count(&item) == 1));
+        }
     }
 }
 
