@@ -124,6 +124,76 @@ def test_a_bad_body_says_where_it_is_bad(conn, body, causes):
     assert found == wanted
 
 
+# Bytes that are no UTF-8 travel as surrogates.
+ODD = "a\udcffb"
+LONG = "\u00e9" * 40_000
+
+
+@pytest.mark.parametrize(
+    "row, text",
+    [
+        ([280, ODD, "memtx", {}], f"Invalid identifier '{ODD}' (expected printable"),
+        ([280, "a\0b", "memtx", {}], "Invalid identifier 'a' (expected printable"),
+        ([280, "a" + LONG, "memtx", {}], f"Failed to create space 'a{LONG[:31]}\udcc3': space"),
+        ([280, "t", ODD, {}], f"Invalid identifier '{ODD}' (expected printable"),
+        ([280, "t", "memtx", {ODD: 1}], f"Wrong space options: unexpected option '{ODD}'"),
+        ([280, "t", "memtx", {"a\0b": 1}], "Wrong space options: unexpected option 'a'"),
+    ],
+)
+def test_names_in_errors_of_definitions_are_what_was_sent(conn, row, text):
+    space, name, engine, flags = row
+    reply = conn.exchange(
+        Type.INSERT, {Key.SPACE_ID: space, Key.TUPLE: [9_000, 1, name, engine, 0, flags, []]}
+    )
+    assert reply.message.startswith(text), ascii(reply.message)
+
+
+@pytest.mark.parametrize(
+    "type_, body, text",
+    [
+        (Type.CALL, {Key.FUNCTION_NAME: ODD}, f"Procedure '{ODD}' is not defined"),
+        (Type.CALL, {Key.FUNCTION_NAME: "a\0b"}, "Procedure 'a' is not defined"),
+        (Type.INSERT, {Key.SPACE_NAME: ODD, Key.TUPLE: [1]}, f"Space '{ODD}' does not exist"),
+        (
+            Type.UPDATE,
+            {Key.KEY: [1], Key.TUPLE: [["=", ODD, 1]]},
+            f"Field '{ODD}' was not found in the tuple",
+        ),
+        (
+            Type.UPDATE,
+            {Key.KEY: [1], Key.TUPLE: [["+", f"n.{ODD}", "x"]]},
+            f"Argument type in operation '+' on field 'n.{ODD}' does not match field type: "
+            "expected a number",
+        ),
+        (
+            Type.UPDATE,
+            {Key.KEY: [1], Key.TUPLE: [[ODD, 1, 1]]},
+            f'Unknown UPDATE operation #1: "{ODD}"',
+        ),
+        (
+            Type.INSERT,
+            {Key.TUPLE: [1, 10, f'"{ODD}']},
+            'Duplicate key exists in unique index "pk" in space "rows" with old tuple - [1, 10] '
+            f'and new tuple - [1, 10, "\\"{ODD}"]',
+        ),
+    ],
+)
+def test_names_and_values_in_errors_are_what_was_sent(conn, rows, type_, body, text):
+    space = {} if Key.SPACE_NAME in body or type_ == Type.CALL else {Key.SPACE_ID: rows}
+    arguments = {Key.TUPLE: []} if type_ == Type.CALL else {}
+    reply = conn.exchange(type_, {**space, **arguments, **body})
+    assert reply.message == text, ascii(reply.message)
+    (error,) = stack(reply)
+    assert error[MESSAGE] == text
+
+
+def test_field_names_end_at_a_zero_byte(conn, space_id):
+    schema.create_space(conn, space_id, "zero", [("id", "unsigned"), ("a\0b", "unsigned")])
+    schema.create_index(conn, space_id, 0, "pk", [(0, "unsigned")])
+    conn.insert(space_id, [1, 1])
+    assert conn.update(space_id, [1], [["=", "a", 2]]) == [[1, 2]]
+
+
 def test_foreign_keys_name_the_tuple_and_themselves(conn, space_id):
     child = space_id + 1
     schema.create_space(conn, space_id, "parent", [("id", "unsigned")])

@@ -56,23 +56,14 @@ impl ErrorKind {
 pub enum Arg {
     /// Text.
     Str(String),
+    /// Text of a client that is not UTF-8.
+    Bytes(Vec<u8>),
     /// A number that is not negative.
     Uint(u64),
     /// A number that may be negative.
     Int(i64),
     /// A value as MsgPack (a tuple, a key), for the payload.
     Raw(Vec<u8>),
-}
-
-impl fmt::Display for Arg {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Str(value) => f.write_str(value),
-            Self::Uint(value) => write!(f, "{value}"),
-            Self::Int(value) => write!(f, "{value}"),
-            Self::Raw(value) => crate::msgpack::Text(value).fmt(f),
-        }
-    }
 }
 
 macro_rules! arg_from {
@@ -93,9 +84,33 @@ impl From<usize> for Arg {
 }
 
 impl Arg {
+    /// Text as a client sent it. It ends at its first zero byte, as all that Tarantool prints.
+    pub fn sent(text: &[u8]) -> Self {
+        Self::sent_between("", text, "")
+    }
+
+    /// The same between other texts.
+    pub fn sent_between(before: &str, text: &[u8], after: &str) -> Self {
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        let whole = [before.as_bytes(), text, after.as_bytes()].concat();
+        String::from_utf8(whole).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Str)
+    }
+
+    /// Adds the text that a message has of it.
+    fn show(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Str(value) => out.extend_from_slice(value.as_bytes()),
+            Self::Bytes(value) => out.extend_from_slice(value),
+            Self::Uint(value) => out.extend_from_slice(value.to_string().as_bytes()),
+            Self::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
+            Self::Raw(value) => out.extend_from_slice(&crate::msgpack::Text(value).bytes()),
+        }
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Str(value) => write_str(out, value),
+            Self::Bytes(value) => write_str(out, value),
             Self::Uint(value) => write_uint(out, *value),
             Self::Int(value) => write_int(out, *value),
             Self::Raw(value) => out.extend_from_slice(value),
@@ -171,6 +186,25 @@ impl Error {
         self
     }
 
+    /// The message as clients get it. Where it has names or values that a client sent, it may not be UTF-8.
+    pub fn message(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut args = self.0.args.iter();
+        let Some(def) = self.0.kind.def() else {
+            args.for_each(|arg| arg.show(&mut out));
+            return out;
+        };
+        for (text, placeholder) in Pieces(def.message) {
+            out.extend_from_slice(text.as_bytes());
+            if placeholder.is_some()
+                && let Some(arg) = args.next()
+            {
+                arg.show(&mut out);
+            }
+        }
+        out
+    }
+
     /// Tarantool's class of the error.
     pub fn type_name(&self) -> &'static str {
         match self.0.kind {
@@ -227,7 +261,7 @@ impl Error {
     pub fn write_body(&self, out: &mut Vec<u8>) {
         write_map(out, 2);
         write_uint(out, crate::iproto::key::ERROR_24);
-        write_str(out, self.to_string());
+        write_str(out, self.message());
         write_uint(out, crate::iproto::key::ERROR);
         self.write_stack(out);
     }
@@ -252,7 +286,7 @@ impl Error {
         write_uint(out, 1);
         write_str(out, self.0.place.file());
         write_uint(out, 3);
-        write_str(out, self.to_string());
+        write_str(out, self.message());
         write_uint(out, 4);
         write_uint(out, 0);
         write_uint(out, 5);
@@ -295,17 +329,7 @@ impl<'a> Iterator for Pieces<'a> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut args = self.0.args.iter();
-        let Some(def) = self.0.kind.def() else {
-            return args.try_for_each(|arg| arg.fmt(f));
-        };
-        for (text, placeholder) in Pieces(def.message) {
-            f.write_str(text)?;
-            if placeholder.is_some() {
-                args.next().map_or(Ok(()), |arg| arg.fmt(f))?;
-            }
-        }
-        Ok(())
+        f.write_str(&String::from_utf8_lossy(&self.message()))
     }
 }
 
@@ -344,6 +368,25 @@ mod tests {
             err!(ACCESS_DENIED, "Read", "space", "t", "u"),
             "Read access to space 't' is denied for user 'u'",
         );
+    }
+
+    #[test]
+    fn texts_of_clients_stay_as_they_are() {
+        let check = |arg: Arg, message: &[u8]| {
+            assert_eq!(err!(WRONG_SPACE_OPTIONS, arg).message(), message);
+        };
+        check(Arg::sent(b"a\0b"), b"Wrong space options: a");
+        check(Arg::sent(b"\xffb"), b"Wrong space options: \xffb");
+        check(
+            Arg::sent_between("got '", b"\xc3\x28\0", "'"),
+            b"Wrong space options: got '\xc3\x28'",
+        );
+        assert_eq!(
+            err!(WRONG_SPACE_OPTIONS, Arg::sent(b"\xff")).to_string(),
+            "Wrong space options: \u{fffd}"
+        );
+        let error = err!(NO_SUCH_SPACE, Arg::sent(b"\xff"));
+        assert_eq!(error.fields()[1], ("space", Arg::Bytes(vec![0xff])));
     }
 
     #[test]

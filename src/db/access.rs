@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Arg, Error, Result};
 
 use super::database::Ids;
 
@@ -303,7 +303,7 @@ impl Access {
     /// ACCESS_DENIED.
     ///
     /// Source: Tarantool `src/box/func.c` func_access_check, `src/box/call.c` access_check_lua_call.
-    pub fn check_call(&self, uid: u32, name: &str, function: Option<&Object<'_>>) -> Result<()> {
+    pub fn check_call(&self, uid: u32, name: &[u8], function: Option<&Object<'_>>) -> Result<()> {
         let user = self.user(uid)?;
         let missing = (Privilege::EXECUTE.0 | Privilege::USAGE.0) & !user.universe;
         if missing == 0 {
@@ -321,11 +321,12 @@ impl Access {
         if missing == 0 && !is_builtin_global(name) {
             return Ok(());
         }
-        let by_name = || user.on(ObjectType::LuaCall, ObjectId::Name(name.into()));
+        let id = || ObjectId::Name(String::from_utf8_lossy(name).into());
+        let by_name = || user.on(ObjectType::LuaCall, id());
         if missing & usage == 0 && by_name() & execute != 0 {
             return Ok(());
         }
-        Err(denied(Privilege::EXECUTE, ObjectType::Function, name, user))
+        Err(denied(Privilege::EXECUTE, ObjectType::Function, Arg::sent(name), user))
     }
 }
 
@@ -382,19 +383,19 @@ const BUILTIN_GLOBALS: &[&str] = &[
 ];
 
 /// Tells whether the name of a call begins at a global that Tarantool defines.
-fn is_builtin_global(name: &str) -> bool {
-    let global = name.split(['.', ':', '[']).next().unwrap_or(name);
-    BUILTIN_GLOBALS.binary_search(&global).is_ok()
+fn is_builtin_global(name: &[u8]) -> bool {
+    let global = name.split(|byte| b".:[".contains(byte)).next().unwrap_or(name);
+    BUILTIN_GLOBALS.binary_search_by(|known| known.as_bytes().cmp(global)).is_ok()
 }
 
 /// The error of a missing right.
 pub fn denied(
     wanted: Privilege,
     object_type: ObjectType,
-    name: &str,
+    name: impl Into<Arg>,
     user: &User,
-) -> lycosa_proto::error::Error {
-    err!(ACCESS_DENIED, wanted.name(), object_type.name(), name, &*user.name)
+) -> Error {
+    err!(ACCESS_DENIED, wanted.name(), object_type.name(), name.into(), &*user.name)
 }
 
 impl User {

@@ -5,7 +5,7 @@
 //! Source: schema.md §1; Tarantool `src/box/session_settings.c`.
 
 use lycosa_proto::err;
-use lycosa_proto::error::{Error, Result};
+use lycosa_proto::error::{Arg, Error, Result};
 use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{self, Token, write_array, write_bool, write_str};
 
@@ -161,7 +161,7 @@ fn parse(at: usize, field: &[u8]) -> Result<Value> {
         (Value::Bool(_), _) => Err(wrong("boolean")),
         (Value::Engine(_), Ok(Token::Str(value))) => {
             let known = ENGINES.into_iter().find(|known| known.as_bytes() == value);
-            let unknown = || err!(NO_SUCH_ENGINE, String::from_utf8_lossy(value).into_owned());
+            let unknown = || err!(NO_SUCH_ENGINE, Arg::sent(value));
             known.map(Value::Engine).ok_or_else(unknown)
         }
         (Value::Engine(_), _) => Err(wrong("string")),

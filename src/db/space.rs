@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use lycosa_proto::err;
-use lycosa_proto::error::{Error, Result};
+use lycosa_proto::error::{Arg, Error, Result};
 use lycosa_proto::msgpack::cropped;
 
 use super::format::Format;
@@ -91,9 +91,10 @@ impl Space {
     ///
     /// # Errors
     /// NO_SUCH_INDEX_NAME.
-    pub fn index_by_name(&self, name: &str) -> Result<&Index> {
-        let found = self.indexes.iter().find(|index| &*index.def.name == name);
-        found.ok_or_else(|| err!(NO_SUCH_INDEX_NAME, name, &*self.def.name))
+    pub fn index_by_name(&self, name: impl AsRef<[u8]>) -> Result<&Index> {
+        let name = name.as_ref();
+        let found = self.indexes.iter().find(|index| index.def.name.as_bytes() == name);
+        found.ok_or_else(|| err!(NO_SUCH_INDEX_NAME, Arg::sent(name), &*self.def.name))
     }
 
     /// The indexes, ascending by id.
@@ -200,7 +201,7 @@ impl Space {
     /// The error for two tuples with the same key of a unique index.
     pub(super) fn duplicate(&self, index: &Index, old: &Tuple, new: &Tuple) -> Error {
         let (old, new) = (old.data(), new.data());
-        let texts = (cropped(old), cropped(new));
+        let texts = (Arg::sent(&cropped(old)), Arg::sent(&cropped(new)));
         err!(TUPLE_FOUND, &*index.def.name, &*self.def.name, texts.0, texts.1, old, new)
     }
 

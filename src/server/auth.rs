@@ -4,7 +4,7 @@
 
 use lycosa_proto::chap::{self, Hash};
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Arg, Result};
 use lycosa_proto::iproto::Body;
 use lycosa_proto::msgpack::{self, Token};
 
@@ -42,7 +42,7 @@ fn parse(method: &[u8], data: &[u8]) -> Result<Hash> {
         return Err(err!(INVALID_MSGPACK, "authentication request body"));
     };
     if method != METHOD.as_bytes() {
-        return Err(err!(UNKNOWN_AUTH_METHOD, String::from_utf8_lossy(method).into_owned()));
+        return Err(err!(UNKNOWN_AUTH_METHOD, Arg::sent(method)));
     }
     let Ok(Token::Str(scramble) | Token::Bin(scramble)) = msgpack::read(&mut { data }) else {
         return Err(err!(INVALID_AUTH_REQUEST, METHOD, "scramble must be string"));

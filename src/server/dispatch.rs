@@ -8,11 +8,10 @@
 mod select;
 mod session;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use lycosa_proto::err;
-use lycosa_proto::error::{Error, Result};
+use lycosa_proto::error::{Arg, Error, Result};
 use lycosa_proto::iproto::{
     self, Body, Data, Feature, Header, Reply, key, request_type, write_empty, write_error,
 };
@@ -432,12 +431,12 @@ impl<'a> Run<'a> {
         let context =
             Context { instance: shared.instance.clone(), session: session.clone(), stream };
         let is_at_once = header.stream_id == 0 && !shared.instance.journal().is_full();
-        let begun = if is_at_once && shared.registry.is_short(&name) {
-            shared.registry.call_held(self.db_mut(), &context, &name, args)
+        let begun = if is_at_once && shared.registry.is_short(name) {
+            shared.registry.call_held(self.db_mut(), &context, name, args)
         } else {
             // It may write when it is polled: the lock must be free then.
             self.release();
-            shared.registry.call(&context, &name, args).map(Begun::Running)
+            shared.registry.call(&context, name, args).map(Begun::Running)
         };
         let mut running = match begun {
             Some(Begun::Running(running)) => running,
@@ -450,7 +449,7 @@ impl<'a> Run<'a> {
             }
             None => {
                 self.streams.forget_idle(header.stream_id);
-                return Err(err!(NO_SUCH_PROC, &*name));
+                return Err(err!(NO_SUCH_PROC, Arg::sent(name.as_bytes())));
             }
         };
         if context.open_transaction().is_some() {
@@ -464,22 +463,25 @@ impl<'a> Run<'a> {
     }
 
     /// The name and the arguments of a CALL that the user may make.
-    pub(super) fn parse_call<'h>(&mut self, header: &Header<'h>) -> Result<(Cow<'h, str>, Args)> {
+    pub(super) fn parse_call<'h>(&mut self, header: &Header<'h>) -> Result<(&'h str, Args)> {
         let body = Body::decode_only(header.body, CALL_KEYS)?;
         body.require(&[key::FUNCTION_NAME])?;
         self.check_version(header)?;
-        let name = String::from_utf8_lossy(body.function_name.unwrap_or_default());
+        let bytes = body.function_name.unwrap_or_default();
+        let name = std::str::from_utf8(bytes);
         let uid = self.session.uid();
         let db = self.db();
-        let row = schema::function_by_name(db, &name);
+        let row = name.ok().and_then(|name| schema::function_by_name(db, name));
         let function = row.map(|row| Object {
             object_type: ObjectType::Function,
             id: row.id,
             owner: row.owner,
-            name: &name,
+            name: name.unwrap_or_default(),
         });
-        db.access().check_call(uid, &name, function.as_ref())?;
+        db.access().check_call(uid, bytes, function.as_ref())?;
         self.session.set_sync(header.sync);
+        // What is not UTF-8 is the name of nothing.
+        let name = name.map_err(|_| err!(NO_SUCH_PROC, Arg::sent(bytes)))?;
         let args = body.tuple.unwrap_or(&[0x90]);
         let plain = match body.has(key::TUPLE_FORMATS) {
             true => tuple_extension::plain(args),
@@ -499,15 +501,15 @@ fn out_of_stream(code: u64) -> Error {
 #[inline]
 fn resolve_space(db: &Database, body: &Body<'_>) -> Result<u32> {
     let Some(name) = body.space_name else { return Ok(body.space_id) };
-    let name = String::from_utf8_lossy(name);
-    db.space_id(&name).ok_or_else(|| err!(NO_SUCH_SPACE, &*name))
+    let found = std::str::from_utf8(name).ok().and_then(|name| db.space_id(name));
+    found.ok_or_else(|| err!(NO_SUCH_SPACE, Arg::sent(name)))
 }
 
 /// The index of a request: its name wins over its id.
 #[inline]
 fn resolve_index(db: &Database, space_id: u32, body: &Body<'_>) -> Result<u32> {
     let Some(name) = body.index_name else { return Ok(body.index_id) };
-    let index = db.space(space_id)?.index_by_name(&String::from_utf8_lossy(name))?;
+    let index = db.space(space_id)?.index_by_name(name)?;
     Ok(index.def.id)
 }
 

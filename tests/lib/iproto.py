@@ -51,6 +51,7 @@ class Key(IntEnum):
     EVENT_KEY = 0x57
     EVENT_DATA = 0x58
     TXN_ISOLATION = 0x59
+    SPACE_NAME = 0x5E
     TUPLE_FORMATS = 0x60
     IS_SYNC = 0x61
 

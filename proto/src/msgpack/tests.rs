@@ -205,13 +205,13 @@ fn long_and_deep_texts_are_cut() {
     let mut out = Vec::new();
     write_array(&mut out, 1);
     write_str(&mut out, "x".repeat(1019));
-    assert_eq!(cropped(&out), format!("[\"{}\"]", "x".repeat(1019)));
+    assert_eq!(cropped(&out), format!("[\"{}\"]", "x".repeat(1019)).into_bytes());
     out.clear();
     write_array(&mut out, 1);
     write_str(&mut out, "x".repeat(1120));
     let text = cropped(&out);
     assert_eq!(text.len(), 1023);
-    assert!(text.ends_with("xx<more ~113b>"), "{text}");
+    assert!(text.ends_with(b"xx<more ~113b>"));
     let mut deep = vec![0x91; 40];
     deep.push(0x01);
     let (open, close) = ("[".repeat(32), "]".repeat(32));

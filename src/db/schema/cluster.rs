@@ -3,7 +3,7 @@
 //! Source: schema.md §5; Tarantool `src/box/alter.cc` on_replace_dd_schema, on_replace_dd_cluster, `node_name.c`.
 
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Arg, Result};
 use lycosa_proto::iproto::Iterator as Kind;
 use lycosa_proto::msgpack::{Token, write_array, write_str};
 use uuid::Uuid;
@@ -90,9 +90,9 @@ fn parse_uuid(row: &Row<'_>) -> Result<Uuid> {
     if !matches!(row.token(1), Token::Str(_)) {
         return Err(err!(FIELD_TYPE, "2", "string", row.token(1).kind()));
     }
-    let text = row.str(1);
-    let uuid = Uuid::parse_str(text).ok().filter(|_| text.len() == Hyphenated::LENGTH);
-    uuid.ok_or_else(|| err!(INVALID_UUID, text))
+    let text = row.bytes(1);
+    let uuid = Uuid::try_parse_ascii(text).ok().filter(|_| text.len() == Hyphenated::LENGTH);
+    uuid.ok_or_else(|| err!(INVALID_UUID, Arg::sent(text)))
 }
 
 /// Checks that a field holds the name of a node, or nothing.

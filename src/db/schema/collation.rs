@@ -8,10 +8,10 @@ use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::msgpack::{self, Token};
 
-use super::Change;
 use super::alter::check_object;
 use super::row::Row;
 use super::space_def::{NAME_BYTES_MAX, check_identifier};
+use super::{Change, unexpected_option};
 use crate::db::access::{Object, ObjectType, Privilege};
 use crate::db::collation::{CaseFirst, Collation, IcuOptions, Levels, NONE};
 use crate::db::database::Database;
@@ -81,25 +81,23 @@ fn check_drop(txn: &Txn<'_>, id: u32) -> Result<()> {
 
 fn parse(row: &Row<'_>) -> Result<Collation> {
     let id = row.uint32(0)?;
-    let name = row.str(1);
+    let name = row.bytes(1);
     let refuse = |details: &str| Err(err!(CANT_CREATE_COLLATION, details));
     if name.len() > NAME_BYTES_MAX {
         return refuse("collation name is too long");
     }
-    check_identifier(name)?;
+    let name = check_identifier(name)?;
     let owner = row.uint32(2)?;
     let is_icu = match row.str(3).to_ascii_uppercase().as_str() {
         "ICU" => true,
         "BINARY" => false,
         _ => return refuse("unknown collation type"),
     };
-    let locale = row.str(4);
+    let locale = row.bytes(4);
     if locale.len() > LOCALE_BYTES_MAX {
         return refuse("collation locale is too long");
     }
-    if !locale.is_empty() {
-        check_identifier(locale)?;
-    }
+    let locale = if locale.is_empty() { "" } else { check_identifier(locale)? };
     let options = IcuOptions { locale: locale.into(), ..parse_options(row.raw(5))? };
     Ok(Collation::new(id, owner, name, is_icu.then_some(options)))
 }
@@ -130,10 +128,9 @@ fn parse_options(map: &[u8]) -> Result<IcuOptions> {
         let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
             return Err(err!(WRONG_COLLATION_OPTIONS, "key must be a string"));
         };
-        let key = String::from_utf8_lossy(key).into_owned();
-        if !OPTIONS.contains(&&*key) {
-            return Err(err!(WRONG_COLLATION_OPTIONS, format!("unexpected option '{key}'")));
-        }
+        let Some(key) = OPTIONS.iter().find(|known| known.as_bytes() == key) else {
+            return Err(err!(WRONG_COLLATION_OPTIONS, unexpected_option(key)));
+        };
         let Ok(Token::Str(word)) = msgpack::read(&mut { value }) else {
             return Err(err!(WRONG_COLLATION_OPTIONS, format!("'{key}' must be enum")));
         };
@@ -141,17 +138,17 @@ fn parse_options(map: &[u8]) -> Result<IcuOptions> {
     }
     // Shapes are wrong before words are, whatever the order in the map.
     for (key, word) in words {
-        match &*key {
-            "french_collation" => options.is_french = Some(one_of(&key, word, ON_OFF)?),
+        match *key {
+            "french_collation" => options.is_french = Some(one_of(key, word, ON_OFF)?),
             "alternate_handling" => {
-                options.is_shifted = Some(one_of(&key, word, ALTERNATE_HANDLING)?);
+                options.is_shifted = Some(one_of(key, word, ALTERNATE_HANDLING)?);
             }
-            "case_first" => options.case_first = Some(one_of(&key, word, CASE_FIRST)?),
-            "case_level" => options.has_case_level = Some(one_of(&key, word, ON_OFF)?),
+            "case_first" => options.case_first = Some(one_of(key, word, CASE_FIRST)?),
+            "case_level" => options.has_case_level = Some(one_of(key, word, ON_OFF)?),
             // Text is always compared as if it were normalized.
-            "normalization_mode" => drop(one_of(&key, word, ON_OFF)?),
-            "strength" => options.strength = Some(one_of(&key, word, STRENGTH)?),
-            _ => options.is_numeric = Some(one_of(&key, word, ON_OFF)?),
+            "normalization_mode" => drop(one_of(key, word, ON_OFF)?),
+            "strength" => options.strength = Some(one_of(key, word, STRENGTH)?),
+            _ => options.is_numeric = Some(one_of(key, word, ON_OFF)?),
         }
     }
     Ok(options)

@@ -96,10 +96,7 @@ fn parse_name(key: &[u8], errors: [&'static str; 3]) -> Parsed<Box<str>> {
     if name.len() > NAME_BYTES_MAX {
         return Err(errors[1]);
     }
-    match std::str::from_utf8(name) {
-        Ok(name) if check_identifier(name).is_ok() => Ok(name.into()),
-        _ => Err(errors[2]),
-    }
+    check_identifier(name).map(Box::from).map_err(|_| errors[2])
 }
 
 /// Decodes `{name: function id}` and adds to `out`.

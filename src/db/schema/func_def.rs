@@ -7,14 +7,14 @@
 //! `src/box/func_def.c`.
 
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Arg, Result};
 use lycosa_proto::msgpack::{self, Token};
 
 use super::alter::{check_object, has_grants, has_match};
 use super::constraint_def::ConstraintKind;
 use super::row::Row;
 use super::space_def::{NAME_BYTES_MAX, check_identifier, cut_name};
-use super::{Change, find_row, space_id};
+use super::{Change, find_row, space_id, unexpected_option};
 use crate::db::access::{Object, ObjectType, Privilege};
 use crate::db::database::Database;
 use crate::db::field_type::FieldType;
@@ -99,21 +99,21 @@ impl FuncDef {
     /// # Errors
     /// ACCESS_DENIED.
     pub fn check_execute(&self, txn: &Txn<'_>) -> Result<()> {
-        txn.db().access().check_call(txn.uid(), &self.name, Some(&self.object()))
+        txn.db().access().check_call(txn.uid(), self.name.as_bytes(), Some(&self.object()))
     }
 
     /// Parses a row of a request.
     fn parse(row: &Row<'_>) -> Result<Self> {
-        let name = row.str(2);
-        let refuse = |details: &str| Err(err!(CREATE_FUNCTION, name, details));
+        let name = row.bytes(2);
         if name.len() > NAME_BYTES_MAX {
             return Err(err!(CREATE_FUNCTION, cut_name(name), "function name is too long"));
         }
-        check_identifier(name)?;
+        let name = check_identifier(name)?;
+        let refuse = |details: &str| Err(err!(CREATE_FUNCTION, name, details));
         let language = match Language::parse(row.str(4)) {
             _ if row.0.field_count() < 5 => Language::Lua,
             Some(Language::SqlBuiltin) | None => {
-                return Err(err!(FUNCTION_LANGUAGE, row.str(4), name));
+                return Err(err!(FUNCTION_LANGUAGE, Arg::sent(row.bytes(4)), name));
             }
             Some(language) => language,
         };
@@ -215,12 +215,10 @@ fn check_signature(row: &Row<'_>) -> Result<()> {
         let details = match (msgpack::read(&mut { key }), token) {
             (Ok(Token::Str(b"is_multikey" | b"takes_raw_args")), Token::Bool(_)) => continue,
             (Ok(Token::Str(key @ (b"is_multikey" | b"takes_raw_args"))), _) => {
-                format!("'{}' must be boolean", String::from_utf8_lossy(key))
+                Arg::sent_between("'", key, "' must be boolean")
             }
-            (Ok(Token::Str(key)), _) => {
-                format!("unexpected option '{}'", String::from_utf8_lossy(key))
-            }
-            _ => "key must be a string".to_owned(),
+            (Ok(Token::Str(key)), _) => unexpected_option(key),
+            _ => "key must be a string".into(),
         };
         return Err(err!(WRONG_FUNCTION_OPTIONS, details));
     }

@@ -126,8 +126,7 @@ impl IndexDef {
     /// MODIFY_INDEX, INDEX_TYPE, WRONG_INDEX_PARTS, WRONG_INDEX_OPTIONS, FUNC_INDEX_PARTS, NULLABLE_PRIMARY, UNSUPPORTED,
     /// UNSUPPORTED_INDEX_FEATURE, IDENTIFIER.
     pub fn parse(row: &Row<'_>, space: &SpaceDef, collations: &Collations) -> Result<Self> {
-        let name = row.str(2);
-        let wrong = |details: &str| err!(MODIFY_INDEX, name, &*space.name, details);
+        let name = row.bytes(2);
         let id = row.uint32(1)?;
         let index_type = IndexType::parse(row.str(3));
         let options = Options::parse(row.raw(4))?;
@@ -138,7 +137,8 @@ impl IndexDef {
         if name.len() > NAME_BYTES_MAX {
             return Err(err!(MODIFY_INDEX, cut_name(name), &*space.name, "index name is too long"));
         }
-        check_identifier(name)?;
+        let name = check_identifier(name)?;
+        let wrong = |details: &str| err!(MODIFY_INDEX, name, &*space.name, details);
         let is_tree = index_type == Some(IndexType::Tree);
         let parts = part_def::parse(row.raw(5), is_tree, options.func_id != 0, collations, &wrong)?;
         check_definition(id, &options, &parts, &wrong)?;

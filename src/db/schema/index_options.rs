@@ -3,10 +3,11 @@
 //! Source: schema.md §5 `_index`; Tarantool `src/box/index_def.c` index_opts_reg, `alter.cc` index_opts_validate.
 
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Arg, Result};
 use lycosa_proto::msgpack::{self, Token};
 
 use super::index_def::{Distance, RtreeOptions};
+use super::unexpected_option;
 
 /// The options of an index, those aside that are of vinyl.
 pub(super) struct Options {
@@ -38,7 +39,7 @@ struct Vinyl {
 }
 
 /// What a value that is an option may be wrong about.
-type Parsed<T> = std::result::Result<T, String>;
+type Parsed<T> = std::result::Result<T, Arg>;
 
 impl Options {
     /// Parses and checks the map.
@@ -64,78 +65,77 @@ impl Options {
             run_size_ratio: 3.5,
             bloom_fpr: 0.05,
         };
-        let wrong = |details: &str| err!(WRONG_INDEX_OPTIONS, details);
+        let wrong = |details: Arg| err!(WRONG_INDEX_OPTIONS, details);
         let mut covered = Vec::new();
         let mut is_distance_known = true;
         for (key, value) in msgpack::pairs(map) {
-            let Token::Str(key) = read(key) else { return Err(wrong("key must be a string")) };
+            let Token::Str(key) = read(key) else {
+                return Err(wrong("key must be a string".into()));
+            };
             if key == b"distance" {
-                let parsed = parse_distance(value).map_err(|details| wrong(&details))?;
+                let parsed = parse_distance(value).map_err(wrong)?;
                 is_distance_known = parsed.is_some();
                 options.distance = parsed.unwrap_or(distance);
                 continue;
             }
-            let key = String::from_utf8_lossy(key);
-            options
-                .set(&key, value, &mut vinyl, &mut covered)
-                .map_err(|details| wrong(&details))?;
+            options.set(key, value, &mut vinyl, &mut covered).map_err(wrong)?;
         }
         if !is_distance_known {
-            return Err(wrong("distance must be either 'euclid' or 'manhattan'"));
+            return Err(wrong("distance must be either 'euclid' or 'manhattan'".into()));
         }
-        vinyl.check().map_err(wrong)?;
+        vinyl.check().map_err(|details| wrong(details.into()))?;
         options.has_covers = !covered.is_empty();
         covered.sort_unstable();
         if covered.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(wrong("'covers' has duplicates"));
+            return Err(wrong("'covers' has duplicates".into()));
         }
         Ok(options)
     }
 
     fn set(
         &mut self,
-        key: &str,
+        key: &[u8],
         value: &[u8],
         vinyl: &mut Vinyl,
         covered: &mut Vec<u64>,
     ) -> Parsed<()> {
         let token = read(value);
-        let must_be = |what: &str| format!("'{key}' must be {what}");
+        let must_be = |what: &str| Arg::sent_between("'", key, &format!("' must be {what}"));
         let boolean = || if let Token::Bool(value) = token { Some(value) } else { None };
         let integer = || integer(&token).ok_or_else(|| must_be("integer"));
         let float = || msgpack::read_f64(&mut { value }).map_err(|_| must_be("float"));
         match key {
-            "unique" => self.is_unique = boolean().ok_or_else(|| must_be("boolean"))?,
-            "hint" => self.has_hint = boolean().ok_or_else(|| must_be("boolean"))?,
-            "dimension" => self.dimension = integer()?,
-            "lsn" => {
+            b"unique" => self.is_unique = boolean().ok_or_else(|| must_be("boolean"))?,
+            b"hint" => self.has_hint = boolean().ok_or_else(|| must_be("boolean"))?,
+            b"dimension" => self.dimension = integer()?,
+            b"lsn" => {
                 integer()?;
             }
-            "page_size" => vinyl.page_size = integer()?,
-            "range_size" => vinyl.range_size = integer()?,
-            "run_count_per_level" => vinyl.run_count_per_level = integer()?,
-            "run_size_ratio" => vinyl.run_size_ratio = float()?,
-            "bloom_fpr" => vinyl.bloom_fpr = float()?,
-            "func" => match token {
+            b"page_size" => vinyl.page_size = integer()?,
+            b"range_size" => vinyl.range_size = integer()?,
+            b"run_count_per_level" => vinyl.run_count_per_level = integer()?,
+            b"run_size_ratio" => vinyl.run_size_ratio = float()?,
+            b"bloom_fpr" => vinyl.bloom_fpr = float()?,
+            b"func" => match token {
                 Token::Uint(id) if id <= u32::MAX.into() => self.func_id = id as u32,
                 _ => return Err(must_be("unsigned")),
             },
-            "sql" => {}
-            "covers" => *covered = parse_covers(value)?,
-            "layout" => match token {
+            b"sql" => {}
+            b"covers" => *covered = parse_covers(value)?,
+            b"layout" => match token {
                 Token::Str(text) => self.has_layout = !text.is_empty(),
                 _ => return Err(must_be("string")),
             },
-            "aggregates" => {
+            b"aggregates" => {
                 if !matches!(token, Token::Array(_)) {
                     return Err(must_be("array"));
                 }
                 if msgpack::items(value).any(|item| !matches!(read(item), Token::Map(_))) {
-                    return Err("'aggregates' elements must be map".to_owned());
+                    return Err("'aggregates' elements must be map".into());
                 }
                 self.has_aggregates = !matches!(token, Token::Array(0));
             }
-            _ => return Err(format!("unexpected option '{key}'")),
+            _ => return Err(unexpected_option(key)),
         }
         Ok(())
     }
@@ -188,7 +188,7 @@ fn integer(token: &Token<'_>) -> Option<i64> {
 
 /// None for a name that no distance has.
 fn parse_distance(value: &[u8]) -> Parsed<Option<Distance>> {
-    let Token::Str(name) = read(value) else { return Err("'distance' must be enum".to_owned()) };
+    let Token::Str(name) = read(value) else { return Err("'distance' must be enum".into()) };
     Ok(match name.to_ascii_lowercase().as_slice() {
         b"euclid" => Some(Distance::Euclid),
         b"manhattan" => Some(Distance::Manhattan),
@@ -199,13 +199,13 @@ fn parse_distance(value: &[u8]) -> Parsed<Option<Distance>> {
 /// The fields of the option `covers`.
 fn parse_covers(value: &[u8]) -> Parsed<Vec<u64>> {
     if !matches!(read(value), Token::Array(_)) {
-        return Err("'covers' must be array".to_owned());
+        return Err("'covers' must be array".into());
     }
     let parse = |item| match read(item) {
         Token::Uint(field_no) if field_no < u32::MAX.into() => Ok(field_no),
-        Token::Uint(_) => Err("'covers' elements must be unsigned".to_owned()),
-        Token::Map(_) => parse_covered_field(item).map_err(str::to_owned),
-        _ => Err("'covers' elements must be unsigned or map".to_owned()),
+        Token::Uint(_) => Err("'covers' elements must be unsigned".into()),
+        Token::Map(_) => parse_covered_field(item).map_err(Arg::from),
+        _ => Err("'covers' elements must be unsigned or map".into()),
     };
     msgpack::items(value).map(parse).collect()
 }

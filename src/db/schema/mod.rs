@@ -27,7 +27,7 @@ pub mod views;
 use std::sync::Arc;
 
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Arg, Result};
 use lycosa_proto::msgpack::{write_array, write_str, write_uint};
 
 use super::database::{Database, Spaces};
@@ -235,6 +235,11 @@ pub struct FunctionRow {
     pub owner: u32,
     /// It runs with the rights of its owner.
     pub is_setuid: bool,
+}
+
+/// What is wrong with an option that is none.
+fn unexpected_option(key: &[u8]) -> Arg {
+    Arg::sent_between("unexpected option '", key, "'")
 }
 
 /// The error for what the schema of Tarantool has and this server does not yet.

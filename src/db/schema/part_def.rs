@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use lycosa_proto::err;
-use lycosa_proto::error::{Error, Result};
+use lycosa_proto::error::{Arg, Error, Result};
 use lycosa_proto::msgpack::{self, Token};
 
+use super::unexpected_option;
 use crate::db::collation::{self, Collations};
 use crate::db::field_type::FieldType;
 use crate::db::json_path::JsonPath;
@@ -156,8 +157,10 @@ fn parse_map(no: usize, map: &[u8]) -> Result<Parsed> {
         let Ok(Token::Str(key)) = msgpack::read(&mut { key }) else {
             return Err(wrong("expected a map with string keys"));
         };
-        let name = String::from_utf8_lossy(key);
-        let must_be = |what: &str| Err(wrong(&format!("'{name}' must be {what}")));
+        let must_be = |what: &str| {
+            let details = Arg::sent_between("'", key, &format!("' must be {what}"));
+            Err(err!(WRONG_INDEX_PARTS, no, details))
+        };
         match (key, msgpack::read(&mut { value }).unwrap_or(Token::Nil)) {
             (b"field", Token::Uint(value)) if value <= u32::MAX.into() => {
                 part.field_no = value as u32;
@@ -182,7 +185,7 @@ fn parse_map(no: usize, map: &[u8]) -> Result<Parsed> {
             (b"is_nullable" | b"exclude_null", _) => return must_be("boolean"),
             (b"type" | b"sort_order" | b"nullable_action", _) => return must_be("enum"),
             (b"path", _) => return must_be("string"),
-            _ => return Err(wrong(&format!("unexpected option '{name}'"))),
+            _ => return Err(err!(WRONG_INDEX_PARTS, no, unexpected_option(key))),
         }
     }
     part.field_type = field_type.ok_or_else(|| wrong("unknown field type"))?;

@@ -3,7 +3,7 @@
 //! Source: schema.md §3; Tarantool `src/box/alter.cc` priv_def_check, on_replace_dd_priv.
 
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Arg, Result};
 use lycosa_proto::msgpack::Token;
 
 use super::row::Row;
@@ -28,7 +28,8 @@ pub(super) fn parse_grant(row: &Row<'_>) -> Result<Grant> {
         Token::Uint(_) => ObjectId::Number(row.uint32(3)?),
         other => return Err(err!(FIELD_TYPE, "4", "unsigned", other.kind())),
     };
-    let object_type = object_type.ok_or_else(|| err!(UNKNOWN_SCHEMA_OBJECT, type_name))?;
+    let object_type =
+        object_type.ok_or_else(|| err!(UNKNOWN_SCHEMA_OBJECT, Arg::sent(row.bytes(2))))?;
     Ok(Grant {
         grantor: row.uint32(0)?,
         grantee: row.uint32(1)?,

@@ -54,12 +54,17 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A string field; empty if it is none or not valid UTF-8.
-    pub fn str(&self, field_no: u32) -> &'a str {
+    /// A string field; empty if it is none.
+    pub fn bytes(&self, field_no: u32) -> &'a [u8] {
         match self.token(field_no) {
-            Token::Str(value) => std::str::from_utf8(value).unwrap_or("\u{fffd}"),
-            _ => "",
+            Token::Str(value) => value,
+            _ => b"",
         }
+    }
+
+    /// A string field; empty if it is none, U+FFFD if it is not valid UTF-8.
+    pub fn str(&self, field_no: u32) -> &'a str {
+        std::str::from_utf8(self.bytes(field_no)).unwrap_or("\u{fffd}")
     }
 
     /// A boolean field; false if it is none.

@@ -7,7 +7,7 @@
 //! Source: schema.md §5, types-and-indexes.md §10.1; Tarantool `src/box/sequence.c`, `alter.cc`.
 
 use lycosa_proto::err;
-use lycosa_proto::error::{ErrorKind, Result, kind};
+use lycosa_proto::error::{Error, ErrorKind, Result, kind};
 use lycosa_proto::msgpack::{self, Token, write_array, write_int, write_uint};
 
 use super::alter::{check_object, has_grants, has_match, has_row};
@@ -262,11 +262,12 @@ pub(super) fn on_sequence(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
 
 /// Parses a new row of `_sequence` and checks it; `wrong` is the error for what is wrong with it.
 fn parse_row(row: &Row<'_>, wrong: ErrorKind) -> Result<SequenceDef> {
-    let name = row.str(2);
+    let name = row.bytes(2);
     if name.len() > NAME_BYTES_MAX {
-        return Err(named_error(wrong, cut_name(name), "sequence name is too long"));
+        let details = "sequence name is too long";
+        return Err(Error::new(wrong, vec![cut_name(name), details.into()]));
     }
-    check_identifier(name)?;
+    let name = check_identifier(name)?;
     let def = SequenceDef::parse(row)?;
     row.int(7)?;
     let refuse = |details: &str| Err(named_error(wrong, name, details));

@@ -4,11 +4,12 @@
 //! `src/box/space_def.c`.
 
 use lycosa_proto::err;
-use lycosa_proto::error::{ErrorKind, Result, kind};
+use lycosa_proto::error::{Arg, Error, ErrorKind, Result, kind};
 use lycosa_proto::msgpack::{self, Token};
 
 use super::constraint_def::{self, ConstraintDef};
 use super::row::Row;
+use super::unexpected_option;
 use crate::db::collation::{self, Collations};
 use crate::db::field_type::FieldType;
 use crate::db::nullable_action::NullableAction;
@@ -121,14 +122,14 @@ impl SpaceDef {
     /// CREATE_SPACE or ALTER_SPACE, NO_SUCH_ENGINE, IDENTIFIER, WRONG_SPACE_OPTIONS, WRONG_SPACE_FORMAT,
     /// SPACE_FIELD_IS_DUPLICATE, WRONG_COLLATION_OPTIONS, NO_SUCH_GROUP, UNSUPPORTED.
     pub fn parse(row: &Row<'_>, is_alter: bool, collations: &Collations) -> Result<Self> {
-        let name = row.str(2);
+        let name = row.bytes(2);
         let id = u64::from(row.uint32(0)?);
         let wrong = if is_alter { kind::ALTER_SPACE } else { kind::CREATE_SPACE };
-        let refuse = |details: &str| Err(named_error(wrong, name, details));
         if name.len() > NAME_BYTES_MAX {
-            return Err(named_error(wrong, cut_name(name), "space name is too long"));
+            return Err(Error::new(wrong, vec![cut_name(name), "space name is too long".into()]));
         }
-        check_identifier(name)?;
+        let name = check_identifier(name)?;
+        let refuse = |details: &str| Err(named_error(wrong, name, details));
         if id > SPACE_ID_MAX {
             return refuse("space id is too big");
         }
@@ -137,11 +138,11 @@ impl SpaceDef {
         }
         let owner = row.uint32(1)?;
         let field_count = row.uint32(4)?;
-        let engine_name = row.str(3);
+        let engine_name = row.bytes(3);
         if engine_name.len() > 16 {
             return refuse("space engine name is too long");
         }
-        check_identifier(engine_name)?;
+        let engine_name = check_identifier(engine_name)?;
         let fields = parse_format(row.raw(6))?;
         if field_count != 0 && (field_count as usize) < fields.len() {
             return refuse("exact_field_count must be either 0 or >= formatted field count");
@@ -253,37 +254,28 @@ impl SpaceDef {
 }
 
 /// An error of the form `... 'name': details`.
-pub(super) fn named_error(
-    kind: ErrorKind,
-    name: &str,
-    details: &str,
-) -> lycosa_proto::error::Error {
-    lycosa_proto::error::Error::new(kind, vec![name.into(), details.into()])
+pub(super) fn named_error(kind: ErrorKind, name: &str, details: &str) -> Error {
+    Error::new(kind, vec![name.into(), details.into()])
 }
 
-/// The beginning of a name that is too long to print.
-pub(super) fn cut_name(name: &str) -> &str {
-    let mut end = name.len().min(64);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    &name[..end]
+/// The beginning of a name that is too long to print, be it amidst a character.
+pub(super) fn cut_name(name: &[u8]) -> Arg {
+    Arg::sent(&name[..name.len().min(64)])
 }
 
-/// Checks a name: printable, not empty.
+/// Checks a name: UTF-8, printable, not empty.
 ///
 /// # Errors
 /// IDENTIFIER.
-pub fn check_identifier(name: &str) -> Result<()> {
+pub fn check_identifier(bytes: &[u8]) -> Result<&str> {
     let is_bad = |c: char| {
         c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffd}' | '\u{fffe}' | '\u{ffff}')
     };
-    if !name.is_empty() && !name.chars().any(is_bad) {
-        return Ok(());
+    match std::str::from_utf8(bytes) {
+        Ok(name) if !name.is_empty() && !name.chars().any(is_bad) => Ok(name),
+        _ => Err(err!(IDENTIFIER, Arg::sent(bytes))),
     }
-    // A message ends where a string of C does.
-    Err(err!(IDENTIFIER, name.split('\0').next().unwrap_or_default()))
 }
 
 /// The flags of a space.
@@ -306,46 +298,48 @@ impl Options {
                 return Err(err!(WRONG_SPACE_OPTIONS, "key must be a string"));
             };
             let token = msgpack::read(&mut { value }).unwrap_or(Token::Nil);
-            let key = String::from_utf8_lossy(key);
             let bad = |details: &str| err!(WRONG_SPACE_OPTIONS, details);
-            let must_be = |what: &str| Err(bad(&format!("'{key}' must be {what}")));
-            match (&*key, token) {
-                ("group_id", Token::Uint(id)) if id <= u64::from(u32::MAX) => group_id = id,
-                ("group_id", _) => return must_be("unsigned"),
-                ("temporary", Token::Bool(_)) | ("type", Token::Str(_)) if has_type => {
+            let must_be = |what: &str| {
+                let details = Arg::sent_between("'", key, &format!("' must be {what}"));
+                Err(err!(WRONG_SPACE_OPTIONS, details))
+            };
+            match (key, token) {
+                (b"group_id", Token::Uint(id)) if id <= u64::from(u32::MAX) => group_id = id,
+                (b"group_id", _) => return must_be("unsigned"),
+                (b"temporary", Token::Bool(_)) | (b"type", Token::Str(_)) if has_type => {
                     return Err(bad("only one of 'type' or 'temporary' may be specified"));
                 }
-                ("temporary", Token::Bool(value)) => {
+                (b"temporary", Token::Bool(value)) => {
                     (has_type, options.is_temporary) = (true, value);
                 }
-                ("type", Token::Str(value)) => {
+                (b"type", Token::Str(value)) => {
                     has_type = true;
                     options.is_type_temporary = value.eq_ignore_ascii_case(b"temporary");
                     // Tarantool lets an unknown type pass, whose tuples are temporary then.
                     options.is_temporary = !value.eq_ignore_ascii_case(b"normal");
                 }
-                ("type", _) => return must_be("a string"),
-                ("view", Token::Bool(value)) => options.is_view = value,
-                ("is_sync", Token::Bool(value)) => is_sync = value,
-                ("defer_deletes", Token::Bool(_)) => {}
-                ("temporary" | "view" | "is_sync" | "defer_deletes", _) => {
+                (b"type", _) => return must_be("a string"),
+                (b"view", Token::Bool(value)) => options.is_view = value,
+                (b"is_sync", Token::Bool(value)) => is_sync = value,
+                (b"defer_deletes", Token::Bool(_)) => {}
+                (b"temporary" | b"view" | b"is_sync" | b"defer_deletes", _) => {
                     return must_be("boolean");
                 }
-                ("sql", Token::Str(text)) => has_sql = !text.is_empty(),
-                ("sql", _) => return must_be("string"),
-                ("checks", _) => {}
-                ("constraint", _) => {
+                (b"sql", Token::Str(text)) => has_sql = !text.is_empty(),
+                (b"sql", _) => return must_be("string"),
+                (b"checks", _) => {}
+                (b"constraint", _) => {
                     constraint_def::parse_functions(value, &mut options.constraints)
                         .map_err(bad)?;
                 }
-                ("foreign_key", _) => {
+                (b"foreign_key", _) => {
                     constraint_def::parse_foreign_keys(value, true, &mut options.constraints)
                         .map_err(bad)?;
                 }
-                ("upgrade", _) => {
+                (b"upgrade", _) => {
                     return Err(err!(UNSUPPORTED, "Community edition", "space upgrade"));
                 }
-                _ => return Err(bad(&format!("unexpected option '{key}'"))),
+                _ => return Err(err!(WRONG_SPACE_OPTIONS, unexpected_option(key))),
             }
         }
         match group_id {
@@ -385,7 +379,7 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
             return Err(wrong("expected a map with string keys"));
         };
         match (key, msgpack::read(&mut { value }).unwrap_or(Token::Nil)) {
-            (b"name", Token::Str(text)) => name = Some(String::from_utf8_lossy(text).into_owned()),
+            (b"name", Token::Str(text)) => name = Some(text),
             (b"name", _) => return Err(wrong("'name' must be string")),
             (b"type", Token::Str(text)) => {
                 field_type = FieldType::parse(&String::from_utf8_lossy(text));
@@ -425,10 +419,12 @@ fn parse_field(no: usize, entry: &[u8]) -> Result<FieldDef> {
     let Some(name) = name.filter(|name| !name.is_empty()) else {
         return Err(wrong("field name is missing"));
     };
+    // Tarantool keeps it as a string of C.
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
     if name.len() > NAME_BYTES_MAX {
         return Err(wrong("field name is too long"));
     }
-    check_identifier(&name)?;
+    let name = check_identifier(name)?;
     let field_type = field_type.ok_or_else(|| wrong("unknown field type"))?;
     let nullable_action = action.unwrap_or(NullableAction::of(is_nullable));
     if nullable_action == NullableAction::Unknown {

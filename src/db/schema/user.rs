@@ -4,7 +4,7 @@
 
 use lycosa_proto::chap;
 use lycosa_proto::err;
-use lycosa_proto::error::Result;
+use lycosa_proto::error::{Arg, Result};
 use lycosa_proto::msgpack::{self, Token};
 
 use super::alter::{check_object, has_grants, has_match};
@@ -91,16 +91,16 @@ pub(super) fn on_user(txn: &mut Txn<'_>, change: Change<'_>) -> Result<()> {
 
 /// Checks that a row of `_user` makes a user or a role.
 fn check_row(row: &Row<'_>) -> Result<()> {
-    let (name, kind) = (row.str(2), row.str(3));
+    let (name, kind) = (row.bytes(2), row.str(3));
     row.uint32(0)?;
     row.uint32(1)?;
     if name.len() > NAME_BYTES_MAX {
         return Err(err!(CREATE_USER, cut_name(name), "user name is too long"));
     }
     if !["user", "role"].iter().any(|known| known.eq_ignore_ascii_case(kind)) {
-        return Err(err!(CREATE_USER, name, "unknown user type"));
+        return Err(err!(CREATE_USER, Arg::sent(name), "unknown user type"));
     }
-    check_identifier(name)?;
+    let name = check_identifier(name)?;
     let mut methods = msgpack::pairs(row.raw(4)).peekable();
     if is_role(kind) && methods.peek().is_some() {
         return Err(err!(CREATE_ROLE, name, "authentication data can not be set for a role"));

@@ -3,7 +3,7 @@
 //! Source: protocol.md §18; Tarantool `src/box/xrow_update_field.c`.
 
 use lycosa_proto::err;
-use lycosa_proto::error::{Error, Result};
+use lycosa_proto::error::{Arg, Error, Result};
 use lycosa_proto::msgpack::{self, Token, write_bin, write_str};
 
 use super::arithmetic;
@@ -84,11 +84,7 @@ impl<'a> Op<'a> {
         };
         let known = CODES.iter().find(|(letter, ..)| name.len() == 1 && name[0] == *letter);
         let Some(&(letter, code, arity)) = known else {
-            return Err(err!(
-                UNKNOWN_UPDATE_OP,
-                no,
-                format!("\"{}\"", String::from_utf8_lossy(name))
-            ));
+            return Err(err!(UNKNOWN_UPDATE_OP, no, Arg::sent_between("\"", name, "\"")));
         };
         if len != arity {
             let details = format!("wrong number of arguments, expected {arity}, got {len}");
@@ -139,8 +135,7 @@ impl<'a> Op<'a> {
             Some(Ok(Step::Any)) | None => None,
             Some(Err(position)) => return Err(self.bad_path(position)),
         };
-        self.field_no =
-            field_no.ok_or_else(|| err!(NO_SUCH_FIELD_NAME, &*String::from_utf8_lossy(name)))?;
+        self.field_no = field_no.ok_or_else(|| err!(NO_SUCH_FIELD_NAME, Arg::sent(name)))?;
         self.below = lexer;
         Ok(())
     }
@@ -193,10 +188,10 @@ impl<'a> Op<'a> {
 
     /// The field as messages name it: the path in quotes, or a number from 1.
     #[cold]
-    pub(super) fn label(&self) -> String {
+    pub(super) fn label(&self) -> Arg {
         match self.path {
-            Some(path) => format!("'{}'", String::from_utf8_lossy(path)),
-            None => printed(self.field_no).to_string(),
+            Some(path) => Arg::sent_between("'", path, "'"),
+            None => printed(self.field_no).to_string().into(),
         }
     }
 
