@@ -59,7 +59,7 @@ fn create_index(txn: &mut Txn<'_>, mut space: Space, def: Arc<IndexDef>) -> Resu
         match space.index(def.id) {
             // In recovery the row of a stub defines what is there already.
             Ok(stub) if stub.def.index_type == def.index_type => space.set_index_def(def),
-            _ => space = with_indexes(txn, &space, vec![def])?,
+            _ => space = with_indexes(txn, &space, &[def])?,
         }
     }
     install(txn, space.def.id, Some(space));
@@ -80,7 +80,7 @@ fn alter_index(txn: &mut Txn<'_>, mut space: Space, def: Arc<IndexDef>) -> Resul
         if def.id == 0 {
             defs.extend(dependents(&space, &old, &def)?);
         }
-        space = with_indexes(txn, &space, defs)?;
+        space = with_indexes(txn, &space, &defs)?;
     }
     install(txn, space.def.id, Some(space));
     Ok(())
@@ -119,7 +119,7 @@ fn is_order_changed(old: &KeyDef, new: &KeyDef) -> bool {
 }
 
 /// The space with indexes of these definitions over its tuples, in the place of those with the same ids.
-fn with_indexes(txn: &mut Txn<'_>, space: &Space, defs: Vec<Arc<IndexDef>>) -> Result<Space> {
+fn with_indexes(txn: &mut Txn<'_>, space: &Space, defs: &[Arc<IndexDef>]) -> Result<Space> {
     let primary = match defs.iter().find(|def| def.id == 0) {
         Some(primary) => primary.key_def.clone(),
         None => space.primary()?.def.key_def.clone(),
@@ -128,12 +128,13 @@ fn with_indexes(txn: &mut Txn<'_>, space: &Space, defs: Vec<Arc<IndexDef>>) -> R
     let ids: Vec<u32> = defs.iter().map(|def| def.id).collect();
     for def in defs {
         let primary = (def.id != 0).then_some(&primary);
-        changed.put_index(Index::new(def, primary, txn.db().memory().id()));
+        changed.put_index(Index::new(def.clone(), primary, txn.db().memory().id()));
     }
     // An alter that changes how many fields tuples have makes the other indexes anew too, in their order.
     let is_created = ids.iter().all(|id| space.index(*id).is_err());
     let is_last = is_created || changed.min_field_count() == space.min_field_count();
     changed.rebuild_format_for(if is_last { &ids } else { &[] })?;
+    defs.iter().try_for_each(|def| def.check_dimension(&space.def))?;
     txn.build(space, &mut changed, ids)?;
     Ok(changed)
 }

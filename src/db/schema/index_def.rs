@@ -86,8 +86,8 @@ pub enum Distance {
 /// The options of an RTREE.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RtreeOptions {
-    /// Axes of a rectangle, 1 to [`DIMENSION_MAX`].
-    pub dimension: u32,
+    /// Axes of a rectangle; 1 to [`DIMENSION_MAX`] once it is checked.
+    pub dimension: i64,
     /// How NEIGHBOR measures.
     pub distance: Distance,
 }
@@ -157,24 +157,16 @@ impl IndexDef {
             is_unique: options.is_unique,
             func_id: options.func_id,
             key_def,
-            rtree: RtreeOptions {
-                dimension: u32::try_from(options.dimension).unwrap_or(0),
-                distance: options.distance,
-            },
+            rtree: RtreeOptions { dimension: options.dimension, distance: options.distance },
         };
-        def.check(space, &options, &wrong)?;
+        def.check(&options, &wrong)?;
         Ok(def)
     }
 
     /// Checks what the engine asks of an index.
     ///
     /// Source: Tarantool `src/box/memtx_space.c` memtx_space_check_index_def.
-    fn check(
-        &self,
-        space: &SpaceDef,
-        options: &Options,
-        wrong: &dyn Fn(&str) -> Error,
-    ) -> Result<()> {
+    fn check(&self, options: &Options, wrong: &dyn Fn(&str) -> Error) -> Result<()> {
         let is_tree = self.index_type == IndexType::Tree;
         if self.key_def.is_nullable() && !is_tree {
             return Err(err!(UNSUPPORTED, self.index_type.name(), "nullable parts"));
@@ -188,7 +180,7 @@ impl IndexDef {
                     return Err(wrong("hint is only reasonable with memtx tree index"));
                 }
             }
-            IndexType::Rtree => return self.check_rtree(space, options, wrong),
+            IndexType::Rtree => return self.check_rtree(wrong),
             IndexType::Bitset => return self.check_bitset(wrong),
         }
         let parts = self.key_def.parts();
@@ -213,12 +205,7 @@ impl IndexDef {
         Ok(())
     }
 
-    fn check_rtree(
-        &self,
-        space: &SpaceDef,
-        options: &Options,
-        wrong: &dyn Fn(&str) -> Error,
-    ) -> Result<()> {
+    fn check_rtree(&self, wrong: &dyn Fn(&str) -> Error) -> Result<()> {
         let parts = self.key_def.parts();
         if parts.len() != 1 {
             return Err(wrong("RTREE index key can not be multipart"));
@@ -229,16 +216,23 @@ impl IndexDef {
         if parts[0].field_type != FieldType::Array {
             return Err(wrong("RTREE index field type must be ARRAY"));
         }
-        self.check_single_key(wrong)?;
-        if !(1..=i64::from(DIMENSION_MAX)).contains(&options.dimension) {
-            let range = format!("must belong to range [1, {DIMENSION_MAX}]");
-            let feature = format!("dimension ({}): {range}", options.dimension);
-            let (kind, engine) = (self.index_type.name(), space.engine.name());
-            let error =
-                err!(UNSUPPORTED_INDEX_FEATURE, &*self.name, kind, &*space.name, engine, feature);
-            return Err(error);
+        self.check_single_key(wrong)
+    }
+
+    /// Checks what is found out when the index is made, after the format of its space.
+    ///
+    /// # Errors
+    /// UNSUPPORTED_INDEX_FEATURE for an RTREE of no or too many axes.
+    /// Source: Tarantool `src/box/memtx_rtree.cc` memtx_rtree_index_new.
+    pub fn check_dimension(&self, space: &SpaceDef) -> Result<()> {
+        let dimension = self.rtree.dimension;
+        let is_good = (1..=i64::from(DIMENSION_MAX)).contains(&dimension);
+        if is_good || self.index_type != IndexType::Rtree {
+            return Ok(());
         }
-        Ok(())
+        let feature = format!("dimension ({dimension}): must belong to range [1, {DIMENSION_MAX}]");
+        let (kind, engine) = (self.index_type.name(), space.engine.name());
+        Err(err!(UNSUPPORTED_INDEX_FEATURE, &*self.name, kind, &*space.name, engine, feature))
     }
 
     fn check_bitset(&self, wrong: &dyn Fn(&str) -> Error) -> Result<()> {

@@ -50,7 +50,7 @@ impl Options {
         let RtreeOptions { dimension, distance } = RtreeOptions::default();
         let mut options = Self {
             is_unique: true,
-            dimension: dimension.into(),
+            dimension,
             distance,
             has_hint: false,
             func_id: 0,

@@ -62,6 +62,23 @@ fn an_rtree_over_what_is_no_rectangle_is_not_made() {
 }
 
 #[test]
+fn what_a_field_is_comes_before_the_axes_of_an_rtree() {
+    let mut db = with_kinds();
+    let mut refused = |dimension: i64, field_no: u32| {
+        let options = format!(r#"{{"unique":false,"dimension":{dimension}}}"#);
+        let row = format!(r#"[512,3,"deep","rtree",{options},[[{field_no},"array"]]]"#);
+        let error = run(&mut db, |txn| txn.insert(space_id::INDEX, &mp(&row))).unwrap_err();
+        format!("{} {error}", error.code())
+    };
+    let mismatch = "24 Field 1 has type 'unsigned' in one index, but type 'array' in another";
+    assert_eq!(refused(0, 0), mismatch);
+    assert_eq!(
+        refused(-5, 1),
+        "112 Index 'deep' (RTREE) of space 't' (memtx) does not support dimension (-5): must belong to range [1, 20]"
+    );
+}
+
+#[test]
 fn a_hash_index_takes_decimals_by_their_bytes() {
     // [1], [decimal 1], [decimal 1.0]
     let keys: [&[u8]; 3] = [b"\x91\x01", b"\x91\xd5\x01\x00\x1c", b"\x91\xc7\x03\x01\x01\x01\x0c"];

@@ -23,7 +23,7 @@ use self::rect::Rect;
 pub(super) use self::walk::Walk;
 use crate::db::key_def::{Key, KeyDef};
 use crate::db::memory::AccountId;
-use crate::db::schema::index_def::{IndexDef, RtreeOptions};
+use crate::db::schema::index_def::{Distance, IndexDef};
 use crate::db::tuple::Tuple;
 
 /// The entries of an RTREE.
@@ -31,7 +31,9 @@ use crate::db::tuple::Tuple;
 pub(super) struct Rtree {
     /// The indexed field.
     key_def: KeyDef,
-    options: RtreeOptions,
+    /// Axes of a rectangle.
+    dimension: u32,
+    distance: Distance,
     shape: Shape,
     root: Arc<Node>,
     /// Levels of nodes, the leaves among them.
@@ -41,10 +43,13 @@ pub(super) struct Rtree {
 
 impl Rtree {
     pub(super) fn new(def: &IndexDef, account: AccountId) -> Self {
+        // One that does not fit is refused before there are entries: see `IndexDef::check_dimension`.
+        let dimension = u32::try_from(def.rtree.dimension).unwrap_or(0);
         Self {
             key_def: def.key_def.clone(),
-            options: def.rtree,
-            shape: Shape::new(def.rtree.dimension),
+            dimension,
+            distance: def.rtree.distance,
+            shape: Shape::new(dimension),
             root: Arc::new(Node::new(account)),
             height: 1,
             len: 0,
@@ -65,7 +70,7 @@ impl Rtree {
 
     fn rect(&self, tuple: &Tuple) -> Result<Rect> {
         let field = self.key_def.field(tuple, 0).unwrap_or(&[0xc0]);
-        rect::from_field(field, self.options.dimension)
+        rect::from_field(field, self.dimension)
     }
 
     /// Checks that the indexed field is a rectangle.
@@ -81,7 +86,7 @@ impl Rtree {
     /// # Errors
     /// KEY_PART_COUNT, KEY_PART_TYPE, RTREE_RECT, FIELD_TYPE.
     pub(super) fn check_key(&self, key: &Key<'_>) -> Result<()> {
-        rect::from_key(key, self.options.dimension).map(|_| ())
+        rect::from_key(key, self.dimension).map(|_| ())
     }
 
     pub(super) fn change(&mut self, old: Option<&Tuple>, new: Option<&Tuple>) {
@@ -135,12 +140,10 @@ impl Rtree {
         let rect = match key.part_count {
             // Only ALL, which looks at no key, needs none.
             0 => Rect::new(),
-            _ => {
-                rect::from_key(key, self.options.dimension).expect("check_select was asked before")
-            }
+            _ => rect::from_key(key, self.dimension).expect("check_select was asked before"),
         };
         match kind {
-            Kind::Neighbor => Walk::nearest(&self.root, self.height, rect, self.options.distance),
+            Kind::Neighbor => Walk::nearest(&self.root, self.height, rect, self.distance),
             _ => Walk::matching(&self.root, kind, rect),
         }
     }

@@ -9,7 +9,7 @@ use super::*;
 use crate::db::field_type::FieldType;
 use crate::db::key_def::Part;
 use crate::db::nullable_action::NullableAction;
-use crate::db::schema::index_def::{Distance, IndexType};
+use crate::db::schema::index_def::{IndexType, RtreeOptions};
 
 /// Every iterator.
 const KINDS: [Kind; 8] =
@@ -34,7 +34,7 @@ fn rtree(dimension: u32, distance: Distance) -> Rtree {
         is_unique: false,
         func_id: 0,
         key_def: KeyDef::new(vec![part]),
-        rtree: RtreeOptions { dimension, distance },
+        rtree: RtreeOptions { dimension: dimension.into(), distance },
     };
     Rtree::new(&def, AccountId::NOBODY)
 }
@@ -102,7 +102,7 @@ fn check(tree: &Rtree, model: &Model, key: &[f64]) {
     for kind in KINDS {
         let mut got = select(tree, kind, key);
         if kind == Kind::Neighbor {
-            let distance = tree.options.distance;
+            let distance = tree.distance;
             let far: Vec<f64> = got.iter().map(|id| apart(&model[id].1, key, distance)).collect();
             assert!(far.is_sorted(), "{far:?}");
         }
