@@ -99,6 +99,41 @@ def test_conflicts_are_found_by_what_calls_read(stream, other, space):
             refused(Err.TRANSACTION_CONFLICT, stream.commit)
 
 
+def test_definitions_that_fail_have_read_what_they_looked_for(stream, other, space):
+    call, side = on(stream, space), space + 1
+    failing = [
+        (Err.INDEX_EXISTS, lambda: call("create_index", "pk")),
+        (Err.INDEX_EXISTS, lambda: stream.call("box.schema.index.create", space, "name")),
+        (Err.SPACE_EXISTS, lambda: stream.call("box.schema.space.create", f"t{space}")),
+        (Err.USER_EXISTS, lambda: stream.call("box.schema.user.create", "guest")),
+    ]
+    try:
+        for turn, (code, define) in enumerate(failing):
+            stream.begin()
+            refused(code, define)
+            call("replace", [100, "mine"])
+            # None of this is what they have looked for.
+            other.insert(space, [200 + turn, f"other {turn}"])
+            if turn == 0:
+                schema.create_space(other, side, f"t{side}")
+                schema.create_index(other, side, 0, "pk", [[0, "unsigned"]])
+            stream.commit()
+    finally:
+        schema.drop_space(other, side)
+
+
+def test_the_next_number_depends_on_the_greatest_alone(stream, other, space):
+    call = on(stream, space)
+    stream.begin()
+    assert call("auto_increment", ["three"]) == [[3, "three"]]
+    other.replace(space, [1, "uno"])
+    stream.commit()
+    stream.begin()
+    assert call("auto_increment", ["four"]) == [[4, "four"]]
+    other.replace(space, [9, "nine"])
+    refused(Err.TRANSACTION_CONFLICT, stream.commit)
+
+
 def test_who_has_only_read_by_calls_keeps_its_view(stream, other, space):
     call = on(stream, space)
     stream.begin()

@@ -166,11 +166,9 @@ impl Interactive {
         if select.limit == 0 || matches!(self.status, Status::InReadView(_)) {
             return;
         }
-        if let Some(source) = views::source(select.space_id) {
-            return self.fresh.add_whole(source, 0);
-        }
-        let (Ok(space), Ok(kind)) = (db.space(select.space_id), Kind::from_number(select.iterator))
-        else {
+        // A view has the indexes of its source.
+        let space_id = views::source(select.space_id).unwrap_or(select.space_id);
+        let (Ok(space), Ok(kind)) = (db.space(space_id), Kind::from_number(select.iterator)) else {
             return;
         };
         let Ok(index) = space.index(select.index_id) else { return };

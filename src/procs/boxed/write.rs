@@ -12,7 +12,7 @@ use super::methods::Change;
 use crate::db::access::Privilege;
 use crate::db::schema::index_def::IndexType;
 use crate::db::schema::space_id;
-use crate::db::{Key, Txn};
+use crate::db::{Select, Txn};
 use crate::procs::Values;
 
 /// Lua counts fields from 1.
@@ -42,19 +42,24 @@ pub(super) fn replace(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> 
 /// TUPLE_NOT_ARRAY; NO_SUCH_INDEX_ID, UNSUPPORTED_INDEX_FEATURE, those of INSERT.
 pub(super) fn auto_increment(txn: &mut Txn<'_>, change: &Change<'_>) -> Result<Values> {
     let given = lua::array(change.args.get(0))?;
-    let space = txn.db().space(change.space_id)?;
+    let space_id = change.space_id;
+    let no_such = || err!(NO_SUCH_SPACE, space_id.to_string());
+    let space = txn.db().known_space(space_id).ok_or_else(no_such)?;
     let primary = space.primary()?;
     txn.db().check_space(txn.uid(), &space.def, Privilege::READ)?;
     if primary.def.index_type != IndexType::Tree {
         return Err(primary.unsupported(&space.def.name, space.def.engine.name(), "max()"));
     }
-    let largest = primary.select(Kind::Le, Key::EMPTY).next();
-    let largest: i64 = largest.map_or(Ok(0), |tuple| tuple.get(0))?;
+    let (iterator, key) = (Kind::Le as u32, &[0x90][..]);
+    let select = Select { space_id, index_id: 0, iterator, offset: 0, limit: 1, key };
+    let mut largest: Result<i64> = Ok(0);
+    txn.db().select(txn.uid(), &select, |tuple| largest = tuple.get(0))?;
+    let largest = largest?;
     let mut tuple = Vec::with_capacity(given.len() + 9);
     write_array(&mut tuple, msgpack::items(&given).count() + 1);
     write_int(&mut tuple, largest.saturating_add(1));
     msgpack::items(&given).for_each(|field| tuple.extend_from_slice(field));
-    Ok(Values::found(change.space_id, Some(&txn.insert(change.space_id, &tuple)?)))
+    Ok(Values::found(space_id, Some(&txn.insert(space_id, &tuple)?)))
 }
 
 /// `update(key, operations)`: the new tuple, or no value if there is no such tuple.

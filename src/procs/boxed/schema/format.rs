@@ -237,6 +237,6 @@ fn foreign_key(
     let Some(id) = lookup::space(txn, target) else {
         return refuse(&format!("space {} was not found", text(target)));
     };
-    let name = txn.db().space(id)?.def.name.to_string();
+    let name = lookup::known(txn, id)?.def.name.to_string();
     Ok((name, Value::Map(vec![("space".into(), id.into()), ("field".into(), field)])))
 }

@@ -84,7 +84,7 @@ pub(in super::super) fn create(txn: &mut Txn<'_>, _: &Session, args: &Args) -> R
         trigger,
     ];
     // Schemas of older versions have no field for triggers.
-    row.truncate(txn.db().space(space_id::FUNC)?.def.fields.len());
+    row.truncate(lookup::known(txn, space_id::FUNC)?.def.fields.len());
     txn.insert_row(space_id::FUNC, &row)?;
     Ok(Values::none())
 }

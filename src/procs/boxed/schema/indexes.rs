@@ -72,8 +72,7 @@ const CREATE: Template = template!(("if_not_exists", "boolean"));
 /// # Errors
 /// Those of SELECT; an index that is gone is nil.
 pub(super) fn describe(txn: &Txn<'_>, space_id: u32, index_id: u32) -> Result<Value> {
-    let indexes = txn.db().space(space_id::INDEX)?;
-    let Some(row) = indexes.primary()?.get_row(&(space_id, index_id))? else {
+    let Some(row) = lookup::own_row(txn, space_id::INDEX, &(space_id, index_id))? else {
         return Ok(Value::Nil);
     };
     let (name, index_type): (&str, &str) = (row.get(2)?, row.get(3)?);
@@ -154,7 +153,7 @@ pub(in super::super) fn create_method(txn: &mut Txn<'_>, change: &Change<'_>) ->
 
 fn create_on(txn: &mut Txn<'_>, id: u32, name: &str, options: &Value) -> Result<Values> {
     let options = Params::parse(options, CREATE)?;
-    let space = txn.db().space(id).map_err(|_| err!(NO_SUCH_SPACE, format!("#{id}")))?;
+    let space = lookup::known(txn, id).map_err(|_| err!(NO_SUCH_SPACE, format!("#{id}")))?;
     let space_name = space.def.name.to_string();
     let format = fields(txn, id)?;
     let index_type = options.str("type").unwrap_or_else(|| "tree".into());
@@ -333,7 +332,7 @@ pub(in super::super) fn alter_method(txn: &mut Txn<'_>, change: &Change<'_>) -> 
 }
 
 fn alter_by(txn: &mut Txn<'_>, id: u32, index_id: u32, options: &Value) -> Result<Values> {
-    let space = txn.db().space(id).map_err(|_| err!(NO_SUCH_SPACE, format!("#{id}")))?;
+    let space = lookup::known(txn, id).map_err(|_| err!(NO_SUCH_SPACE, format!("#{id}")))?;
     let index = space.index(index_id)?;
     let (space_name, old_name) = (space.def.name.to_string(), index.def.name.to_string());
     if options.is_nil() {

@@ -2,6 +2,7 @@
 //!
 //! Source: Tarantool `src/box/lua/schema.lua` user_resolve, role_resolve, sequence_resolve.
 
+use lycosa_proto::err;
 use lycosa_proto::error::Result;
 use lycosa_proto::iproto::Iterator as Kind;
 use rmpv::Value;
@@ -9,7 +10,8 @@ use serde::Serialize;
 
 use crate::db::rows::encode;
 use crate::db::schema::space_id;
-use crate::db::{Select, Tuple, Txn};
+use crate::db::space::Space;
+use crate::db::{RowKey, Select, Tuple, Txn};
 
 /// The index `name` of `_vspace`, `_vuser`, `_vfunc`, `_vsequence`.
 pub(super) const NAME_INDEX: u32 = 2;
@@ -49,6 +51,28 @@ pub(super) fn row<K: Serialize>(
     Ok(rows(txn, space_id, index_id, key)?.pop())
 }
 
+/// A space, to see what it is: no read of its tuples.
+///
+/// # Errors
+/// NO_SUCH_SPACE.
+pub(super) fn known<'txn>(txn: &'txn Txn<'_>, id: u32) -> Result<&'txn Space> {
+    txn.db().known_space(id).ok_or_else(|| err!(NO_SUCH_SPACE, id.to_string()))
+}
+
+/// The row of a system space under a whole primary key, whatever the caller sees.
+///
+/// # Errors
+/// NO_SUCH_SPACE; those of [`Database::find`](crate::db::Database::find).
+pub(super) fn own_row<K: Serialize>(
+    txn: &Txn<'_>,
+    space_id: u32,
+    key: &K,
+) -> Result<Option<Tuple>> {
+    let space = known(txn, space_id)?;
+    let key = RowKey::new(key)?;
+    Ok(txn.db().find(space, space.primary()?, &key.key())?.cloned())
+}
+
 /// An object by name or by id; none for nil.
 ///
 /// # Errors
@@ -67,7 +91,7 @@ fn named(txn: &Txn<'_>, view: u32, name_or_id: &Value) -> Result<Option<Tuple>> 
 /// EXACT_MATCH for nil, KEY_PART_TYPE for what is neither name nor id.
 pub(super) fn user_or_role(txn: &Txn<'_>, name_or_id: &Value) -> Result<Option<Tuple>> {
     if name_or_id.is_nil() {
-        return Err(lycosa_proto::err!(EXACT_MATCH, 1, 0));
+        return Err(err!(EXACT_MATCH, 1, 0));
     }
     named(txn, space_id::VUSER, name_or_id)
 }
@@ -123,7 +147,7 @@ pub(super) fn space(txn: &Txn<'_>, name_or_id: &Value) -> Option<u32> {
         Value::String(name) => txn.db().space_id(name.as_str()?)?,
         number => u32::try_from(number.as_u64()?).ok()?,
     };
-    txn.db().space(id).ok().map(|space| space.def.id)
+    known(txn, id).ok().map(|space| space.def.id)
 }
 
 /// Takes back every grant on an object that the caller sees.

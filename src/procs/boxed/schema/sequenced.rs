@@ -30,8 +30,7 @@ pub(super) struct Attached {
 /// # Errors
 /// Those of SELECT.
 pub(super) fn attached(txn: &Txn<'_>, space_id: u32) -> Result<Option<Attached>> {
-    let attachments = txn.db().space(space_id::SPACE_SEQUENCE)?;
-    let row = attachments.primary()?.get_row(&(space_id,))?;
+    let row = lookup::own_row(txn, space_id::SPACE_SEQUENCE, &(space_id,))?;
     row.map(|row| {
         let field = row.get::<Option<u64>>(3)?.unwrap_or(0);
         let path = row.get::<Option<String>>(4)?.unwrap_or_default();

@@ -71,8 +71,8 @@ fn owner(txn: &Txn<'_>, options: &Params) -> Result<Option<u32>> {
 /// # Errors
 /// NO_SUCH_SPACE.
 fn describe(txn: &Txn<'_>, id: u32) -> Result<Value> {
-    let space = txn.db().space(id)?;
-    let row = txn.db().space(space_id::SPACE)?.primary()?.get_row(&(id,))?.cloned();
+    let space = lookup::known(txn, id)?;
+    let row = lookup::own_row(txn, space_id::SPACE, &(id,))?;
     let flags: Value = row.map_or(Ok(Value::Nil), |row| row.get(5))?;
     let is_set = |name: &str| flags[name].as_bool() == Some(true);
     let space_type = match flags["type"].as_str() {
@@ -172,7 +172,7 @@ fn flags(txn: &Txn<'_>, space: (u32, &str), options: &Params) -> Result<Vec<(Val
 pub(in super::super) fn drop(txn: &mut Txn<'_>, _: &Session, args: &Args) -> Result<Values> {
     let id = params::id(args, 0, "space_id")?;
     let options = Params::parse(&params::value(args, 2), &[("if_exists", "boolean")])?;
-    if txn.db().space(id).is_err() {
+    if lookup::known(txn, id).is_err() {
         let name = match params::value(args, 1) {
             Value::Nil => format!("#{id}"),
             name => params::text(&name),
@@ -201,7 +201,7 @@ pub(in super::super) fn drop_method(txn: &mut Txn<'_>, change: &Change<'_>) -> R
 /// Those of writes to the system spaces.
 pub(super) fn remove(txn: &mut Txn<'_>, id: u32) -> Result<()> {
     let has_row = |txn: &Txn<'_>, space: u32| -> Result<bool> {
-        Ok(txn.db().space(space)?.primary()?.get_row(&(id,))?.is_some())
+        Ok(lookup::own_row(txn, space, &(id,))?.is_some())
     };
     if has_row(txn, space_id::SPACE_SEQUENCE)?
         && let Some(row) = txn.delete_row(space_id::SPACE_SEQUENCE, &(id,))?
@@ -303,7 +303,7 @@ pub(in super::super) fn alter_method(txn: &mut Txn<'_>, change: &Change<'_>) -> 
 
 fn alter_by(txn: &mut Txn<'_>, id: u32, options: &Value) -> Result<Values> {
     let no_such = || err!(NO_SUCH_SPACE, format!("#{id}"));
-    txn.db().space(id).map_err(|_| no_such())?;
+    lookup::known(txn, id).map_err(|_| no_such())?;
     let options = Params::parse(options, ALTER)?;
     let row = lookup::row(txn, space_id::SPACE, 0, &(id,))?.ok_or_else(no_such)?;
     let mut fields: Vec<Value> = row.decode()?;

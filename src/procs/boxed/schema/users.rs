@@ -27,7 +27,7 @@ fn auth(password: &str) -> Value {
 
 /// True where `_user` has fields for the history of passwords and the time of the last change.
 fn has_history(txn: &Txn<'_>) -> Result<bool> {
-    Ok(txn.db().space(space_id::USER)?.def.fields.len() >= 7)
+    Ok(lookup::known(txn, space_id::USER)?.def.fields.len() >= 7)
 }
 
 /// Makes a user or a role; gives its id.
