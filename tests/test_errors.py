@@ -3,7 +3,7 @@
 import pytest
 
 from lib import schema
-from lib.iproto import Iter, Key, Type, frame, pack
+from lib.iproto import Iter, Key, Type, frame, pack, unpack
 
 pytestmark = pytest.mark.lycosa
 
@@ -192,6 +192,32 @@ def test_field_names_end_at_a_zero_byte(conn, space_id):
     schema.create_index(conn, space_id, 0, "pk", [(0, "unsigned")])
     conn.insert(space_id, [1, 1])
     assert conn.update(space_id, [1], [["=", "a", 2]]) == [[1, 2]]
+
+
+def test_the_last_error_is_kept_for_the_session(conn, other):
+    conn.call("box.error.clear")
+    assert conn.call("box.error.last") == [None]
+    assert conn.exchange(Type.CALL, {Key.FUNCTION_NAME: ODD, Key.TUPLE: []}).code == 33
+    assert conn.call("box.error.last") == [f"Procedure '{ODD}' is not defined"]
+    assert other.call("box.error.last") == [None]
+    conn.exchange(Type.SELECT, {Key.SPACE_ID: 9_000, Key.LIMIT: 1, Key.KEY: []})
+    assert conn.call("box.error.last") == ["Space '9000' does not exist"]
+    # Who knows objects gets one.
+    conn.exchange(Type.ID, {Key.VERSION: 6, Key.FEATURES: [2]})
+    (error,) = conn.call("box.error.last")
+    assert error.code == 3
+    (one,) = unpack(error.data)[0]
+    assert (one[TYPE], one[MESSAGE], one[CODE]) == ("ClientError", "Space '9000' does not exist", 36)
+    reply = conn.exchange(Type.CALL, {Key.FUNCTION_NAME: "box.error.last", Key.TUPLE: [1]})
+    assert (reply.code, reply.message) == (1, "box.error.last(): bad arguments")
+
+
+def test_a_wait_that_takes_too_long_is_an_error_of_the_system(conn):
+    assert conn.call("box.ctl.wait_rw") == []
+    assert conn.call("box.ctl.wait_rw", 0) == []
+    reply = conn.exchange(Type.CALL, {Key.FUNCTION_NAME: "box.ctl.wait_ro", Key.TUPLE: [0.01]})
+    (error,) = stack(reply)
+    assert (reply.code, error[TYPE], error[MESSAGE], error[4]) == (115, "TimedOut", "timed out", 110)
 
 
 def test_foreign_keys_name_the_tuple_and_themselves(conn, space_id):

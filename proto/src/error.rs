@@ -131,9 +131,14 @@ struct Inner {
     context: Vec<(&'static str, Arg)>,
     /// The error that caused this one.
     cause: Option<Error>,
+    /// A wait has taken too long, which is an error of the operating system in Tarantool.
+    is_timeout: bool,
     /// Where it was made.
     place: &'static Location<'static>,
 }
+
+/// `errno` of a wait whose time is over.
+const ETIMEDOUT: u64 = 110;
 
 /// The result of whatever a client asked for.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -156,8 +161,18 @@ impl Error {
             args,
             context: Vec::new(),
             cause: None,
+            is_timeout: false,
             place: Location::caller(),
         }))
+    }
+
+    /// The error of a wait whose time is over.
+    #[track_caller]
+    #[cold]
+    pub fn timed_out() -> Self {
+        let mut error = err!(SYSTEM, "timed out");
+        error.0.is_timeout = true;
+        error
     }
 
     /// The code.
@@ -212,6 +227,7 @@ impl Error {
             kind::MEMORY_ISSUE => "OutOfMemory",
             kind::PROC_LUA => "LuajitError",
             kind::ACCESS_DENIED => "AccessDeniedError",
+            kind::SYSTEM if self.0.is_timeout => "TimedOut",
             kind::SYSTEM => "SystemError",
             kind::XLOG_GAP => "XlogGapError",
             _ => "ClientError",
@@ -288,7 +304,7 @@ impl Error {
         write_uint(out, 3);
         write_str(out, self.message());
         write_uint(out, 4);
-        write_uint(out, 0);
+        write_uint(out, if self.0.is_timeout { ETIMEDOUT } else { 0 });
         write_uint(out, 5);
         write_uint(out, u64::from(self.code()));
         if !fields.is_empty() {

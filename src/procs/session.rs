@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use lycosa_proto::chap::SALT_BYTES;
+use lycosa_proto::error::Error;
 use lycosa_proto::iproto::Feature;
 use parking_lot::Mutex;
 
@@ -24,6 +25,8 @@ pub struct Session {
     sync: AtomicU64,
     /// What its newest IPROTO_ID said that the client can: bit N is feature N.
     features: AtomicU64,
+    /// The error that it was answered last; None if there was none.
+    last_error: Mutex<Option<Error>>,
     /// What `_session_settings` shows.
     pub settings: Mutex<SessionSettings>,
 }
@@ -38,6 +41,7 @@ impl Session {
             uid: AtomicU32::new(GUEST),
             sync: AtomicU64::new(0),
             features: AtomicU64::new(0),
+            last_error: Mutex::default(),
             settings: Mutex::default(),
         }
     }
@@ -62,6 +66,16 @@ impl Session {
     #[inline]
     pub fn set_sync(&self, sync: u64) {
         self.sync.store(sync, Ordering::Relaxed);
+    }
+
+    /// The error that it was answered last (`box.error.last()`).
+    pub fn last_error(&self) -> Option<Error> {
+        self.last_error.lock().clone()
+    }
+
+    /// Takes note of an error that it is answered; None forgets the last one.
+    pub fn set_last_error(&self, error: Option<Error>) {
+        *self.last_error.lock() = error;
     }
 
     /// True if the client has said that it can this.

@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
             }
             Ok(header) => self.request_in_stream(&header, packet),
             Err((sync, error)) => {
-                self.fail(sync, &error);
+                self.fail(sync, error);
                 None
             }
         }
@@ -177,10 +177,11 @@ impl<'a> Run<'a> {
 
     /// Writes an error packet.
     #[cold]
-    pub(super) fn fail(&mut self, sync: u64, error: &Error) {
+    pub(super) fn fail(&mut self, sync: u64, error: Error) {
         self.counters.add(Counter::ERROR, 1);
         let version = self.db().schema_version();
-        write_error(self.out, sync, version, error);
+        write_error(self.out, sync, version, &error);
+        self.session.set_last_error(Some(error));
     }
 
     /// Counts a request whose turn has come.
@@ -236,7 +237,7 @@ impl<'a> Run<'a> {
         match done {
             Err(error) => {
                 self.out.truncate(start);
-                self.fail(header.sync, &error);
+                self.fail(header.sync, error);
             }
             Ok(()) if self.session.has(Feature::DML_TUPLE_EXTENSION) => {
                 self.extend_tuples(header, start);
@@ -527,6 +528,7 @@ pub(super) fn finish_call(
         Err(error) => {
             counters.add(Counter::ERROR, 1);
             write_error(out, call.sync, db.schema_version(), &error);
+            session.set_last_error(Some(error));
         }
     }
 }

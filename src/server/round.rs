@@ -111,7 +111,7 @@ impl Round {
                         break;
                     }
                     Err(error) => {
-                        run.fail(0, &error);
+                        run.fail(0, error);
                         *is_broken = true;
                         break;
                     }

@@ -7,7 +7,10 @@ use lycosa_proto::error::Result;
 
 use super::methods::{Change, Target};
 use super::schema::{functions, grants, indexes, sequences, spaces, users};
-use super::{backup, cfg, frommap, info, measure, memory, read, session, stat, transaction, write};
+use super::{
+    backup, cfg, ctl, errors, frommap, info, measure, memory, read, session, stat, transaction,
+    write,
+};
 use crate::db::space::Space;
 use crate::db::{Database, Txn};
 use crate::procs::{Args, Context, Running, Session, Values};
@@ -96,6 +99,12 @@ procedures! {
         "box.is_in_txn" Function::Tell => transaction::is_in_txn, "(): whether the stream has an open transaction";
         "box.txn_id" Function::Tell => transaction::txn_id, "(): the number of the open transaction, or nil";
         "box.savepoint" Function::Tell => transaction::savepoint, "(): error 32, as a savepoint cannot be sent; error 114 without a transaction";
+        "box.ctl.is_recovery_finished" Function::Tell => ctl::is_recovery_finished, "(): true";
+        "box.ctl.wait_ro" Function::Wait => ctl::wait_ro, "(timeout): no value once the instance is read-only; error 115 when the time is over";
+        "box.ctl.wait_rw" Function::Wait => ctl::wait_rw, "(timeout): no value once the instance is writable; error 115 when the time is over";
+        "box.ctl.wal_sync" Function::Wait => ctl::wal_sync, "(): no value once the journal has all that was committed before";
+        "box.error.last" Function::Tell => errors::last, "(): the error that the session was answered last, or nil";
+        "box.error.clear" Function::Tell => errors::clear, "(): no value; from now on there was no error";
         "box.session.id" Function::Tell => session::id, "(): the number of the session";
         "box.session.type" Function::Tell => session::kind, "(): 'binary'";
         "box.session.uid" Function::Tell => session::uid, "(): the id of the user";
@@ -211,6 +220,7 @@ pub(super) fn is_table(name: &str) -> bool {
         name,
         "box"
             | "box.backup"
+            | "box.ctl"
             | "box.space"
             | "box.sequence"
             | "box.session"
