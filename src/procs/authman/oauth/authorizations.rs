@@ -2,12 +2,11 @@
 //!
 //! Source: authman.md section 9.
 
-use lycosa_proto::error::Result;
 use lycosa_proto::msgpack::items;
 
 use super::Call;
-use super::field::{authorization, scope};
-use super::object::{Object, SCOPE, consumer, list};
+use super::field::scope;
+use super::permits::SCOPES;
 use crate::procs::authman::answer::{Judged, Refusal, Reply, accepted};
 use crate::procs::authman::args;
 use crate::procs::authman::model::{Accounts, AccountsMut, Field, Index, Record};
@@ -31,7 +30,7 @@ pub(super) fn add_consumer_scopes(
             scopes.push(scope);
         }
     }
-    Ok(Ok(Reply::Value(shown(&scopes))))
+    Ok(Ok(SCOPES.reply(&scopes)))
 }
 
 /// Gives the scopes of a consumer, of all users or of one.
@@ -41,18 +40,14 @@ pub(super) fn get_consumer_authorizations(
     call: &Call<'_>,
     accounts: &dyn Accounts,
 ) -> Judged<Reply> {
-    let key = accepted!(Ok(call.text(0)));
-    let key: Vec<_> = std::iter::once(key).chain(call.text(1)).collect();
-    Ok(Ok(Reply::Value(shown(&accounts.records(Index::Scope, &key)?))))
+    SCOPES.of_consumer(call, accounts)
 }
 
 /// Gives the scopes that a user gave, each with its consumer; those whose consumer is gone are left out.
 ///
 /// In: user_id: str. Out: array of scopes with `consumer`. Refuses: 3 id not text.
 pub(super) fn get_user_authorizations(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply> {
-    let user_id = accepted!(Ok(call.text(0)));
-    let scopes = accounts.records(Index::ScopeByUser, &[user_id])?;
-    Ok(Ok(Reply::Value(list(&with_consumers(accounts, SCOPE, &scopes)?))))
+    SCOPES.of_user(call, accounts)
 }
 
 /// Takes back what a user has permitted a consumer, with the codes and tokens of the two.
@@ -65,24 +60,5 @@ pub(super) fn delete_user_authorizations(
     let (user_id, key) = (accepted!(Ok(call.text(0))), accepted!(Ok(call.text(1))));
     accounts.delete_records(Index::TokenByConsumer, &[key, user_id])?;
     accounts.delete_records(Index::CodeByConsumer, &[key, user_id])?;
-    Ok(Ok(Reply::Value(shown(&accounts.delete_records(Index::Scope, &[key, user_id])?))))
-}
-
-/// The records of a user, each with its consumer; those whose consumer or application is gone are left out.
-pub(super) fn with_consumers(
-    accounts: &dyn Accounts,
-    names: &[(&str, usize)],
-    records: &[Record],
-) -> Result<Vec<Object>> {
-    let mut objects = Vec::with_capacity(records.len());
-    for record in records {
-        if let Ok(consumer) = consumer(accounts, record.text(authorization::CONSUMER_KEY))? {
-            objects.push(Object::of(names, record).with_object("consumer", &consumer));
-        }
-    }
-    Ok(objects)
-}
-
-fn shown(scopes: &[Record]) -> Vec<u8> {
-    list(&scopes.iter().map(|scope| Object::of(SCOPE, scope)).collect::<Vec<_>>())
+    Ok(Ok(SCOPES.reply(&accounts.delete_records(Index::Scope, &[key, user_id])?)))
 }

@@ -58,9 +58,7 @@ fn save(
 /// In: code: str. Out: the code with `consumer`.
 /// Refuses: 3 not text; 20 no such code; 18 its consumer is gone; 17 the application is.
 pub(super) fn get_code(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply> {
-    let code = accepted!(find(call, accounts, Index::Code, Refusal::OauthCodeNotFound));
-    let consumer = accepted!(consumer(accounts, code.text(grant::CONSUMER_KEY)));
-    Ok(Ok(Reply::Value(Object::of(CODE, &code).with_object("consumer", &consumer).encoded())))
+    get(call, accounts, Index::Code, CODE, Refusal::OauthCodeNotFound)
 }
 
 /// Gives a token with its consumer, expired or not, by its access token.
@@ -68,9 +66,7 @@ pub(super) fn get_code(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply
 /// In: access_token: str. Out: the token with `consumer`.
 /// Refuses: 3 not text; 21 no such token; 18 its consumer is gone; 17 the application is.
 pub(super) fn get_access(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply> {
-    let token = accepted!(find(call, accounts, Index::Token, Refusal::OauthAccessTokenNotFound));
-    let consumer = accepted!(consumer(accounts, token.text(grant::CONSUMER_KEY)));
-    Ok(Ok(Reply::Value(Object::of(TOKEN, &token).with_object("consumer", &consumer).encoded())))
+    get(call, accounts, Index::Token, TOKEN, Refusal::OauthAccessTokenNotFound)
 }
 
 /// Gives a token with its consumer, expired or not, by its refresh token.
@@ -79,11 +75,11 @@ pub(super) fn get_access(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Rep
 /// Refuses: 3 not text; 21 no such token; without a reason if consumer or application is gone.
 pub(super) fn get_refresh(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply> {
     let not_found = Refusal::OauthAccessTokenNotFound;
-    let token = accepted!(find(call, accounts, Index::TokenByRefresh, not_found));
-    let Ok(consumer) = consumer(accounts, token.text(grant::CONSUMER_KEY))? else {
-        return Ok(Err(Refusal::Unexplained));
-    };
-    Ok(Ok(Reply::Value(Object::of(TOKEN, &token).with_object("consumer", &consumer).encoded())))
+    let got = get(call, accounts, Index::TokenByRefresh, TOKEN, not_found)?;
+    Ok(got.map_err(|refusal| match refusal {
+        Refusal::OauthConsumerNotFound | Refusal::OauthAppNotFound => Refusal::Unexplained,
+        refusal => refusal,
+    }))
 }
 
 /// Removes a code.
@@ -107,15 +103,18 @@ pub(super) fn delete_refresh(call: &Call<'_>, accounts: &mut dyn AccountsMut) ->
     delete(call, accounts, Index::TokenByRefresh, TOKEN, Refusal::OauthAccessTokenNotFound)
 }
 
-/// The row whose key is the first argument.
-fn find(
+/// Gives the row whose key is the first argument, with its consumer.
+fn get(
     call: &Call<'_>,
     accounts: &dyn Accounts,
     index: Index,
+    names: &[(&str, usize)],
     not_found: Refusal,
-) -> Judged<Record> {
+) -> Judged<Reply> {
     let key = accepted!(Ok(call.text(0)));
-    Ok(accounts.record(index, &[key])?.ok_or(not_found))
+    let record = accepted!(Ok(accounts.record(index, &[key])?.ok_or(not_found)));
+    let consumer = accepted!(consumer(accounts, record.text(grant::CONSUMER_KEY)));
+    Ok(Ok(Reply::Value(Object::of(names, &record).with_object("consumer", &consumer).encoded())))
 }
 
 /// Removes the row whose key is the first argument.

@@ -18,6 +18,7 @@ mod consumers;
 pub mod field;
 mod grants;
 pub(super) mod object;
+mod permits;
 mod redirects;
 
 use lycosa_proto::error::Result;

@@ -3,8 +3,8 @@
 //! Source: authman.md section 9.
 
 use super::Call;
-use super::authorizations::with_consumers;
-use super::object::{Object, REDIRECT, list};
+use super::object::{Object, REDIRECT};
+use super::permits::REDIRECTS;
 use crate::procs::authman::answer::{Judged, Reply, accepted};
 use crate::procs::authman::model::{Accounts, AccountsMut, Field, Index, Record, with_rest};
 
@@ -27,18 +27,14 @@ pub(super) fn save_redirect(call: &Call<'_>, accounts: &mut dyn AccountsMut) -> 
 ///
 /// In: consumer_key: str; user_id: str, optional. Out: array of redirects. Refuses: 3 key not text.
 pub(super) fn get_consumer_redirects(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply> {
-    let key = accepted!(Ok(call.text(0)));
-    let key: Vec<_> = std::iter::once(key).chain(call.text(1)).collect();
-    Ok(Ok(Reply::Value(shown(&accounts.records(Index::Redirect, &key)?))))
+    REDIRECTS.of_consumer(call, accounts)
 }
 
 /// Gives the redirects of a user, each with its consumer; those whose consumer is gone are left out.
 ///
 /// In: user_id: str. Out: array of redirects with `consumer`. Refuses: 3 id not text.
 pub(super) fn get_user_redirects(call: &Call<'_>, accounts: &dyn Accounts) -> Judged<Reply> {
-    let user_id = accepted!(Ok(call.text(0)));
-    let redirects = accounts.records(Index::RedirectByUser, &[user_id])?;
-    Ok(Ok(Reply::Value(list(&with_consumers(accounts, REDIRECT, &redirects)?))))
+    REDIRECTS.of_user(call, accounts)
 }
 
 /// Removes the redirect of a user for a consumer.
@@ -49,9 +45,5 @@ pub(super) fn delete_user_redirects(
     accounts: &mut dyn AccountsMut,
 ) -> Judged<Reply> {
     let (user_id, key) = (accepted!(Ok(call.text(0))), accepted!(Ok(call.text(1))));
-    Ok(Ok(Reply::Value(shown(&accounts.delete_records(Index::Redirect, &[key, user_id])?))))
-}
-
-fn shown(redirects: &[Record]) -> Vec<u8> {
-    list(&redirects.iter().map(|redirect| Object::of(REDIRECT, redirect)).collect::<Vec<_>>())
+    Ok(Ok(REDIRECTS.reply(&accounts.delete_records(Index::Redirect, &[key, user_id])?)))
 }
