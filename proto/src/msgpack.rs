@@ -207,29 +207,53 @@ const WIDTHS: [u8; 256] = {
 /// Skips one whole value, containers with all they hold.
 #[inline]
 pub fn skip(input: &mut &[u8]) -> Result<()> {
-    let mut width = input.first().map_or(0, |code| usize::from(WIDTHS[usize::from(*code)]));
-    if width == 0 {
-        // Texts and bytes of up to 255.
-        match input {
-            [0xc4 | 0xd9, len, ..] => width = 2 + usize::from(*len),
-            _ => return skip_any(input),
-        }
+    match skip_head(input)? {
+        0 => Ok(()),
+        count => skip_values(input, count),
     }
-    *input = input.get(width..).ok_or(Fault::Truncated)?;
+}
+
+fn skip_values(input: &mut &[u8], count: u64) -> Result<()> {
+    let mut left = count;
+    while left > 0 {
+        left = left - 1 + skip_head(input)?;
+    }
     Ok(())
 }
 
-fn skip_any(input: &mut &[u8]) -> Result<()> {
-    let mut left = 1u64;
-    while left > 0 {
-        left -= 1;
-        match read(input)? {
-            Token::Array(len) => left += u64::from(len),
-            Token::Map(len) => left += 2 * u64::from(len),
-            _ => {}
+/// Skips a value or, of an array or a map, the head. The number of values in it that follow.
+#[inline]
+fn skip_head(input: &mut &[u8]) -> Result<u64> {
+    // What rows are made of most is told by branches, which a processor foresees: with the table, it waits at each value
+    // for the one before.
+    let (rest, count) = match *input {
+        [0x00..=0x7f, rest @ ..]
+        | [0xcd, _, _, rest @ ..]
+        | [0xce, _, _, _, _, rest @ ..]
+        | [0xcf, _, _, _, _, _, _, _, _, rest @ ..] => (rest, 0),
+        [code @ 0x80..=0x8f, rest @ ..] => (rest, 2 * u64::from(code & 0x0f)),
+        [code @ 0x90..=0x9f, rest @ ..] => (rest, u64::from(code & 0x0f)),
+        // Texts and bytes of up to 255.
+        [0xc4 | 0xd9, len, rest @ ..] => {
+            (rest.get(usize::from(*len)..).ok_or(Fault::Truncated)?, 0)
         }
-    }
-    Ok(())
+        [code, ..] => match usize::from(WIDTHS[usize::from(*code)]) {
+            0 => return skip_any_head(input),
+            width => (input.get(width..).ok_or(Fault::Truncated)?, 0),
+        },
+        [] => return Err(Fault::Truncated),
+    };
+    *input = rest;
+    Ok(count)
+}
+
+/// The same for all kinds of values.
+fn skip_any_head(input: &mut &[u8]) -> Result<u64> {
+    Ok(match read(input)? {
+        Token::Array(len) => u64::from(len),
+        Token::Map(len) => 2 * u64::from(len),
+        _ => 0,
+    })
 }
 
 /// Takes one whole value off the front, as bytes.
@@ -254,14 +278,23 @@ pub fn check_all(mut input: &[u8]) -> Result<()> {
 /// Reads an MP_UINT.
 #[inline]
 pub fn read_uint(input: &mut &[u8]) -> Result<u64> {
-    if let [code @ 0x00..=0x7f, rest @ ..] = *input {
-        *input = rest;
-        return Ok(u64::from(*code));
-    }
-    match read(input)? {
-        Token::Uint(value) => Ok(value),
-        _ => Err(Fault::Type),
-    }
+    let (code, mut rest) = input.split_first().ok_or(Fault::Truncated)?;
+    let value = match code {
+        0x00..=0x7f => u64::from(*code),
+        0xcc => u64::from(be!(&mut rest, u8)),
+        0xcd => u64::from(be!(&mut rest, u16)),
+        0xce => u64::from(be!(&mut rest, u32)),
+        0xcf => be!(&mut rest, u64),
+        _ => return Err(no_uint(input)),
+    };
+    *input = rest;
+    Ok(value)
+}
+
+/// What is wrong with a value that is no MP_UINT.
+#[cold]
+fn no_uint(input: &mut &[u8]) -> Fault {
+    read(input).err().unwrap_or(Fault::Type)
 }
 
 /// Reads an MP_STR as bytes.

@@ -13,7 +13,7 @@
 
 use crate::iproto::{key, key_type};
 use crate::msgpack::{
-    self, Fault, Token, read, read_map, read_uint, skip, write_f64, write_map, write_uint,
+    self, Fault, read, read_map, read_uint, skip, write_f64, write_map, write_uint,
 };
 
 /// The last row of its transaction.
@@ -117,10 +117,13 @@ fn read_u32(input: &mut &[u8]) -> msgpack::Result<u32> {
 }
 
 fn read_double(input: &mut &[u8]) -> msgpack::Result<f64> {
-    match read(input)? {
-        Token::Double(value) => Ok(value),
-        _ => Err(Fault::Type),
+    if let [0xcb, rest @ ..] = *input
+        && let Some((bits, rest)) = rest.split_first_chunk()
+    {
+        *input = rest;
+        return Ok(f64::from_be_bytes(*bits));
     }
+    Err(read(input).err().unwrap_or(Fault::Type))
 }
 
 /// Skips the value of a key that no row needs, once its type is known to be right.

@@ -168,6 +168,29 @@ fn kind_of(token: &Token<'_>) -> u32 {
     }
 }
 
+/// The kind of the values that begin with a byte; 0 where it says nothing.
+const KINDS: [u32; 256] = {
+    let mut kinds = [0; 256];
+    let mut code = 0;
+    while code < kinds.len() {
+        kinds[code] = match code {
+            0x00..=0x7f | 0xcc..=0xcf => kind::UINT,
+            0x80..=0x8f | 0xde | 0xdf => kind::MAP,
+            0x90..=0x9f | 0xdc | 0xdd => kind::ARRAY,
+            0xa0..=0xbf | 0xd9..=0xdb => kind::STR,
+            0xc0 => kind::NIL,
+            0xc2 | 0xc3 => kind::BOOL,
+            0xc4..=0xc6 => kind::BIN,
+            0xca => kind::FLOAT,
+            0xcb => kind::DOUBLE,
+            0xd0..=0xd3 | 0xe0..=0xff => kind::INT,
+            _ => 0,
+        };
+        code += 1;
+    }
+    kinds
+};
+
 /// The numbers that an integer type of fixed width holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Range {
@@ -180,6 +203,12 @@ impl FieldType {
     #[inline]
     pub fn takes(self, token: &Token<'_>) -> bool {
         kind_of(token) & self.mask() != 0 && (!self.is_bounded() || self.has_room(token))
+    }
+
+    /// True if the type takes all values that begin with this byte.
+    #[inline]
+    pub fn takes_all(self, code: u8) -> bool {
+        KINDS[usize::from(code)] & self.mask() != 0 && !self.is_bounded()
     }
 
     /// True for the types that take only some of the values of a kind.

@@ -115,17 +115,13 @@ impl Format {
             return Err(Self::blame(err!(FIELD_MISSING, label), tuple));
         }
         for (no, rule) in self.rules.iter().enumerate().take(count as usize) {
-            let mut after = rest;
-            let token = msgpack::read(&mut after).unwrap_or(Token::Nil);
-            if let Err(error) = rule.check(&token, rest, || space.field_label(no as u32)) {
-                return Err(Self::blame(error, tuple));
+            let is_good = rest.first().is_some_and(|code| rule.field_type.takes_all(*code));
+            if !is_good {
+                let token = msgpack::read(&mut { rest }).unwrap_or(Token::Nil);
+                rule.check(&token, rest, || space.field_label(no as u32))
+                    .map_err(|error| Self::blame(error, tuple))?;
             }
-            match token {
-                Token::Array(_) | Token::Map(_) => {
-                    let _ = msgpack::skip(&mut rest);
-                }
-                _ => rest = after,
-            }
+            let _ = msgpack::skip(&mut rest);
         }
         Ok(())
     }

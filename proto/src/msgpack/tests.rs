@@ -1,5 +1,7 @@
 use std::cmp::Ordering;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn one(bytes: &[u8]) -> Token<'_> {
@@ -35,6 +37,55 @@ fn every_prefix_of_a_value_is_truncated() {
     assert_eq!(check_all(&out), Ok(()));
     for len in 0..out.len() {
         assert_eq!(check_all(&out[..len]), Err(Fault::Truncated), "cut at {len}");
+    }
+}
+
+/// What is left when one value was skipped, told by tokens alone.
+fn skip_by_tokens(mut input: &[u8]) -> Result<&[u8]> {
+    let mut left = 1u64;
+    while left > 0 {
+        left -= 1;
+        match read(&mut input)? {
+            Token::Array(len) => left += u64::from(len),
+            Token::Map(len) => left += 2 * u64::from(len),
+            _ => {}
+        }
+    }
+    Ok(input)
+}
+
+/// The readers that look at first bytes themselves, on `bytes` and all that they begin with.
+fn check_shortcuts(bytes: &[u8]) {
+    for len in 0..=bytes.len() {
+        let bytes = &bytes[..len];
+        let mut rest = bytes;
+        let skipped = skip(&mut rest).map(|()| rest);
+        assert_eq!(skipped, skip_by_tokens(bytes), "{bytes:02x?}");
+        let (mut rest, mut rest_of_token) = (bytes, bytes);
+        let expected = match read(&mut rest_of_token) {
+            Ok(Token::Uint(value)) => Ok((value, rest_of_token)),
+            Ok(_) => Err(Fault::Type),
+            Err(fault) => Err(fault),
+        };
+        assert_eq!(read_uint(&mut rest).map(|value| (value, rest)), expected, "{bytes:02x?}");
+    }
+}
+
+#[test]
+fn shortcuts_read_what_tokens_say_of_every_first_byte() {
+    for code in 0..=u8::MAX {
+        for filling in [0, 1, 3, 0xc0, 0xff] {
+            let mut bytes = [filling; 70];
+            bytes[0] = code;
+            check_shortcuts(&bytes);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn shortcuts_read_what_tokens_say(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        check_shortcuts(&bytes);
     }
 }
 

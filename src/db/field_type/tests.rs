@@ -14,6 +14,19 @@ fn decimal(digits: i128, scale: i32) -> Vec<u8> {
 }
 
 #[test]
+fn first_bytes_tell_the_kinds_that_tokens_tell() {
+    for code in 0..=u8::MAX {
+        let mut bytes = [0; 64];
+        bytes[0] = code;
+        let kind = KINDS[usize::from(code)];
+        match msgpack::read(&mut &bytes[..]) {
+            Ok(Token::Ext(..)) | Err(_) => assert_eq!(kind, 0, "{code:02x}"),
+            Ok(token) => assert_eq!(kind, kind_of(&token), "{code:02x}"),
+        }
+    }
+}
+
+#[test]
 fn every_name_is_the_name_of_its_type() {
     for name in [
         "any",
