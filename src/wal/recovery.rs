@@ -230,9 +230,9 @@ impl Run<'_, '_> {
         let mut end = None;
         Source::new(reader, self.may_skip).run(|batch| {
             for placed in &batch.rows {
-                let row = batch.row(placed);
-                may_skip_now = may_skip_now || self.may_skip.is_some_and(|may| may(&row));
-                if let Err(error) = self.snapshot_row(path, placed, row) {
+                let is_first = |may: MaySkip| may(&batch.row(placed));
+                may_skip_now = may_skip_now || self.may_skip.is_some_and(is_first);
+                if let Err(error) = self.snapshot_row(path, placed, batch) {
                     if !may_skip_now {
                         return Err(error);
                     }
@@ -260,13 +260,13 @@ impl Run<'_, '_> {
         })
     }
 
-    fn snapshot_row(&mut self, path: &Path, placed: &Placed, row: Row<'_>) -> Result<()> {
-        let (row_type, lsn) = (row.header.row_type, row.header.lsn);
+    fn snapshot_row(&mut self, path: &Path, placed: &Placed, batch: &Batch) -> Result<()> {
+        let Header { row_type, lsn, .. } = placed.header;
         let (request_type::INSERT | request_type::RAFT | request_type::RAFT_PROMOTE) = row_type
         else {
             return Err(Error::damaged(path, placed.offset, Damage::RowType(row_type)));
         };
-        (self.sink)(Delivery::SnapshotRow(row)).map_err(|error| {
+        (self.sink)(Delivery::SnapshotRow(batch.row(placed))).map_err(|error| {
             let (path, offset) = (path.to_owned(), placed.offset);
             Error::Refused { path, offset, lsn, error }
         })

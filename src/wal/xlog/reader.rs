@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use lycosa_proto::iproto::request_type;
-use lycosa_proto::msgpack::{self, Fault, Token};
+use lycosa_proto::msgpack::{self, Fault};
 use lycosa_proto::xrow::Header;
 
 use super::super::disk::{Disk, File, Open};
@@ -29,16 +29,15 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// Takes a row off the front of `input`.
+    // Always inline, as `next_row`: a row that is passed through memory is read back before it has got there.
+    #[inline(always)]
     pub fn read(input: &mut &'a [u8]) -> msgpack::Result<Self> {
         let header = Header::read(input)?;
         let has_body = header.row_type != request_type::NOP && !input.is_empty();
         let body = if has_body { msgpack::take(input)? } else { &[] };
         match body {
-            [] => Ok(Self { header, body }),
-            mut start => match msgpack::read(&mut start)? {
-                Token::Map(_) => Ok(Self { header, body }),
-                _ => Err(Fault::Type),
-            },
+            [] | [0x80..=0x8f | 0xde | 0xdf, ..] => Ok(Self { header, body }),
+            _ => Err(Fault::Type),
         }
     }
 }
@@ -163,7 +162,7 @@ impl Reader {
     }
 
     /// The next row; None at the end, see [`Reader::end`].
-    #[inline]
+    #[inline(always)]
     pub fn next_row(&mut self) -> Result<Option<Row<'_>>> {
         while self.rows.is_empty() {
             if !self.next_block()? {
