@@ -4,7 +4,8 @@
 //! table      every name, and what it stands for        path       the name of a call, cut as Tarantool cuts it
 //! methods    what methods are called on                commit     transactions of the caller
 //! read write measure frommap                           what the methods do
-//! schema     changes of the schema as rows             backup session info memory cfg stat transaction ctl errors   the other procedures
+//! schema     changes of the schema as rows             backup session info memory cfg stat
+//!                                                      transaction ctl errors   the other procedures
 //! lua params options                                   arguments as Lua would pass them on
 //! ```
 //!

@@ -1,4 +1,5 @@
-//! What a user permits a consumer, row by row: scopes and redirects, whose rows begin with the consumer's key and the user's id.
+//! What a user permits a consumer, row by row: scopes and redirects. Their rows begin with the consumer's key and the user's
+//! id.
 //!
 //! Source: authman.md section 9.
 
