@@ -3,7 +3,6 @@
 //! Source: msgpuck `mp_snprint`; Tarantool `src/box/msgpack.c`, `mp_error.cc`; types-and-indexes.md §12, last line.
 
 use std::fmt;
-use std::io::Write;
 
 use super::{
     Datetime, Decimal, Interval, Token, ext_type, read, read_array, read_map, read_uint, skip,
@@ -46,9 +45,9 @@ pub fn cropped(tuple: &[u8]) -> Vec<u8> {
     text
 }
 
-/// Writes what can be shown.
+/// Shows what is text.
 fn show(out: &mut Vec<u8>, shown: fmt::Arguments<'_>) {
-    out.write_fmt(shown).expect("memory takes all that is written");
+    out.extend_from_slice(fmt::format(shown).as_bytes());
 }
 
 /// Shows the value at the front of `input`; `depth` containers more may be opened.
