@@ -84,6 +84,8 @@ fn start_log(config: &Config) -> Result<LevelHandle, String> {
 fn run(config: &Config, level: LevelHandle) -> Result<(), String> {
     raise_descriptor_limit();
     let instance = Instance::open(config, Arc::new(OsDisk)).map_err(|error| error.to_string())?;
+    // Entries were gathered and sorted, files were read.
+    lycosa_thin::give_back();
     instance.settings().on_log_level(move |wanted| {
         if let Err(error) = level.modify(|level| *level = wanted.filter()) {
             tracing::error!("can't change the level of the log: {error}");

@@ -66,7 +66,7 @@ impl Loader {
                 let current = self.current.insert(Current {
                     def: space.def.clone(),
                     format: space.format.clone(),
-                    primary: Filling::new(space.primary()?.clone(), db.account.id()),
+                    primary: Filling::new(space.primary()?.clone(), 0, db.account.id()),
                     account: db.account.id(),
                 });
                 return current.push(db.tuple_bytes_max, data);
@@ -177,7 +177,7 @@ impl Unbuilt {
     /// # Errors
     /// TUPLE_FOUND; those of [`Index::check_tuple`].
     pub fn build(self) -> Result<Built> {
-        let mut filling = Filling::new(self.index, self.account);
+        let mut filling = Filling::new(self.index, self.space.len(), self.account);
         for tuple in self.space.tuples() {
             filling.push(tuple)?;
         }

@@ -25,6 +25,8 @@ pub struct Filling {
     /// The index; empty until the end, unless its kind takes tuples one by one.
     index: Index,
     pairs: Pairs,
+    /// Entries for which there is room from the moment on that they are gathered.
+    expected: usize,
     account: AccountId,
 }
 
@@ -55,7 +57,7 @@ impl<E: Entry> Run<E> {
     }
 
     #[inline]
-    fn push(&mut self, order: &Order, hint: u64, entry: E) {
+    fn push(&mut self, order: &Order, hint: u64, entry: E, expected: usize) {
         match self {
             Self::Sorted(builder) => {
                 let is_next = builder.last().is_none_or(|(last_hint, last)| {
@@ -66,7 +68,7 @@ impl<E: Entry> Run<E> {
                 }
                 let account = builder.account();
                 let tree = std::mem::replace(&mut **builder, Builder::new(account)).build();
-                let mut pairs = Vec::with_capacity(2 * tree.len());
+                let mut pairs = Vec::with_capacity(expected.max(2 * tree.len()));
                 let mut cursor = tree.first();
                 while let Some((hint, entry)) = cursor.step() {
                     pairs.push((hint, entry.clone()));
@@ -105,14 +107,15 @@ impl<E: Entry> Run<E> {
 }
 
 impl Filling {
-    /// Begins to fill an index, which is empty. Its nodes are charged to `account`.
-    pub fn new(index: Index, account: AccountId) -> Self {
+    /// Begins to fill an index, which is empty, with about so many entries; 0 if that is not known. Its nodes are charged to
+    /// `account`.
+    pub fn new(index: Index, expected: usize, account: AccountId) -> Self {
         let pairs = match &index.entries {
             Entries::Ordered(_) => Pairs::Tuples(Run::new(account)),
             Entries::Multikey(_) => Pairs::Items(Run::new(account)),
             Entries::Rtree(_) | Entries::Bitset(_) | Entries::Disabled => Pairs::None,
         };
-        Self { index, pairs, account }
+        Self { index, pairs, expected, account }
     }
 
     /// Adds a tuple.
@@ -124,12 +127,13 @@ impl Filling {
         match (&mut self.index.entries, &mut self.pairs) {
             (Entries::Ordered(ordered), Pairs::Tuples(run)) => {
                 if let Some(hint) = ordered.order.hint(tuple) {
-                    run.push(&ordered.order, hint, tuple.clone());
+                    run.push(&ordered.order, hint, tuple.clone(), self.expected);
                 }
             }
             (Entries::Multikey(multikey), Pairs::Items(run)) => {
                 let order = &multikey.order;
-                items(order, tuple).for_each(|(hint, item)| run.push(order, hint, item));
+                let expected = self.expected;
+                items(order, tuple).for_each(|(hint, item)| run.push(order, hint, item, expected));
             }
             _ => {
                 self.index.check_tuple(tuple)?;
