@@ -20,6 +20,8 @@ class Probes:
     def __init__(self, port):
         self.port = port
         self.late = {"delay": [], "ttr": [], "ttl": []}
+        # What of that is the machine's: how late this process goes on after a sleep.
+        self.sleep_late = []
         self.early = []
         self.task = 0
 
@@ -33,6 +35,7 @@ class Probes:
                     await self.delay(first, second)
                     await self.ttr(first, second)
                     await self.ttl(first)
+                    await self.sleep()
             except (Closed, OSError, ServerError):
                 await asyncio.sleep(0.1)
 
@@ -60,6 +63,11 @@ class Probes:
             if task == self.task:
                 return number, after
             await self.call(conn, "ack", number)
+
+    async def sleep(self):
+        before = time.monotonic()
+        await asyncio.sleep(AFTER_SEC)
+        self.sleep_late.append(time.monotonic() - before - AFTER_SEC)
 
     async def delay(self, first, second):
         before, after = await self.put(first, delay=AFTER_SEC)
