@@ -19,6 +19,7 @@
 //!   with the bytes before (Release), and the last one sees all of that (Acquire).
 //! - `len` and with it the layout of the block never change.
 
+//!
 //! [`give_back`] is the other thing that needs it: a call of the allocator.
 
 // One crate of the whole workspace needs it, for what is said above.
