@@ -186,8 +186,9 @@ impl Instance {
         let opened = if scan.is_empty() {
             bootstrap_files(config, &*disk, &mut db)
         } else {
+            scan.sync_snapshot()?;
             if config.wal.mode != WalMode::None {
-                scan.sync()?;
+                scan.sync_journals()?;
             }
             recover::run(scan, is_forced, &mut db)
         };

@@ -178,3 +178,6 @@ fn build_index(index: Unbuilt) -> Result<Built> {
     }
     index.build()
 }
+
+#[cfg(test)]
+mod tests;

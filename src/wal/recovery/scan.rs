@@ -171,11 +171,22 @@ impl Scan {
         self.snapshot.is_none()
     }
 
+    /// Makes the snapshot durable: whoever wrote it or put it there may have ended before it was.
+    ///
+    /// Errors: [`Error::Io`].
+    pub fn sync_snapshot(&self) -> Result<()> {
+        let Some(Found { path, .. }) = &self.snapshot else { return Ok(()) };
+        let file = self.disk.open(path, Open::Read).map_err(Error::io("open", path))?;
+        file.sync_data().map_err(Error::io("sync", path))?;
+        let dir = path.parent().unwrap_or(Path::new("."));
+        self.disk.sync_dir(dir).map_err(Error::io("sync", dir))
+    }
+
     /// Makes the journals durable: what is recovered from them may be in the system's memory only, and what comes after it
     /// is of no use without it.
     ///
     /// Errors: [`Error::Io`].
-    pub fn sync(&self) -> Result<()> {
+    pub fn sync_journals(&self) -> Result<()> {
         for Found { path, .. } in &self.xlogs {
             let file = self.disk.open(path, Open::Read).map_err(Error::io("open", path))?;
             file.sync_data().map_err(Error::io("sync", path))?;
