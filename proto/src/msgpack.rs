@@ -269,6 +269,14 @@ pub fn check(input: &mut &[u8]) -> Result<()> {
     ext::check(input, 0)
 }
 
+/// Takes one whole value off the front, as bytes, that [`check`] finds nothing wrong with.
+#[inline]
+pub fn take_checked<'a>(input: &mut &'a [u8]) -> Result<&'a [u8]> {
+    let all = *input;
+    check(input)?;
+    Ok(&all[..all.len() - input.len()])
+}
+
 /// Checks that `input` is one value and nothing else.
 pub fn check_all(mut input: &[u8]) -> Result<()> {
     check(&mut input)?;

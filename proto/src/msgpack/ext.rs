@@ -2,7 +2,9 @@
 //!
 //! Source: types-and-indexes.md §1; Tarantool `src/box/msgpack.c`, `src/lib/core/mp_extension_types.h`.
 
-use super::{Datetime, Decimal, Fault, Interval, Result, Token, read, read_map, read_uint};
+use super::{
+    Datetime, Decimal, Fault, Interval, Result, Token, read, read_map, read_uint, skip_head,
+};
 
 /// Numbers of the extension types.
 pub mod ext_type {
@@ -31,11 +33,13 @@ pub(super) fn check(input: &mut &[u8], depth: u32) -> Result<()> {
     let mut left = 1u64;
     while left > 0 {
         left -= 1;
-        match read(input)? {
-            Token::Array(len) => left += u64::from(len),
-            Token::Map(len) => left += 2 * u64::from(len),
-            Token::Ext(kind, payload) => check_ext(kind, payload, depth)?,
-            _ => {}
+        match input.first() {
+            Some(0xc7..=0xc9 | 0xd4..=0xd8) => {
+                if let Token::Ext(kind, payload) = read(input)? {
+                    check_ext(kind, payload, depth)?;
+                }
+            }
+            _ => left += skip_head(input)?,
         }
     }
     Ok(())

@@ -28,13 +28,15 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Takes a row off the front of `input`.
+    /// Takes a row off the front of `input`. Its body is checked deeply: what is made of it relies on that.
+    ///
+    /// Source: Tarantool `src/box/xrow.c` xrow_header_decode.
     // Always inline, as `next_row`: a row that is passed through memory is read back before it has got there.
     #[inline(always)]
     pub fn read(input: &mut &'a [u8]) -> msgpack::Result<Self> {
         let header = Header::read(input)?;
         let has_body = header.row_type != request_type::NOP && !input.is_empty();
-        let body = if has_body { msgpack::take(input)? } else { &[] };
+        let body = if has_body { msgpack::take_checked(input)? } else { &[] };
         match body {
             [] | [0x80..=0x8f | 0xde | 0xdf, ..] => Ok(Self { header, body }),
             _ => Err(Fault::Type),
