@@ -110,6 +110,7 @@ def test_a_snapshot_after_a_write_that_failed(tmp_path, volume):
         assert insert(conn, 1) == 0
         volume.fill()
         assert insert(conn, 2, 50_000) == Err.WAL_IO
+        assert conn.call("box.error.last") == ["Failed to write to disk"]
         assert snapshot_code(conn) == 0
         server.kill()
         volume.free()

@@ -220,6 +220,12 @@ def test_a_wait_that_takes_too_long_is_an_error_of_the_system(conn):
     assert (reply.code, error[TYPE], error[MESSAGE], error[4]) == (115, "TimedOut", "timed out", 110)
 
 
+def test_what_has_come_is_not_waited_for(conn, space_id):
+    assert conn.call("box.ctl.is_recovery_finished") == [True]
+    schema.create_space(conn, space_id, "synced", [("id", "unsigned")])
+    assert conn.call("box.ctl.wal_sync") == []
+
+
 def test_foreign_keys_name_the_tuple_and_themselves(conn, space_id):
     child = space_id + 1
     schema.create_space(conn, space_id, "parent", [("id", "unsigned")])

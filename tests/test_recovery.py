@@ -5,6 +5,7 @@ with `wal.force_recovery` all the same. Debian's tarantool is asked about the sa
 it has when it is forced.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -270,15 +271,22 @@ def begin_snapshot(server):
         time.sleep(0.01)
 
 
-def test_a_snapshot_is_as_slow_as_it_is_told(tmp_path):
-    """`snap_io_rate_limit` counts for the snapshot that is being written, and a stop does not wait for it."""
+@contextlib.contextmanager
+def slow_snapshots(directory, rows):
+    """A server with so many long rows, which writes them into snapshots slowly, and a connection."""
     extra = {"snapshot": {"snap_io_rate_limit": 0.01}}
-    with Lycosa(tmp_path, roles=(), extra=extra) as server, server.connect() as conn:
-        assert conn.call("box.cfg")[0]["snap_io_rate_limit"] == 0.01
+    with Lycosa(directory, roles=(), extra=extra) as server, server.connect() as conn:
         schema.create_space(conn, SPACE, "t", [("id", "unsigned"), ("v", "string")])
         schema.create_index(conn, SPACE, 0, "pk", [(0, "unsigned")])
-        for i in range(1000):
+        for i in range(rows):
             conn.insert(SPACE, [i, os.urandom(500).hex()])
+        yield server, conn
+
+
+def test_a_snapshot_is_as_slow_as_it_is_told(tmp_path):
+    """`snap_io_rate_limit` counts for the snapshot that is being written, and a stop does not wait for it."""
+    with slow_snapshots(tmp_path, 1000) as (server, conn):
+        assert conn.call("box.cfg")[0]["snap_io_rate_limit"] == 0.01
         before = set(server.files("*.snap"))
         begin_snapshot(server)
         conn.insert(SPACE, [1000, "meanwhile"])
@@ -296,12 +304,7 @@ def test_a_snapshot_is_as_slow_as_it_is_told(tmp_path):
 
 def test_a_signal_during_a_snapshot_leads_to_another(tmp_path):
     """What is committed when SIGUSR1 comes is in a snapshot soon, also if one without it is being written."""
-    extra = {"snapshot": {"snap_io_rate_limit": 0.01}}
-    with Lycosa(tmp_path, roles=(), extra=extra) as server, server.connect() as conn:
-        schema.create_space(conn, SPACE, "t", [("id", "unsigned"), ("v", "string")])
-        schema.create_index(conn, SPACE, 0, "pk", [(0, "unsigned")])
-        for i in range(500):
-            conn.insert(SPACE, [i, os.urandom(500).hex()])
+    with slow_snapshots(tmp_path, 500) as (server, conn):
         before = set(server.files("*.snap"))
         begin_snapshot(server)
         conn.insert(SPACE, [500, "meanwhile"])

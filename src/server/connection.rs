@@ -424,7 +424,7 @@ impl<'a> Connection<'a> {
             return;
         };
         let _ = self.shared.instance.journal().wait(last.ticket).await;
-        self.round.settled(self.shared);
+        self.round.settled(self.shared, &self.session);
     }
 
     /// Sends all replies.

@@ -48,18 +48,18 @@ impl Round {
         self.streams.is_ready() || !matches!(next, Ok(Frame::Incomplete { .. }))
     }
 
-    /// The journal has settled every write: those that failed get their error in place of their reply.
+    /// The journal has settled every write of a session: those that failed get their error in place of their reply.
     #[inline]
-    pub(super) fn settled(&mut self, shared: &Shared) {
+    pub(super) fn settled(&mut self, shared: &Shared, session: &Session) {
         let journal = shared.instance.journal();
         if self.writes.iter().any(|write| journal.result(write.ticket).is_err()) {
-            self.replace_failed(shared);
+            self.replace_failed(shared, session);
         }
         self.writes.clear();
     }
 
     #[cold]
-    fn replace_failed(&mut self, shared: &Shared) {
+    fn replace_failed(&mut self, shared: &Shared, session: &Session) {
         let journal = shared.instance.journal();
         let version = shared.instance.read().schema_version();
         let mut out = Vec::with_capacity(self.out.len());
@@ -68,7 +68,10 @@ impl Round {
             out.extend_from_slice(&self.out[copied..write.start]);
             match journal.result(write.ticket) {
                 Ok(()) => out.extend_from_slice(&self.out[write.start..write.end]),
-                Err(error) => write_error(&mut out, write.sync, version, &error),
+                Err(error) => {
+                    write_error(&mut out, write.sync, version, &error);
+                    session.set_last_error(Some(error));
+                }
             }
             copied = write.end;
         }

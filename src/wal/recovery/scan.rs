@@ -176,10 +176,7 @@ impl Scan {
     /// Errors: [`Error::Io`].
     pub fn sync_snapshot(&self) -> Result<()> {
         let Some(Found { path, .. }) = &self.snapshot else { return Ok(()) };
-        let file = self.disk.open(path, Open::Read).map_err(Error::io("open", path))?;
-        file.sync_data().map_err(Error::io("sync", path))?;
-        let dir = path.parent().unwrap_or(Path::new("."));
-        self.disk.sync_dir(dir).map_err(Error::io("sync", dir))
+        self.sync(std::iter::once(path), path.parent().unwrap_or(Path::new(".")))
     }
 
     /// Makes the journals durable: what is recovered from them may be in the system's memory only, and what comes after it
@@ -187,11 +184,15 @@ impl Scan {
     ///
     /// Errors: [`Error::Io`].
     pub fn sync_journals(&self) -> Result<()> {
-        for Found { path, .. } in &self.xlogs {
+        self.sync(self.xlogs.iter().map(|xlog| &xlog.path), &self.wal_dir)
+    }
+
+    /// Makes files of a directory durable, and their names.
+    fn sync<'a>(&self, files: impl Iterator<Item = &'a PathBuf>, dir: &Path) -> Result<()> {
+        for path in files {
             let file = self.disk.open(path, Open::Read).map_err(Error::io("open", path))?;
             file.sync_data().map_err(Error::io("sync", path))?;
         }
-        let dir = &self.wal_dir;
         self.disk.sync_dir(dir).map_err(Error::io("sync", dir))
     }
 

@@ -107,7 +107,7 @@ impl Client {
                 if wait.as_mut().poll(cx).is_pending() {
                     return None;
                 }
-                self.round.settled(shared);
+                self.round.settled(shared, &self.session);
             }
             Waiting::Call(call) => {
                 let Poll::Ready(end) = Pin::new(call).poll(cx) else { return None };
