@@ -11,11 +11,13 @@
 //! - [`http`]: bounded requests to other HTTP servers.
 //! - [`procs`]: stored procedures and the applications made of them.
 //! - [`server`]: connections: requests in, replies out.
+//! - [`huge_pages`]: the process's memory in fewer, larger pages.
 //! - [`tools`]: subcommands that look into files without a server.
 
 pub mod config;
 pub mod db;
 pub mod http;
+pub mod huge_pages;
 pub mod instance;
 pub mod procs;
 pub mod server;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lycosa::config::{Config, ConfigError, LogFormat, LogTo, Role};
+use lycosa::huge_pages::HugePages;
 use lycosa::instance::Instance;
 use lycosa::procs::Registry;
 use lycosa::procs::authman::AuthmanModule;
@@ -86,6 +87,7 @@ fn run(config: &Config, level: LevelHandle) -> Result<(), String> {
     let instance = Instance::open(config, Arc::new(OsDisk)).map_err(|error| error.to_string())?;
     // Entries were gathered and sorted, files were read.
     lycosa_thin::give_back();
+    let _huge_pages = config.memtx.huge_pages.then(HugePages::start);
     instance.settings().on_log_level(move |wanted| {
         if let Err(error) = level.modify(|level| *level = wanted.filter()) {
             tracing::error!("can't change the level of the log: {error}");

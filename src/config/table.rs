@@ -101,6 +101,9 @@ options! {
         memory: u64 = "268435456" [33554432 to 9223372036854775807 "bytes"], hostile "33554432";
         /// Greatest size of a tuple.
         max_tuple_size: u64 = "1048576" [64 to 2147483648 "bytes"], hostile "64";
+        /// Whether tuples and indexes are moved into huge pages once they are there, where the system allows it. Not in
+        /// Tarantool.
+        huge_pages: bool = "true", hostile "false";
     }
 
     /// What requests may take.

@@ -22,8 +22,8 @@ from .rounds import load_and_kill, restart
 
 pytestmark = pytest.mark.lycosa
 
-# Small enough for several files a round.
-OPTIONS = {"wal": {"max_size": 200_000}, "snapshot": {"count": 3}}
+# Small enough for several files a round; what a hundred rounds add must fit.
+OPTIONS = {"wal": {"max_size": 200_000}, "snapshot": {"count": 3}, "memtx": {"memory": 2 << 30}}
 # A snapshot of Tarantool 2.6.0 can lack transactions that are being written when it begins, but for its name.
 CREW_OF_2_6 = [(actor, count) for actor, count in history.CREW if actor is not history.snapshooter]
 

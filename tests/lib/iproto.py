@@ -161,9 +161,13 @@ def pack(value):
     return msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape")
 
 
+# How MsgPack is read: keys of maps are numbers, strings may be anything.
+READING = {"raw": False, "strict_map_key": False, "unicode_errors": "surrogateescape"}
+
+
 def unpack(data):
     """One MsgPack value; strings that are not UTF-8 keep their bytes as surrogates."""
-    return msgpack.unpackb(data, raw=False, strict_map_key=False, unicode_errors="surrogateescape")
+    return msgpack.unpackb(data, **READING)
 
 
 def frame(payload):
@@ -204,7 +208,7 @@ def salt_of(greeting):
 
 def data_bytes(body):
     """The raw bytes of each element of DATA in a reply's body, for comparisons byte for byte."""
-    unpacker = msgpack.Unpacker(raw=False, strict_map_key=False, unicode_errors="surrogateescape")
+    unpacker = msgpack.Unpacker(max_buffer_size=0, **READING)
     unpacker.feed(body)
     for _ in range(unpacker.read_map_header()):
         if unpacker.unpack() != Key.DATA:
@@ -223,9 +227,8 @@ class Reply:
     """A decoded reply: status, sync, schema version, body; `raw_body` keeps the body's bytes."""
 
     def __init__(self, payload):
-        unpacker = msgpack.Unpacker(
-            raw=False, strict_map_key=False, unicode_errors="surrogateescape"
-        )
+        # 0 is no limit: a reply may be as long as the server's memory allows.
+        unpacker = msgpack.Unpacker(max_buffer_size=0, **READING)
         unpacker.feed(payload)
         self.header = unpacker.unpack()
         self.raw_body = payload[unpacker.tell() :]

@@ -20,7 +20,7 @@
 //! - `len` and with it the layout of the block never change.
 
 //!
-//! [`give_back`] is the other thing that needs it: a call of the allocator.
+//! Advice about memory needs it too: [`give_back`] to the allocator, [`collapse`] to the system.
 
 // One crate of the whole workspace needs it, for what is said above.
 #![allow(unsafe_code)]
@@ -151,6 +151,21 @@ impl<O: Owner> Drop for ThinBytes<O> {
 pub fn give_back() {
     // SAFETY: may be called by any thread at any time, and touches nothing that is allocated.
     unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
+/// Has the system move what is at these addresses of the process into huge pages; of `start` and `len` both are multiples of
+/// their size. Nothing that the process reads or writes there is different after that.
+///
+/// # Errors
+/// `EINVAL` if a page of the range cannot be: nothing is there, it is not anonymous memory, the system does not want to, or
+/// does not know how (Linux before 6.1). `ENOMEM`, `EAGAIN` or `EBUSY` if it did not succeed this time.
+pub fn collapse(start: usize, len: usize) -> std::io::Result<()> {
+    let start = std::ptr::without_provenance_mut(start);
+    // SAFETY: this advice changes how memory is mapped and not what is in it, whatever the addresses; the system checks them.
+    match unsafe { libc::madvise(start, len, libc::MADV_COLLAPSE) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }
 
 #[cfg(test)]
