@@ -31,6 +31,8 @@ const ATTEMPTS_MAX: usize = 3;
 const LOOK_MAX: Duration = Duration::from_millis(50);
 /// By how much the process's memory must change for what is done to be looked at again.
 const CHANGE_BYTES: usize = 4 * HUGE_BYTES;
+/// How long what was moved counts as such: memory may be let go of and be filled again with small pages between two looks.
+const MOVED_FOR: Duration = Duration::from_secs(600);
 /// Bytes of an entry of `/proc/self/pagemap`, and the bits of it that say that its page is in memory.
 const ENTRY_BYTES: usize = 8;
 const PRESENT: u64 = 1 << 63;
@@ -88,6 +90,8 @@ struct Mover {
     pagemap: File,
     /// Addresses of what was moved and is full still.
     moved: HashSet<usize>,
+    /// Since when they are gathered.
+    moved_since: Instant,
     /// The address that the next look goes on at.
     next: usize,
 }
@@ -99,12 +103,16 @@ impl Mover {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let pagemap = File::open("/proc/self/pagemap")?;
-        Ok(Self { pagemap, moved: HashSet::new(), next: 0 })
+        Ok(Self { pagemap, moved: HashSet::new(), moved_since: Instant::now(), next: 0 })
     }
 
     /// Goes through memory from where it was left and moves what is full, until `deadline`. True if the end was reached and
     /// there is nothing more to do.
     fn look(&mut self, deadline: Instant) -> io::Result<bool> {
+        if self.next == 0 && self.moved_since.elapsed() >= MOVED_FOR {
+            self.moved.clear();
+            self.moved_since = Instant::now();
+        }
         for region in anonymous(&std::fs::read_to_string("/proc/self/maps")?) {
             let first = region.start.max(self.next).next_multiple_of(HUGE_BYTES);
             for address in (first..region.end).step_by(HUGE_BYTES) {
