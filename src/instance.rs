@@ -44,6 +44,7 @@ use crate::db::{Database, Txn};
 use crate::stat::Stat;
 use crate::wal::checkpoint::Control;
 use crate::wal::disk::{DirLock, Disk};
+use crate::wal::error::OneLine;
 use crate::wal::journal::{Journal, Mode, Options};
 use crate::wal::process::{OsProcess, Process};
 use crate::wal::recovery::{Position, Scan, lock_dir};
@@ -78,6 +79,7 @@ pub enum StartError {
 
 impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use std::fmt::Write as _;
         match self {
             Self::Directory(path, error) => {
                 write!(f, "can't make directory '{}': {error}", path.display())
@@ -86,7 +88,7 @@ impl std::fmt::Display for StartError {
                 write!(f, "{error}; run with --wal-force-recovery true to pass over it")
             }
             Self::Files(error) => error.fmt(f),
-            Self::Schema(error) => write!(f, "{error}"),
+            Self::Schema(error) => write!(OneLine(f), "{error}"),
             Self::Memory { max, needed, is_more } => {
                 let more = if *is_more { "more than " } else { "" };
                 write!(f, "memtx.memory is {max} bytes, but the data takes {more}{needed} bytes")

@@ -174,8 +174,32 @@ impl Error {
     }
 }
 
+/// Writes one line: control characters of what files and their rows say are escaped.
+pub(crate) struct OneLine<'a, 'f>(pub(crate) &'a mut fmt::Formatter<'f>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive(char::is_control) {
+            match part.chars().next_back().filter(|last| last.is_control()) {
+                Some(last) => {
+                    self.0.write_str(&part[..part.len() - last.len_utf8()])?;
+                    write!(self.0, "{}", last.escape_default())?;
+                }
+                None => self.0.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.say(OneLine(f))
+    }
+}
+
+impl Error {
+    fn say(&self, mut f: impl fmt::Write) -> fmt::Result {
         match self {
             Self::Io { doing, path, source } => {
                 write!(f, "{}: can't {doing}: {source}", path.display())
@@ -277,5 +301,27 @@ impl std::error::Error for Error {
             Self::Refused { error, .. } => Some(error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lycosa_proto::err;
+
+    use super::*;
+
+    #[test]
+    fn what_files_say_stays_on_one_line() {
+        let path = Path::new("dir/0.xlog");
+        let damage = Damage::MetaLine("a\nb\u{1b}[2Jé\u{85}".into());
+        let text = Error::damaged(path, 7, damage).to_string();
+        let line = "dir/0.xlog: at offset 7: can't parse meta line 'a\\nb\\u{1b}[2Jé\\u{85}'";
+        assert_eq!(text, line);
+        let error = err!(IDENTIFIER, "\n");
+        let refused = Error::Refused { path: path.into(), offset: 8, lsn: 9, error };
+        assert!(
+            refused.to_string().contains("row with LSN 9: Invalid identifier '\\n' ("),
+            "{refused}"
+        );
     }
 }
