@@ -313,9 +313,9 @@ mod tests {
     #[test]
     fn what_files_say_stays_on_one_line() {
         let path = Path::new("dir/0.xlog");
-        let damage = Damage::MetaLine("a\nb\u{1b}[2Jé\u{85}".into());
+        let damage = Damage::MetaLine("a\nb\u{1b}[2J\u{e9}\u{85}".into());
         let text = Error::damaged(path, 7, damage).to_string();
-        let line = "dir/0.xlog: at offset 7: can't parse meta line 'a\\nb\\u{1b}[2Jé\\u{85}'";
+        let line = "dir/0.xlog: at offset 7: can't parse meta line 'a\\nb\\u{1b}[2J\u{e9}\\u{85}'";
         assert_eq!(text, line);
         let error = err!(IDENTIFIER, "\n");
         let refused = Error::Refused { path: path.into(), offset: 8, lsn: 9, error };

@@ -112,12 +112,12 @@ struct Plan {
 }
 
 impl State {
-    /// Counts a call of `op`; the plan whose turn it is, if any.
+    /// Counts a call of `op`; the plan whose turn it is, if any. Of several the others have theirs at the next call.
     fn due(&mut self, op: Op) -> Option<Plan> {
         let mut due = None;
         for (place, plan) in self.plans.iter_mut().enumerate() {
             if plan.op == op {
-                plan.countdown -= 1;
+                plan.countdown = plan.countdown.saturating_sub(1);
                 if plan.countdown == 0 {
                     due = Some(place);
                 }
